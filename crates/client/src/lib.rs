@@ -1,0 +1,1 @@
+//! Taskcluster over HTTP: typed calls, Hawk, one place that retries.

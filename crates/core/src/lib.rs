@@ -1,0 +1,6 @@
+//! The task graph, its optimisation, plans and the order of creation: pure and synchronous.
+//!
+//! No clock, environment, files or network: values in, values out.
+#![forbid(unsafe_code)]
+
+pub mod ids;

@@ -1,0 +1,1 @@
+//! Fetch, gather facts, plan, create: the drivers that tie core to client.

@@ -1,0 +1,1 @@
+//! The embedded Taskcluster: queue, index and auth on SQLite, and a process worker.

@@ -1,0 +1,1 @@
+//! Graph builders, contract suites and servers for taskgraft's own tests.
