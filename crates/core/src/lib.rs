@@ -3,5 +3,8 @@
 //! No clock, environment, files or network: values in, values out.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod ids;
 pub mod scopes;
+pub mod state;
+pub mod time;
