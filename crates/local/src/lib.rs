@@ -1,1 +1,3 @@
 //! The embedded Taskcluster: queue, index and auth on SQLite, and a process worker.
+
+pub mod store;

@@ -1,0 +1,127 @@
+use super::*;
+
+fn open() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("db")).unwrap();
+    (dir, store)
+}
+
+async fn count(store: &Store) -> i64 {
+    store
+        .read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM task_groups", [], |row| row.get(0))?))
+        .await
+        .unwrap()
+}
+
+fn insert(tx: &Transaction<'_>, id: &str) -> Result<(), StoreError> {
+    tx.execute("INSERT INTO task_groups (group_id, scheduler_id, expires) VALUES (?, '-', 0)", [id])?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_requests_error_undoes_that_request_alone() {
+    let (_dir, store) = open();
+    let writes = (0..100).map(|n| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store
+                .write(move |tx| {
+                    insert(tx, &format!("group {n}"))?;
+                    if n % 10 == 0 { Err(StoreError::Gone) } else { Ok(()) }
+                })
+                .await
+                .is_ok()
+        })
+    });
+    let mut kept = 0;
+    for write in writes.collect::<Vec<_>>() {
+        kept += i64::from(write.await.unwrap());
+    }
+    assert_eq!(kept, 90);
+    assert_eq!(count(&store).await, 90);
+}
+
+#[tokio::test]
+async fn a_panic_undoes_its_request_and_the_store_lives_on() {
+    let (_dir, store) = open();
+    let died: Result<(), StoreError> = store
+        .write(|tx| {
+            insert(tx, "half")?;
+            panic!("a defect")
+        })
+        .await;
+    assert!(matches!(died, Err(StoreError::Gone)));
+    store.write(|tx| insert(tx, "whole")).await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_keeps_what_was_there() {
+    let (_dir, store) = open();
+    store.write(|tx| insert(tx, "before")).await.unwrap();
+    store
+        .write(|tx| {
+            let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            tx.pragma_query_value(None, "max_page_count", |_| Ok(()))?;
+            tx.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
+            Ok::<_, StoreError>(())
+        })
+        .await
+        .unwrap();
+    let big = "x".repeat(100_000);
+    let refused = store.write(move |tx| insert(tx, &big)).await;
+    assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
+    assert_eq!(count(&store).await, 1);
+    store.write(|tx| Ok::<_, StoreError>(tx.execute_batch("PRAGMA max_page_count = 1000000")?)).await.unwrap();
+    store.write(|tx| insert(tx, "after")).await.unwrap();
+    assert_eq!(count(&store).await, 2);
+}
+
+#[tokio::test]
+async fn what_comes_after_the_commit_runs_though_nobody_waits() {
+    let (_dir, store) = open();
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    {
+        let write = store.write_then(
+            |tx| insert(tx, "kept").map(|()| ((), "kept")),
+            move |what| {
+                let _ = told.send(what);
+            },
+        );
+        // Polled once, so that the request is sent, and dropped.
+        let mut write = Box::pin(write);
+        let _ = futures_util::poll!(&mut write);
+    }
+    assert_eq!(heard.recv().await, Some("kept"));
+    assert_eq!(count(&store).await, 1);
+}
+
+#[test]
+fn migrations_lead_from_any_version_to_the_newest() {
+    let all = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"];
+    for have in 0..=all.len() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::apply(&mut connection, &all[..have]).unwrap();
+        migrate::apply(&mut connection, &all).unwrap();
+        let y: i64 = connection.query_row("SELECT sum(y) FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!(y, 2);
+    }
+}
+
+#[test]
+fn a_failed_migration_leaves_the_version_before() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    assert!(migrate::apply(&mut connection, &["CREATE TABLE a (x)", "CREATE TABLE b (x); NONSENSE"]).is_err());
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+    migrate::apply(&mut connection, &["", "CREATE TABLE b (x)"]).unwrap();
+}
+
+#[test]
+fn data_of_a_newer_version_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    drop(Store::open(&path).unwrap());
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(Store::open(&path), Err(StoreError::Newer { found: 99, .. })));
+}
