@@ -4,7 +4,10 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod graph;
 pub mod ids;
+pub mod json;
 pub mod scopes;
 pub mod state;
 pub mod time;
+mod walk;
