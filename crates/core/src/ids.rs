@@ -7,6 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub mod derive;
+mod request;
+
+pub use request::{InvalidRequestId, RequestId, RequestKey};
+
 /// A Taskcluster task id: 22 characters of URL-safe base64.
 ///
 /// Artifacts and recordings may hold any 22 URL-safe characters, so parsing takes those; the queue itself takes only

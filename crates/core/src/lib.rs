@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod frontier;
 pub mod graph;
 pub mod ids;
 pub mod json;
+pub mod plan;
 pub mod scopes;
 pub mod state;
 pub mod time;

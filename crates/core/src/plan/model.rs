@@ -1,0 +1,62 @@
+//! The plan: every verdict, and every task to create.
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{Policy, Request};
+use super::task::PlannedTask;
+use super::verdict::LabelVerdict;
+use crate::ids::TaskId;
+use crate::time::Millis;
+
+/// The version of plan.json that this code writes and reads.
+pub const PLAN_VERSION: u32 = 1;
+
+/// Every verdict, and every task to create. Made by `plan`, kept as plan.json.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// The rules it follows.
+    pub policy: Policy,
+    /// When its facts were looked up. Not part of the hash.
+    pub made: Millis,
+    /// What was asked for.
+    pub request: Request,
+    /// Where artifact references point.
+    pub root_url: String,
+    /// The schedulerId of its tasks; null if none is known, and then nothing can be created.
+    pub scheduler_id: Option<String>,
+    /// One per label of the closure: first those that were asked for, in their order, then the rest, dependents first.
+    pub verdicts: Vec<LabelVerdict>,
+    /// Dependencies first.
+    pub tasks: Vec<PlannedTask>,
+    /// What the asker should know though it stops nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that the asker should know though it stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "warning", rename_all = "kebab-case")]
+pub enum Warning {
+    /// A derived id is taken by something else.
+    ForeignTask {
+        /// What it was derived for.
+        label: String,
+        /// The id.
+        task_id: TaskId,
+    },
+    /// The decision task can't be depended on: it is gone before some new task's deadline, or didn't succeed.
+    DecisionNotDependable,
+    /// The action task is gone before some requested copy's deadline, so that copy doesn't wait for it.
+    ActionNotDependable {
+        /// The first such label.
+        label: String,
+    },
+    /// A strategy that taskgraft doesn't know: its task is made.
+    UnknownStrategy {
+        /// The task's label.
+        label: String,
+        /// The strategy.
+        strategy: String,
+    },
+}
