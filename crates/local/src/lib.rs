@@ -1,3 +1,8 @@
 //! The embedded Taskcluster: queue, index and auth on SQLite, and a process worker.
 
+pub mod auth;
+mod ctx;
+pub mod http;
 pub mod store;
+
+pub use ctx::{Clock, Ctx, SystemClock};

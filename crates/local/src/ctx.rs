@@ -1,0 +1,52 @@
+//! What every handler and job gets to see.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use url::Url;
+
+use crate::auth::Auth;
+use crate::store::Store;
+
+/// The time. Injected, so that tests can move it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// One running embedded Taskcluster.
+pub struct Ctx {
+    /// Everything that lasts.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// When it was started.
+    pub started: Timestamp,
+    /// Where clients find it.
+    pub root_url: Url,
+    /// Whether the root URL was given rather than taken from the address: then signatures may be made for it.
+    pub behind_proxy: bool,
+    /// Clients, roles and signatures.
+    pub auth: Arc<Auth>,
+    /// Where its files are.
+    pub data_dir: PathBuf,
+}
+
+impl Ctx {
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

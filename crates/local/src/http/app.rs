@@ -1,0 +1,220 @@
+//! From a request to an answer: find the endpoint, read the body, judge, call, and say it as the wire does.
+//!
+//! The order of checks is a real deployment's: the body parses, then scopes that need only the URL, then URL parameters,
+//! query and schema, and then the handler, which judges the scopes that need more.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use serde_json::{Map, Value, json};
+use taskgraft_core::scopes::ScopeExpression;
+
+use super::body::{self, Parsed};
+use super::endpoint::{Access, Endpoint, Input, Service};
+use super::route::{BadPattern, Found, Routes};
+use super::schema::{SchemaError, Schemas};
+use super::{ApiError, Call, ErrorCode, Reply};
+use crate::Ctx;
+use crate::auth::SignedRequest;
+
+/// On every answer of a service.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (HeaderName::from_static("access-control-allow-origin"), HeaderValue::from_static("*")),
+    (HeaderName::from_static("access-control-max-age"), HeaderValue::from_static("900")),
+    (
+        HeaderName::from_static("access-control-allow-methods"),
+        HeaderValue::from_static("OPTIONS,GET,HEAD,POST,PUT,DELETE,TRACE,CONNECT"),
+    ),
+    (
+        HeaderName::from_static("access-control-allow-headers"),
+        HeaderValue::from_static("X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control"),
+    ),
+    (CACHE_CONTROL, HeaderValue::from_static("no-store no-cache must-revalidate")),
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+];
+
+/// Tables or schemas that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// In an endpoint table.
+    #[error(transparent)]
+    Pattern(#[from] BadPattern),
+    /// In a schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+/// Everything that is served.
+pub struct App {
+    ctx: Arc<Ctx>,
+    routes: Routes,
+    schemas: Schemas,
+}
+
+impl App {
+    /// Puts tables and schemas together.
+    pub fn new(ctx: Arc<Ctx>, services: &'static [Service]) -> Result<Self, AppError> {
+        Ok(Self { ctx, routes: Routes::new(services)?, schemas: Schemas::compile()? })
+    }
+
+    /// Answers one request. Never fails: what goes wrong is an answer too.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let mut response = match self.routes.find(&parts.method, parts.uri.path()) {
+            Found::NoService => return no_service(parts.uri.path()),
+            Found::Endpoint(endpoint, params) => self.call(endpoint, params, &parts, body).await,
+            Found::NoEndpoint => not_found(),
+            Found::Options(methods) => options(&methods.join(", ")),
+            Found::Undecodable => {
+                let error = ApiError::new(ErrorCode::InvalidRequestArguments, "The URL is not UTF-8.");
+                respond(&error, error.body("unknown", &Map::new(), None, self.ctx.now()))
+            }
+        };
+        response.headers_mut().extend(HEADERS);
+        if parts.method == http::Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    async fn call(
+        &self,
+        endpoint: &'static Endpoint,
+        params: Map<String, Value>,
+        parts: &Parts,
+        body: Body,
+    ) -> Response<Body> {
+        let mut call = self.begin(params, parts);
+        let result = match self.prepare(endpoint, &mut call, parts, body).await {
+            Ok(()) => (endpoint.handler)(&self.ctx, &mut call).await,
+            Err(error) => Err(error),
+        };
+        let method = endpoint.name;
+        match result {
+            Ok(reply) => {
+                tracing::debug!(method, status = reply.status().as_u16(), "answered");
+                reply.into_response()
+            }
+            Err(error) => {
+                tracing::debug!(method, code = error.code.as_str(), "refused");
+                let now = self.ctx.now();
+                respond(&error, error.body(method, &call.params, call.echoed(), now))
+            }
+        }
+    }
+
+    fn begin(&self, params: Map<String, Value>, parts: &Parts) -> Call {
+        let query = parts.uri.query().unwrap_or_default();
+        Call {
+            params,
+            query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            body: json!({}),
+            echo: true,
+            bytes: Bytes::new(),
+            stream: None,
+            headers: parts.headers.clone(),
+            signed: SignedRequest::received(parts, &self.ctx),
+            auth: Arc::clone(&self.ctx.auth),
+            now: self.ctx.now(),
+            caller: OnceLock::new(),
+        }
+    }
+
+    /// Everything that comes before the handler.
+    async fn prepare(&self, endpoint: &Endpoint, call: &mut Call, parts: &Parts, body: Body) -> Result<(), ApiError> {
+        if endpoint.input == Input::Stream {
+            call.stream = Some(body);
+        } else {
+            receive(call, body).await?;
+        }
+        if let Access::Scope(template) = endpoint.access {
+            call.authorize(fill(template, call))?;
+        }
+        self.routes.check_params(parts.uri.path(), &call.params)?;
+        self.routes.check_query(endpoint, &call.query)?;
+        if let Input::Json(schema) = endpoint.input {
+            call.require_json()?;
+            let mistakes = self.schemas.check(schema, self.ctx.root_url.as_str(), &mut call.body);
+            mistakes.map_err(|text| ApiError::new(ErrorCode::InputValidationError, text))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the body into the call. Only what says that it is JSON is parsed; everything else counts as `{}`.
+async fn receive(call: &mut Call, body: Body) -> Result<(), ApiError> {
+    let bytes = match body::read(body).await {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            call.echo = false;
+            return Err(error);
+        }
+    };
+    if !Call::is_json(&call.headers) {
+        return Ok(());
+    }
+    match body::parse(&bytes) {
+        Parsed::Json(value) => {
+            call.body = value;
+            call.bytes = bytes;
+            Ok(())
+        }
+        Parsed::Wrong(error, echo) => {
+            call.body = echo;
+            Err(error)
+        }
+    }
+}
+
+/// A scope template with the call's URL parameters put in.
+fn fill(template: &str, call: &Call) -> ScopeExpression {
+    let mut scope = String::new();
+    let mut rest = template;
+    while let Some((start, (name, end))) =
+        rest.split_once('<').and_then(|(start, rest)| Some((start, rest.split_once('>')?)))
+    {
+        scope += start;
+        scope += call.param(name);
+        rest = end;
+    }
+    ScopeExpression::Scope(scope + rest)
+}
+
+fn respond(error: &ApiError, body: Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = error.code.status();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    if error.code == ErrorCode::AuthenticationFailed {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("hawk"));
+    }
+    response
+}
+
+fn not_found() -> Response<Body> {
+    let body = Reply::bytes("application/json; charset=utf-8", r#"{"error":"Not found"}"#);
+    body.with_status(StatusCode::NOT_FOUND).into_response()
+}
+
+fn options(methods: &str) -> Response<Body> {
+    let mut response = Reply::bytes("text/plain; charset=utf-8", methods.to_owned()).into_response();
+    if let Ok(value) = HeaderValue::from_str(methods) {
+        response.headers_mut().insert(ALLOW, value);
+    }
+    response
+}
+
+/// Outside all services: a page for people who come with a browser.
+fn no_service(path: &str) -> Response<Body> {
+    const ROOT: &str = "<!doctype html><title>taskgraft</title><p>An embedded Taskcluster: its services are below \
+                        <code>/api/</code>.";
+    let (status, text) = match path {
+        "/" => (StatusCode::OK, ROOT),
+        _ => (StatusCode::NOT_FOUND, "<!doctype html><title>404 Not Found</title><p>404 Not Found"),
+    };
+    Reply::bytes("text/html; charset=utf-8", text).with_status(status).into_response()
+}

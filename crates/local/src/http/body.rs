@@ -1,0 +1,171 @@
+//! Reading a request's body: bounded in bytes and in time, then as JSON.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use serde_json::{Number, Value};
+use tokio::time::timeout;
+
+use super::{ApiError, ErrorCode};
+
+/// The largest body, in bytes.
+pub const MAX_BODY: usize = 10 * 1024 * 1024;
+
+/// How long a client may stay silent while it sends a body.
+const MAX_SILENCE: Duration = Duration::from_secs(20);
+
+/// How long sending a body may take altogether.
+const MAX_TIME: Duration = Duration::from_secs(120);
+
+/// How much of a body that is too large is read and thrown away, so that its sender gets to read why it is refused:
+/// an answer to somebody who is still writing is often lost.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
+
+/// Reads a whole body.
+pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
+    let late = |_| ApiError::new(ErrorCode::RequestTimeout, "The request's body came too slowly.");
+    timeout(MAX_TIME, read_all(body, MAX_SILENCE)).await.map_err(late)?
+}
+
+async fn read_all(body: Body, silence: Duration) -> Result<Bytes, ApiError> {
+    let mut stream = body.into_data_stream();
+    let mut read = BytesMut::new();
+    let mut size = 0_usize;
+    loop {
+        let Ok(next) = timeout(silence, stream.next()).await else {
+            return Err(ApiError::new(ErrorCode::RequestTimeout, "The request's body came too slowly."));
+        };
+        let Some(chunk) = next else { break };
+        let chunk = chunk.map_err(|_| ApiError::new(ErrorCode::MalformedPayload, "The request's body broke off."))?;
+        size = size.saturating_add(chunk.len());
+        match size {
+            _ if size <= MAX_BODY => read.extend_from_slice(&chunk),
+            _ if size <= MAX_DISCARDED => read.clear(),
+            _ => break,
+        }
+    }
+    if size > MAX_BODY {
+        let message = format!("The request's body is larger than {MAX_BODY} bytes.");
+        return Err(ApiError::new(ErrorCode::InputTooLarge, message));
+    }
+    Ok(read.freeze())
+}
+
+/// What a body that should be JSON turned out to be.
+#[derive(Debug)]
+pub(super) enum Parsed {
+    Json(Value),
+    /// With what goes wrong, and what the error echoes.
+    Wrong(ApiError, Value),
+}
+
+/// Parses a body that says it is JSON. No body is `{}`. Numbers become what JavaScript would make of them: `2.0` is `2`.
+pub(super) fn parse(bytes: &[u8]) -> Parsed {
+    if bytes.is_empty() {
+        return Parsed::Json(Value::Object(serde_json::Map::new()));
+    }
+    let wrong = |why: &dyn std::fmt::Display| {
+        let error = ApiError::new(ErrorCode::MalformedPayload, format!("Failed to parse JSON: {why}"));
+        Parsed::Wrong(error, Value::String(String::from_utf8_lossy(bytes).into_owned()))
+    };
+    let mut value: Value = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(error) => return wrong(&error),
+    };
+    if !value.is_object() && !value.is_array() {
+        return wrong(&"Must be an object or array");
+    }
+    let mut nul = None;
+    tidy(&mut value, &mut Vec::new(), &mut nul);
+    match nul {
+        None => Parsed::Json(value),
+        Some(place) => Parsed::Wrong(ApiError::input(format!("data{place} holds the character NUL")), value),
+    }
+}
+
+/// Puts numbers right and finds the first NUL, which a real deployment's database refuses with an internal error.
+fn tidy(value: &mut Value, path: &mut Vec<String>, nul: &mut Option<String>) {
+    let found = |path: &[String]| Some(path.iter().flat_map(|part| ["/", part]).collect());
+    match value {
+        Value::Number(number) => {
+            if let Some(whole) = whole(number) {
+                *number = whole;
+            }
+        }
+        Value::String(text) if nul.is_none() && text.contains('\0') => *nul = found(path),
+        Value::Array(items) => {
+            for (at, item) in items.iter_mut().enumerate() {
+                if !matches!(item, Value::Null | Value::Bool(_)) {
+                    path.push(at.to_string());
+                    tidy(item, path, nul);
+                    path.pop();
+                }
+            }
+        }
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                path.push(name.clone());
+                if nul.is_none() && name.contains('\0') {
+                    *nul = found(path);
+                }
+                tidy(field, path, nul);
+                path.pop();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// The integer that a number written with a point or an exponent comes to, if it does.
+fn whole(number: &Number) -> Option<Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= EXACT)?;
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53 is exact as an i64")]
+    let whole = float as i64;
+    Some(Number::from(whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_are_what_javascript_makes_of_them() {
+        let Parsed::Json(value) = parse(br#"{"a": [2.0, 1e3, 1.5, -0.0, 9007199254740993, 1e300]}"#) else { panic!() };
+        assert_eq!(value.to_string(), r#"{"a":[2,1000,1.5,0,9007199254740993,1e+300]}"#);
+    }
+
+    #[test]
+    fn what_is_no_json_is_echoed_as_text() {
+        for text in ["{", "1", "\"a\"", "{\"a\": \"\\ud800\"}", "\u{feff}{}"] {
+            let Parsed::Wrong(error, echo) = parse(text.as_bytes()) else { panic!("{text}") };
+            assert_eq!((error.code, echo), (ErrorCode::MalformedPayload, json!(text)), "{text}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(matches!(parse(deep.as_bytes()), Parsed::Wrong(..)));
+    }
+
+    #[test]
+    fn nul_is_refused_with_its_place() {
+        let Parsed::Wrong(error, _) = parse(br#"{"a": [1, {"b": "x\u0000"}]}"#) else { panic!() };
+        assert_eq!(error, ApiError::input("data/a/1/b holds the character NUL"));
+        assert!(matches!(parse(br#"{"\u0000": 1}"#), Parsed::Wrong(..)));
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused() {
+        assert_eq!(read(Body::from(vec![b' '; MAX_BODY])).await.map(|body| body.len()), Ok(MAX_BODY));
+        let refused = read(Body::from(vec![b' '; MAX_BODY + 1])).await;
+        assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::InputTooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_silent_body_is_given_up() {
+        let silent = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = read_all(silent, Duration::from_millis(1)).await;
+        assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::RequestTimeout));
+    }
+}
