@@ -4,10 +4,14 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod definition;
 pub mod frontier;
 pub mod graph;
 pub mod ids;
 pub mod json;
+pub mod optimize;
+pub mod params;
+pub mod pattern;
 pub mod plan;
 pub mod scopes;
 pub mod state;
