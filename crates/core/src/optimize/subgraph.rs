@@ -78,7 +78,7 @@ pub struct SubgraphInputs<'a> {
 #[must_use]
 pub fn bad_edges(graph: &TaskGraph, optimized: &Optimized) -> Vec<BadEdge> {
     let mut edges = Vec::new();
-    for (ix, outcome) in optimized.iter().filter(|(_, outcome)| !outcome.is_removed()) {
+    for (ix, _) in optimized.iter().filter(|(_, outcome)| !outcome.is_removed()) {
         for (name, dependency) in graph.dependencies(ix) {
             if optimized.outcome(*dependency).is_removed() {
                 edges.push(BadEdge {
