@@ -9,6 +9,7 @@ pub mod frontier;
 pub mod graph;
 pub mod ids;
 pub mod json;
+pub mod morph;
 pub mod optimize;
 pub mod params;
 pub mod pattern;
