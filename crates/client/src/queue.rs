@@ -9,8 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use taskgraft_core::api::queue::{
     Artifact, ArtifactList, ArtifactLocation, CancelTaskGroupResponse, DependentTasks, PendingTasks, TaskDefinition,
-    TaskDefinitionAndStatus, TaskGroup, TaskGroupList, TaskQueueCounts, TaskStatus, TaskStatusResponse, Tasks,
-    TasksRequest,
+    TaskDefinitionAndStatus, TaskGroup, TaskGroupList, TaskQueueCounts, TaskStatus, TaskStatusResponse, TasksRequest,
 };
 use taskgraft_core::ids::TaskId;
 
@@ -30,6 +29,22 @@ pub struct Queue<'a> {
 struct Identified<T> {
     task_id: TaskId,
     status: T,
+}
+
+/// One of a batch of definitions, as the caller wants to read it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Defined<T> {
+    task_id: TaskId,
+    task: T,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound = "T: DeserializeOwned")]
+struct TaskPage<T> {
+    tasks: Vec<Defined<T>>,
+    #[serde(default)]
+    continuation_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,14 +105,15 @@ impl<'a> Queue<'a> {
         Ok(self.client.fetch::<TaskStatusResponse>(call).await?.status)
     }
 
-    /// The definitions of many tasks; unknown ids are left out.
+    /// The definitions of many tasks, each read as `T`: [`TaskDefinition`], or a JSON value as it came. Unknown ids are
+    /// left out.
     ///
     /// # Errors
     /// As any call.
-    pub async fn tasks(self, ids: &[TaskId]) -> Result<HashMap<TaskId, TaskDefinition>, Error> {
+    pub async fn tasks<T: DeserializeOwned + Send>(self, ids: &[TaskId]) -> Result<HashMap<TaskId, T>, Error> {
         let call = Self::call("tasks", Method::POST, &["tasks"]).and_then(|call| call.json(&request(ids)));
-        let pages = pages(self.client, call, |page: &Tasks| page.continuation_token.clone());
-        let collect = |mut found: HashMap<_, _>, page: Tasks| async move {
+        let pages = pages(self.client, call, |page: &TaskPage<T>| page.continuation_token.clone());
+        let collect = |mut found: HashMap<_, _>, page: TaskPage<T>| async move {
             found.extend(page.tasks.into_iter().map(|task| (task.task_id, task.task)));
             Ok(found)
         };

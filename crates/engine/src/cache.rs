@@ -1,0 +1,126 @@
+//! A private directory of downloaded artifacts, and files as memory.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use taskgraft_core::ids::TaskId;
+use tempfile::NamedTempFile;
+
+/// A directory that only this user can read. What is in it never changes: files arrive by rename and are only removed.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    dir: PathBuf,
+}
+
+impl Cache {
+    /// The cache in `dir`, made if it isn't there.
+    ///
+    /// # Errors
+    /// If the directory can't be made.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(dir)?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Where an artifact of a resolved run is kept. Runs that may still change are not cached.
+    pub(crate) fn entry(&self, task: TaskId, run: u16, name: &str) -> PathBuf {
+        self.dir.join(format!("{task}.{run}.{}", name.replace(['/', '\\'], "_")))
+    }
+
+    /// An empty file to download into; it is gone when dropped, unless it is kept.
+    pub(crate) fn scratch(&self) -> io::Result<NamedTempFile> {
+        NamedTempFile::with_prefix_in(".part-", &self.dir)
+    }
+
+    /// The gunzipped contents of `packed` in a file of its own, at most `max` bytes.
+    pub(crate) fn gunzip(&self, packed: &Path, max: u64) -> io::Result<NamedTempFile> {
+        let mut plain = self.scratch()?;
+        let decoder = MultiGzDecoder::new(io::BufReader::with_capacity(1 << 16, File::open(packed)?));
+        // One byte more than is allowed tells too large from just right.
+        let length = io::copy(&mut decoder.take(max.saturating_add(1)), &mut plain)?;
+        if length > max {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
+        }
+        plain.flush()?;
+        Ok(plain)
+    }
+}
+
+/// A file's contents without reading them: pages come in as they are looked at.
+///
+/// # Errors
+/// If it can't be opened, is no regular file, or is larger than `max` bytes.
+pub(crate) fn map(path: &Path, max: u64) -> io::Result<Bytes> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    match metadata.len() {
+        0 => Ok(Bytes::new()),
+        length if length > max => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes"))),
+        _ => {
+            // SAFETY: files of the cache are private to this user, arrive whole by rename and are never written or
+            // truncated afterwards. A graph that the user names (--graph, --artifacts) is theirs to leave alone while
+            // it is read: truncating it ends this process (SIGBUS), before anything was created.
+            #[expect(unsafe_code, reason = "a graph of some hundred megabytes is looked at here and there only")]
+            let map = unsafe { memmap2::Mmap::map(&file) }?;
+            Ok(Bytes::from_owner(map))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    fn packed(dir: &Path, contents: &[u8]) -> PathBuf {
+        let path = dir.join("packed");
+        let mut encoder = GzEncoder::new(File::create(&path).unwrap(), Compression::fast());
+        encoder.write_all(contents).unwrap();
+        encoder.finish().unwrap();
+        path
+    }
+
+    #[test]
+    fn gzip_is_undone_up_to_the_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&dir.path().join("cache")).unwrap();
+        let packed = packed(dir.path(), &[b'x'; 1000]);
+        let plain = cache.gunzip(&packed, 1000).unwrap();
+        assert_eq!(map(plain.path(), 1000).unwrap(), vec![b'x'; 1000]);
+        assert_eq!(cache.gunzip(&packed, 999).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert!(cache.gunzip(plain.path(), 1000).is_err(), "not gzip");
+    }
+
+    #[test]
+    fn a_mapped_file_outlives_its_name_and_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, b"abc").unwrap();
+        assert!(map(&path, 2).is_err());
+        let bytes = map(&path, 3).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(&bytes[..], b"abc");
+        assert!(map(dir.path(), 10).is_err(), "a directory");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_the_user_can_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        Cache::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}
