@@ -1,3 +1,30 @@
-//! The command line.
+//! The command line: reads the environment, puts the other crates together, and says what became of it.
 
-fn main() {}
+mod commands;
+mod env;
+mod exit;
+mod log;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use commands::Cli;
+use env::Env;
+use output::Out;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let env = Env::read();
+    log::start(cli.verbose, env.log.as_deref());
+    let out = Out::new(&env);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(why) => return exit::Failure::other(format!("start the runtime: {why}")).report(&out),
+    };
+    match runtime.block_on(commands::run(cli.command, &env, &out)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(&out),
+    }
+}

@@ -1,0 +1,40 @@
+//! The commands, a file each.
+
+mod completions;
+mod man;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::env::Env;
+use crate::exit::Failure;
+use crate::output::Out;
+
+/// Add jobs to a push that is already running.
+///
+/// taskgraft creates jobs that were not scheduled on a push, with the builds, toolchains and images they need, reusing
+/// what already ran, in the push's own task group.
+#[derive(Debug, Parser)]
+#[command(name = "taskgraft", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 a mistake in what was asked, 4 no rights, 5 stopped \
+                        half way (resume it), 6 followed jobs did not all become green, 7 the facts have moved.")]
+pub(crate) struct Cli {
+    /// Log what happens on the way, on standard error; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Does what the command line says.
+pub(crate) async fn run(command: Command, _env: &Env, out: &Out) -> Result<(), Failure> {
+    match command {
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out),
+    }
+}

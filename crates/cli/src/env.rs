@@ -1,0 +1,104 @@
+//! The environment: the only place that reads it, once, at the start.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use taskgraft_client::Credentials;
+
+/// What the environment says. A variable that is set and empty counts as not set.
+#[derive(Debug, Default)]
+pub(crate) struct Env {
+    /// `TASKCLUSTER_ROOT_URL`.
+    pub(crate) root_url: Option<String>,
+    /// `TASKCLUSTER_PROXY_URL`: wins over the root URL, and requests are then unsigned.
+    pub(crate) proxy_url: Option<String>,
+    /// `TASKCLUSTER_CLIENT_ID`, `TASKCLUSTER_ACCESS_TOKEN` and `TASKCLUSTER_CERTIFICATE`.
+    pub(crate) credentials: Option<Credentials>,
+    /// `TASK_ID`: the task that this process runs in.
+    pub(crate) task_id: Option<String>,
+    /// `RUN_ID`: and its run.
+    pub(crate) run_id: Option<String>,
+    /// `$XDG_STATE_HOME/taskgraft`: stored plans.
+    pub(crate) state_dir: Option<PathBuf>,
+    /// `$XDG_DATA_HOME/taskgraft`: the embedded Taskcluster.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// `NO_COLOR`.
+    pub(crate) no_color: bool,
+    /// Whether the locale is one of UTF-8.
+    pub(crate) utf8: bool,
+    /// `TASKGRAFT_LOG`: what to log, as tracing's filters say it.
+    pub(crate) log: Option<String>,
+}
+
+impl Env {
+    /// Reads it.
+    pub(crate) fn read() -> Self {
+        Self::from(|name| std::env::var_os(name))
+    }
+
+    fn from(get: impl Fn(&str) -> Option<OsString>) -> Self {
+        let raw = |name: &str| get(name).filter(|value| !value.is_empty());
+        let text = |name: &str| raw(name).and_then(|value| value.into_string().ok());
+        // The XDG rules: a relative path is to be ignored.
+        let dir = |name: &str, below_home: &str| {
+            let own = raw(name).map(PathBuf::from).filter(|path| path.is_absolute());
+            let home = || raw("HOME").map(|home| PathBuf::from(home).join(below_home));
+            own.or_else(home).map(|path| path.join("taskgraft"))
+        };
+        let credentials = match (text("TASKCLUSTER_CLIENT_ID"), text("TASKCLUSTER_ACCESS_TOKEN")) {
+            (Some(id), Some(token)) => {
+                let certificate = text("TASKCLUSTER_CERTIFICATE");
+                Some(Credentials { certificate, ..Credentials::new(id, token) })
+            }
+            _ => None,
+        };
+        Self {
+            root_url: text("TASKCLUSTER_ROOT_URL"),
+            proxy_url: text("TASKCLUSTER_PROXY_URL"),
+            credentials,
+            task_id: text("TASK_ID"),
+            run_id: text("RUN_ID"),
+            state_dir: dir("XDG_STATE_HOME", ".local/state"),
+            data_dir: dir("XDG_DATA_HOME", ".local/share"),
+            no_color: raw("NO_COLOR").is_some(),
+            utf8: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text).is_some_and(|locale| is_utf8(&locale)),
+            log: text("TASKGRAFT_LOG"),
+        }
+    }
+}
+
+fn is_utf8(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(set: &[(&str, &str)]) -> Env {
+        Env::from(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn credentials_need_both_halves() {
+        assert!(env(&[("TASKCLUSTER_CLIENT_ID", "ann")]).credentials.is_none());
+        assert!(env(&[("TASKCLUSTER_CLIENT_ID", "ann"), ("TASKCLUSTER_ACCESS_TOKEN", "")]).credentials.is_none());
+        let both = env(&[("TASKCLUSTER_CLIENT_ID", "ann"), ("TASKCLUSTER_ACCESS_TOKEN", "s")]).credentials.unwrap();
+        assert_eq!((both.client_id.as_str(), both.certificate), ("ann", None));
+    }
+
+    #[test]
+    fn directories_follow_xdg() {
+        let own = env(&[("HOME", "/home/ann"), ("XDG_STATE_HOME", "/state"), ("XDG_DATA_HOME", "relative")]);
+        assert_eq!(own.state_dir.unwrap(), PathBuf::from("/state/taskgraft"));
+        assert_eq!(own.data_dir.unwrap(), PathBuf::from("/home/ann/.local/share/taskgraft"));
+    }
+
+    #[test]
+    fn the_first_locale_that_is_set_counts() {
+        assert!(env(&[("LANG", "de_DE.UTF-8")]).utf8);
+        assert!(!env(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]).utf8);
+        assert!(!env(&[]).utf8);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the libraries report on their way, on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging: warnings, and with each `-v` more. `filter` (`TASKGRAFT_LOG`) wins over it.
+pub(crate) fn start(verbose: u8, filter: Option<&str>) {
+    let by_verbosity = match verbose {
+        0 => "warn",
+        1 => "taskgraft=info,warn",
+        2 => "taskgraft=debug,info",
+        _ => "trace",
+    };
+    let filter = filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(by_verbosity));
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+}

@@ -1,0 +1,106 @@
+//! Saying things: data on standard output, everything else on standard error.
+
+mod paint;
+mod table;
+mod when;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use serde::Serialize;
+
+use crate::env::Env;
+use crate::exit::Failure;
+
+pub(crate) use paint::Paint;
+pub(crate) use table::Columns;
+pub(crate) use when::{Times, span};
+
+/// Where output goes and how much the reader's end can show.
+#[derive(Debug)]
+pub(crate) struct Out {
+    stdout: Paint,
+    stderr: Paint,
+    /// Standard output's width in columns, where it is a terminal.
+    width: Option<u16>,
+    utf8: bool,
+    interactive: bool,
+}
+
+impl Out {
+    /// Looks at what standard output and error are.
+    pub(crate) fn new(env: &Env) -> Self {
+        let colour = |terminal: bool| if terminal && !env.no_color { Paint::colour() } else { Paint::plain() };
+        let (stdout, stderr) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let width = stdout.then(|| console::Term::stdout().size_checked()).flatten().map(|(_, columns)| columns);
+        let interactive = std::io::stdin().is_terminal() && stderr;
+        Self { stdout: colour(stdout), stderr: colour(stderr), width, utf8: env.utf8, interactive }
+    }
+
+    /// How to paint what goes to standard output.
+    pub(crate) fn paint(&self) -> Paint {
+        self.stdout
+    }
+
+    /// How to paint what goes to standard error.
+    pub(crate) fn err(&self) -> Paint {
+        self.stderr
+    }
+
+    /// Whether somebody is there to answer a question.
+    pub(crate) fn interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Columns as wide as standard output allows.
+    pub(crate) fn columns(&self) -> Columns {
+        Columns::new(self.width)
+    }
+
+    /// A line (or several) for people on standard output.
+    pub(crate) fn say(&self, text: &str) -> Result<(), Failure> {
+        let mut text = self.for_people(text);
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        self.raw(text.as_bytes())
+    }
+
+    /// A line for people on standard error. That it can't be written is no reason to stop.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{}", self.for_people(text));
+    }
+
+    /// Data on standard output, as they are.
+    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes)?;
+        Ok(stdout.flush()?)
+    }
+
+    /// Data on standard output as JSON.
+    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+        let mut text = serde_json::to_string_pretty(value)?;
+        text.push('\n');
+        self.raw(text.as_bytes())
+    }
+
+    /// The text with its symbols in ASCII, where the locale has no others.
+    pub(crate) fn for_people(&self, text: &str) -> String {
+        if self.utf8 { text.to_owned() } else { ascii(text) }
+    }
+}
+
+/// The symbols that taskgraft itself uses, in ASCII; labels and messages of others stay as they are.
+fn ascii(text: &str) -> String {
+    text.replace('…', "...").replace('→', "->").replace('×', "x").replace('✓', "ok").replace('✗', "failed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_have_ascii_spellings() {
+        assert_eq!(ascii("a → b ×3 9f31…"), "a -> b x3 9f31...");
+    }
+}
