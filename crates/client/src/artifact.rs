@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
@@ -59,6 +59,22 @@ impl Client {
         let (encoding, content_type) = (header(CONTENT_ENCODING), header(CONTENT_TYPE));
         let bytes = save(response, to, max).await?;
         Ok(Download { bytes, encoding, content_type })
+    }
+
+    /// The bytes behind `url` as they come, such as the log of a task that still runs. A broken stream is not resumed.
+    ///
+    /// # Errors
+    /// As any call; the stream's own when the connection breaks.
+    pub async fn stream(&self, url: &str) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+        let mut tries = Tries::new(self, "artifact download");
+        loop {
+            match self.open(url).await {
+                Ok(response) => {
+                    return Ok(response.bytes_stream().map_err(|why| unreadable(why.without_url().to_string())));
+                }
+                Err(miss) => tries.after(miss).await?,
+            }
+        }
     }
 
     /// Opens `url` for reading, whatever it redirects to.
