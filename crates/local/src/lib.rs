@@ -3,6 +3,7 @@
 pub mod auth;
 mod ctx;
 pub mod http;
+pub mod index;
 pub mod store;
 
 pub use ctx::{Clock, Ctx, SystemClock};

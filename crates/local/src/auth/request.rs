@@ -1,5 +1,7 @@
 //! A request as its signature sees it, and what became of judging it.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hawk::{DigestAlgorithm, PayloadHasher};
@@ -7,8 +9,10 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, HOST};
 use http::request::Parts;
 use jiff::Timestamp;
+use taskgraft_core::scopes::ScopeExpression;
 
 use crate::Ctx;
+use crate::http::ApiError;
 
 /// What a Hawk signature or a bewit covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +67,7 @@ pub enum Authentication {
         /// Who signed; for temporary credentials with a name, that name.
         client_id: String,
         /// Expanded scopes, those of the role `anonymous` among them.
-        scopes: Vec<String>,
+        scopes: Arc<[String]>,
         /// When the credentials end.
         expires: Timestamp,
         /// The payload hash that was signed, base64; not compared with any payload yet.
@@ -72,7 +76,7 @@ pub enum Authentication {
     /// Not signed.
     Anonymous {
         /// Expanded scopes of the role `anonymous`.
-        scopes: Vec<String>,
+        scopes: Arc<[String]>,
     },
     /// Signed, and wrong.
     Failed {
@@ -82,6 +86,19 @@ pub enum Authentication {
 }
 
 impl Authentication {
+    /// Refuses unless the scopes are enough: 401 for a bad signature, 403 for too few scopes.
+    pub fn authorize(&self, needed: &ScopeExpression) -> Result<(), ApiError> {
+        let (client, scopes) = match self {
+            Self::Success { client_id, scopes, .. } => (Some(client_id.as_str()), scopes),
+            Self::Anonymous { scopes } => (None, scopes),
+            Self::Failed { message } => return Err(ApiError::unauthorized(message.clone())),
+        };
+        match needed.missing(scopes) {
+            None => Ok(()),
+            Some(missing) => Err(ApiError::forbidden(client, &missing, needed)),
+        }
+    }
+
     /// The same, unless a payload hash was signed that isn't this payload's.
     #[must_use]
     pub(crate) fn with_payload(self, payload: &[u8], content_type: Option<&HeaderValue>) -> Self {

@@ -71,16 +71,7 @@ impl Call {
 
     /// Refuses the call unless the caller's scopes are enough: 401 for a bad signature, 403 for too few scopes.
     pub fn authorize(&self, needed: impl Into<ScopeExpression>) -> Result<(), ApiError> {
-        let needed = needed.into();
-        let (client, scopes) = match self.caller() {
-            Authentication::Success { client_id, scopes, .. } => (Some(client_id.as_str()), scopes),
-            Authentication::Anonymous { scopes, .. } => (None, scopes),
-            Authentication::Failed { message } => return Err(ApiError::unauthorized(message.clone())),
-        };
-        match needed.missing(scopes) {
-            None => Ok(()),
-            Some(missing) => Err(ApiError::forbidden(client, &missing, &needed)),
-        }
+        self.caller().authorize(&needed.into())
     }
 
     /// Whether the caller holds a scope; for answers that say more to some. A bad signature holds nothing.
@@ -93,7 +84,7 @@ impl Call {
     #[must_use]
     pub fn scopes(&self) -> &[String] {
         match self.caller() {
-            Authentication::Success { scopes, .. } | Authentication::Anonymous { scopes, .. } => scopes,
+            Authentication::Success { scopes, .. } | Authentication::Anonymous { scopes } => scopes,
             Authentication::Failed { .. } => &[],
         }
     }
@@ -117,9 +108,14 @@ impl Call {
                                and 'authorization' header";
                 return Authentication::Failed { message: message.to_owned() };
             }
-            let judged = self.auth.authenticate(&self.signed, self.now);
-            judged.with_payload(&self.bytes, self.headers.get(http::header::CONTENT_TYPE))
+            self.judged_by(&self.auth)
         })
+    }
+
+    /// The call as another judge sees it.
+    pub(crate) fn judged_by(&self, auth: &Auth) -> Authentication {
+        let judged = auth.authenticate(&self.signed, self.now);
+        judged.with_payload(&self.bytes, self.headers.get(http::header::CONTENT_TYPE))
     }
 
     /// The request as an error echoes it.

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 use taskgraft_core::scopes::ScopeExpression;
 use taskgraft_core::time::format_ms;
 
+use crate::store::StoreError;
+
 /// The codes that clients tell errors apart by; each has one HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
@@ -156,6 +158,24 @@ impl ApiError {
             info["payload"] = payload.clone();
         }
         json!({"code": code, "message": format!("{}{footer}", self.message), "requestInfo": info})
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Full => Self::new(ErrorCode::InsufficientStorage, "The disk is full; nothing was written."),
+            StoreError::Sql(cause) => Self::internal(cause),
+            StoreError::Open { .. } | StoreError::Newer { .. } | StoreError::Commit(_) | StoreError::Gone => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
+impl From<rusqlite::Error> for ApiError {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::from(error).into()
     }
 }
 

@@ -96,3 +96,51 @@ CREATE TABLE workers (
     quarantine_details TEXT NOT NULL,
     PRIMARY KEY (task_queue_id, worker_group, worker_id)
 ) WITHOUT ROWID;
+
+-- Auth. The root client is not here: it is drawn at first start and kept in a file of its own.
+
+-- `scopes`: JSON list, sorted. `access_token` is the key of the client's signatures, which is why the whole file is
+-- readable by its owner only.
+CREATE TABLE clients (
+    client_id TEXT PRIMARY KEY,
+    access_token TEXT NOT NULL,
+    description TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    last_modified INTEGER NOT NULL,
+    last_date_used INTEGER NOT NULL,
+    last_rotated INTEGER NOT NULL,
+    delete_on_expiration INTEGER NOT NULL,
+    disabled INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE roles (
+    role_id TEXT PRIMARY KEY,
+    description TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    last_modified INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The index.
+
+-- The index path is `<namespace>.<name>`, or `<name>` where the namespace is empty.
+CREATE TABLE indexed_tasks (
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    rank INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (namespace, name)
+) WITHOUT ROWID;
+CREATE INDEX indexed_tasks_by_expiry ON indexed_tasks (expires);
+
+CREATE TABLE namespaces (
+    parent TEXT NOT NULL,
+    name TEXT NOT NULL,
+    expires INTEGER NOT NULL,
+    PRIMARY KEY (parent, name)
+) WITHOUT ROWID;
+CREATE INDEX namespaces_by_expiry ON namespaces (expires);
