@@ -7,7 +7,7 @@ use jiff::fmt::temporal::DateTimeParser;
 use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text that is no RFC 3339 moment, or one without an offset.
+/// A text that is no RFC 3339 moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an RFC 3339 date and time")]
 pub struct InvalidTime(String);
@@ -28,19 +28,21 @@ pub fn format_ms(moment: Timestamp) -> String {
     )
 }
 
-/// Reads any RFC 3339 spelling of a moment: `Z`, `z` or an offset, `T`, `t` or a space, any number of decimals.
+/// Reads any RFC 3339 spelling of a moment: `Z`, `z` or an offset, `T`, `t` or a space, any number of decimals. Without
+/// an offset, which a real queue takes too, it is UTC.
 ///
 /// # Errors
-/// A text without a date, time or offset, or one outside the years 0 to 9999.
+/// A text without a date or time, or one outside the years 0 to 9999.
 pub fn parse(text: &str) -> Result<Timestamp, InvalidTime> {
     const PARSER: DateTimeParser = DateTimeParser::new();
     let invalid = || InvalidTime(text.chars().take(64).collect());
     // jiff also takes ISO 8601 spellings and zone names in brackets, and years with a sign: RFC 3339 has none of them.
-    let plain = text.len() >= 20 && text.is_ascii() && text.as_bytes()[4] == b'-' && !text.contains('[');
+    let plain = text.len() >= 19 && text.is_ascii() && text.as_bytes()[4] == b'-' && !text.contains('[');
     if !plain {
         return Err(invalid());
     }
-    PARSER.parse_timestamp(text).map_err(|_| invalid())
+    let here = |_| Offset::UTC.to_timestamp(PARSER.parse_datetime(text)?);
+    PARSER.parse_timestamp(text).or_else(here).map_err(|_| invalid())
 }
 
 /// `moment` without what is finer than a millisecond.
@@ -110,6 +112,7 @@ mod tests {
             "2026-11-22 16:00:00.500000Z",
             "2026-11-22T17:00:00.5+01:00",
             "2026-11-22T15:30:00.500-00:30",
+            "2026-11-22T16:00:00.5",
         ] {
             assert_eq!(parse(text).map(format_ms), Ok("2026-11-22T16:00:00.500Z".to_owned()), "{text}");
         }
@@ -123,8 +126,7 @@ mod tests {
 
     #[test]
     fn what_is_no_moment_is_refused() {
-        for text in ["", "now", "2026-11-22", "2026-11-22T16:00:00", "2026-13-22T16:00:00Z", "+002026-11-22T16:00:00Z"]
-        {
+        for text in ["", "now", "2026-11-22", "2026-11-22T16", "2026-13-22T16:00:00Z", "+002026-11-22T16:00:00Z"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

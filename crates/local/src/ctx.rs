@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use crate::auth::Auth;
+use crate::queue::Queue;
 use crate::store::Store;
 
 /// The time. Injected, so that tests can move it.
@@ -39,6 +40,8 @@ pub struct Ctx {
     pub behind_proxy: bool,
     /// Clients, roles and signatures.
     pub auth: Arc<Auth>,
+    /// How the queue behaves, and what happens in it.
+    pub queue: Queue,
     /// Where its files are.
     pub data_dir: PathBuf,
 }

@@ -4,6 +4,7 @@ pub mod auth;
 mod ctx;
 pub mod http;
 pub mod index;
+pub mod queue;
 pub mod store;
 
 pub use ctx::{Clock, Ctx, SystemClock};

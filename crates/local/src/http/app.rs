@@ -3,7 +3,7 @@
 //! The order of checks is a real deployment's: the body parses, then scopes that need only the URL, then URL parameters,
 //! query and schema, and then the handler, which judges the scopes that need more.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -115,7 +115,7 @@ impl App {
             body: json!({}),
             echo: true,
             bytes: Bytes::new(),
-            stream: None,
+            stream: Mutex::new(None),
             headers: parts.headers.clone(),
             signed: SignedRequest::received(parts, &self.ctx),
             auth: Arc::clone(&self.ctx.auth),
@@ -127,7 +127,7 @@ impl App {
     /// Everything that comes before the handler.
     async fn prepare(&self, endpoint: &Endpoint, call: &mut Call, parts: &Parts, body: Body) -> Result<(), ApiError> {
         if endpoint.input == Input::Stream {
-            call.stream = Some(body);
+            call.stream = Mutex::new(Some(body));
         } else {
             receive(call, body).await?;
         }

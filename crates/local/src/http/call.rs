@@ -1,6 +1,6 @@
 //! One request, as a handler sees it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -21,7 +21,8 @@ pub struct Call {
     /// Whether the body is echoed in errors; one that could not be read at all is not.
     pub(super) echo: bool,
     pub(super) bytes: Bytes,
-    pub(super) stream: Option<Body>,
+    /// Behind a lock only so that a call can be looked at from another thread.
+    pub(super) stream: Mutex<Option<Body>>,
     pub(super) headers: HeaderMap,
     pub(super) signed: SignedRequest,
     pub(super) auth: Arc<Auth>,
@@ -60,7 +61,7 @@ impl Call {
 
     /// The body of an endpoint that takes any bytes; empty when taken twice.
     pub fn take_stream(&mut self) -> Body {
-        self.stream.take().unwrap_or_default()
+        self.stream.get_mut().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// The request's headers.

@@ -31,7 +31,6 @@ CREATE TABLE tasks (
     since INTEGER NOT NULL,
     taken_until INTEGER,
     waiting INTEGER NOT NULL,
-    ever_resolved INTEGER NOT NULL,
     runs TEXT NOT NULL
 );
 CREATE INDEX tasks_by_group ON tasks (group_row);
@@ -54,8 +53,8 @@ CREATE TABLE dependencies (
     PRIMARY KEY (dependency, dependent)
 ) WITHOUT ROWID;
 
--- `blob` names the file that holds the bytes, `details` is what other storage types keep (JSON).
--- `uploaded`, `size`, `encoding` say what was put there, once it was.
+-- `details`: what only one storage type has (JSON). `present`: whether readers may see it.
+-- Bytes that were put to us: `blob` and `secret` make the URLs, `file` is where they are once they came.
 CREATE TABLE artifacts (
     id INTEGER PRIMARY KEY,
     task INTEGER NOT NULL,
@@ -65,10 +64,11 @@ CREATE TABLE artifacts (
     content_type TEXT NOT NULL,
     content_length INTEGER,
     details TEXT NOT NULL,
+    present INTEGER NOT NULL,
     expires INTEGER NOT NULL,
     blob TEXT,
-    uploaded INTEGER,
-    size INTEGER,
+    secret TEXT,
+    file TEXT,
     encoding TEXT,
     UNIQUE (task, run, name)
 );
@@ -78,12 +78,10 @@ CREATE UNIQUE INDEX artifacts_by_blob ON artifacts (blob) WHERE blob IS NOT NULL
 CREATE TABLE task_queues (
     task_queue_id TEXT PRIMARY KEY,
     expires INTEGER NOT NULL,
-    last_active INTEGER NOT NULL,
-    description TEXT NOT NULL,
-    stability TEXT NOT NULL
+    last_active INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- `recent`: JSON, the last tasks claimed as [{taskId, runId}], oldest first. `quarantine_details`: JSON list.
+-- `recent`: JSON, the last tasks claimed as [{taskId, runId}], oldest first.
 CREATE TABLE workers (
     task_queue_id TEXT NOT NULL,
     worker_group TEXT NOT NULL,
@@ -93,7 +91,6 @@ CREATE TABLE workers (
     expires INTEGER NOT NULL,
     recent TEXT NOT NULL,
     quarantine_until INTEGER NOT NULL,
-    quarantine_details TEXT NOT NULL,
     PRIMARY KEY (task_queue_id, worker_group, worker_id)
 ) WITHOUT ROWID;
 

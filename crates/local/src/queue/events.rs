@@ -1,0 +1,81 @@
+//! What happened, told to whoever in this process waits for it, once it is on disk.
+
+use std::sync::Arc;
+
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::RunState;
+use tokio::sync::broadcast;
+
+/// How many events a slow listener may be behind before it misses some.
+const BEHIND: usize = 4096;
+
+/// One thing that happened to a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happened {
+    /// Which task.
+    pub task_id: TaskId,
+    /// Its task queue.
+    pub task_queue_id: String,
+    /// What.
+    pub what: What,
+}
+
+/// What can happen, as the queue's exchanges name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// `task-defined`
+    Defined,
+    /// `task-pending`, `task-running`, `task-completed`, `task-failed`, `task-exception`: a run entered that state.
+    Run(u16, RunState),
+}
+
+/// Where events are told. Cheap to clone.
+#[derive(Clone)]
+pub struct Bus {
+    sender: broadcast::Sender<Arc<Happened>>,
+}
+
+impl Default for Bus {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(BEHIND) }
+    }
+}
+
+impl Bus {
+    /// Tells everybody who listens.
+    pub(crate) fn publish(&self, events: Vec<Happened>) {
+        for event in events {
+            // An error means that nobody listens.
+            let _ = self.sender.send(Arc::new(event));
+        }
+    }
+
+    /// Hears everything from now on.
+    #[must_use]
+    pub fn listen(&self) -> Listener {
+        Listener { receiver: self.sender.subscribe() }
+    }
+}
+
+/// Somebody who listens.
+pub struct Listener {
+    receiver: broadcast::Receiver<Arc<Happened>>,
+}
+
+impl Listener {
+    /// Waits until a run of the task queue becomes pending, or may have; `false` if nothing can happen any more.
+    pub async fn pending(&mut self, task_queue_id: &str) -> bool {
+        loop {
+            match self.receiver.recv().await {
+                Ok(event) => {
+                    let pending = matches!(event.what, What::Run(_, RunState::Pending));
+                    if pending && event.task_queue_id == task_queue_id {
+                        return true;
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => return true,
+                Err(broadcast::error::RecvError::Closed) => return false,
+            }
+        }
+    }
+}
