@@ -1,4 +1,4 @@
 //! taskgraft-core against the reference: recordings of it, and it itself on graphs that are made up here.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod recorded;
