@@ -22,6 +22,8 @@ pub(crate) struct Env {
     pub(crate) state_dir: Option<PathBuf>,
     /// `$XDG_DATA_HOME/taskgraft`: the embedded Taskcluster.
     pub(crate) data_dir: Option<PathBuf>,
+    /// `$XDG_CACHE_HOME/taskgraft`: downloaded artifacts.
+    pub(crate) cache_dir: Option<PathBuf>,
     /// `NO_COLOR`.
     pub(crate) no_color: bool,
     /// Whether the locale is one of UTF-8.
@@ -60,6 +62,7 @@ impl Env {
             run_id: text("RUN_ID"),
             state_dir: dir("XDG_STATE_HOME", ".local/state"),
             data_dir: dir("XDG_DATA_HOME", ".local/share"),
+            cache_dir: dir("XDG_CACHE_HOME", ".cache"),
             no_color: raw("NO_COLOR").is_some(),
             utf8: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text).is_some_and(|locale| is_utf8(&locale)),
             log: text("TASKGRAFT_LOG"),

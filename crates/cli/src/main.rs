@@ -1,10 +1,15 @@
 //! The command line: reads the environment, puts the other crates together, and says what became of it.
 
 mod commands;
+mod connect;
 mod env;
 mod exit;
+mod follow;
+mod glob;
 mod log;
 mod output;
+mod progress;
+mod push;
 
 use std::process::ExitCode;
 

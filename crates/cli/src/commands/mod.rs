@@ -1,7 +1,10 @@
 //! The commands, a file each.
 
 mod completions;
+mod group;
+mod labels;
 mod man;
+mod task;
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -27,13 +30,19 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Labels(labels::Args),
+    Task(task::Args),
+    Group(group::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
 
 /// Does what the command line says.
-pub(crate) async fn run(command: Command, _env: &Env, out: &Out) -> Result<(), Failure> {
+pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Failure> {
     match command {
+        Command::Labels(args) => labels::run(&args, env, out).await,
+        Command::Task(args) => task::run(&args, env, out).await,
+        Command::Group(args) => group::run(&args, env, out).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),
     }

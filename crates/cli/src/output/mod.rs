@@ -51,6 +51,11 @@ impl Out {
         self.interactive
     }
 
+    /// Whether standard error can show something that changes in place.
+    pub(crate) fn live(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
     /// Columns as wide as standard output allows.
     pub(crate) fn columns(&self) -> Columns {
         Columns::new(self.width)

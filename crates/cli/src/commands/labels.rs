@@ -1,0 +1,87 @@
+//! `taskgraft labels`.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::TaskState;
+
+use crate::env::Env;
+use crate::exit::Failure;
+use crate::output::Out;
+use crate::{connect, glob, push};
+
+/// List the jobs that a push could have, with kind and state
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  taskgraft labels --decision-id lander@a1b2c3d
+  taskgraft labels 'test-*' --decision-id https://tc.example.com/tasks/groups/TADoGLV5QUWAYivg1ReyTw
+  taskgraft labels --decision-id TADoGLV5QUWAYivg1ReyTw --json | jq -r '.[] | select(.state == null) | .label'")]
+pub(crate) struct Args {
+    /// Only labels like this; `*` stands for anything, `?` for one character
+    pattern: Option<String>,
+    /// The push: its decision task's id, the URL of a task or group, or PROJECT@REVISION
+    #[arg(long, value_name = "PUSH")]
+    decision_id: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    label: String,
+    kind: String,
+    /// Null where no task of that label is in the push.
+    state: Option<TaskState>,
+    task_id: Option<TaskId>,
+}
+
+pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
+    let client = connect::reader(env)?;
+    let decision = push::resolve(&client, &args.decision_id).await?;
+    let artifacts = connect::artifacts(&client, env)?;
+    let graph = push::graph(&artifacts, decision).await?;
+    let wanted = |label: &str| args.pattern.as_deref().is_none_or(|pattern| glob::matches(pattern, label));
+    let labels: Vec<String> = graph.labels().filter(|label| wanted(label)).map(|label| label.into_owned()).collect();
+    let mut listed = Vec::with_capacity(labels.len());
+    let tasks = newest(&client, &artifacts, decision).await?;
+    for label in labels {
+        let Some(task) = graph.get(&label)? else { continue };
+        let (task_id, state) = tasks.get(&label).copied().unzip();
+        listed.push(Listed { label, kind: task.kind, state, task_id });
+    }
+    if args.json {
+        return out.json(&listed);
+    }
+    let paint = out.paint();
+    let mut columns = out.columns();
+    for job in &listed {
+        let state = job.state.map_or_else(|| paint.dim("not scheduled"), |state| paint.state(state));
+        columns.row([job.label.clone(), job.kind.clone(), state]);
+    }
+    if listed.is_empty() {
+        out.note(&format!("none of the {} labels is like that", graph.len()));
+        return Ok(());
+    }
+    out.say(&columns.text())
+}
+
+/// The newest task of each label: those that the decision task names, and those that others added to its group.
+async fn newest(
+    client: &taskgraft_client::Client,
+    artifacts: &taskgraft_engine::Artifacts,
+    decision: TaskId,
+) -> Result<HashMap<String, (TaskId, TaskState)>, Failure> {
+    let scheduled = push::scheduled(artifacts, decision).await?;
+    let ids: Vec<TaskId> = scheduled.values().copied().collect();
+    let statuses = push::statuses(client, &ids).await?;
+    let named = scheduled.into_iter().filter_map(|(label, id)| Some((label, (id, statuses.get(&id)?.state))));
+    let mut newest: HashMap<_, _> = named.collect();
+    let group = client.queue().task(decision).await?.task_group_id;
+    for member in push::members(client, group).await? {
+        newest.insert(member.task.metadata.name, (member.status.task_id, member.status.state));
+    }
+    Ok(newest)
+}

@@ -1,0 +1,61 @@
+//! From the environment to a Taskcluster client.
+
+use taskgraft_client::{Client, Config};
+use taskgraft_engine::{Artifacts, Cache};
+
+use crate::env::Env;
+use crate::exit::{Failure, Kind};
+
+/// A client of the deployment that the environment names; anonymous if it has no credentials, which is enough to read.
+pub(crate) fn reader(env: &Env) -> Result<Client, Failure> {
+    let root_url = env.root_url.clone().or_else(|| env.proxy_url.clone()).ok_or_else(|| {
+        Failure::mistake("which Taskcluster? TASKCLUSTER_ROOT_URL is not set")
+            .note("on this machine", "taskgraft up --env-file tc.env, then: . ./tc.env")
+            .note("a deployment", "export TASKCLUSTER_ROOT_URL=https://tc.example.com")
+    })?;
+    let config =
+        Config { proxy_url: env.proxy_url.clone(), credentials: env.credentials.clone(), ..Config::new(root_url) };
+    Client::new(config).map_err(|why| Failure::mistake(format!("failed to {why}")))
+}
+
+/// The same for what changes something: it needs credentials, or a proxy that has some.
+pub(crate) fn writer(env: &Env) -> Result<Client, Failure> {
+    let client = reader(env)?;
+    if env.credentials.is_none() && env.proxy_url.is_none() {
+        return Err(Failure::new(Kind::NoRights, "creating tasks needs Taskcluster credentials, and there are none")
+            .note("on this machine", "taskgraft up --env-file tc.env, then: . ./tc.env")
+            .note("a deployment", "eval \"$(taskcluster signin)\"")
+            .note("or by hand", "export TASKCLUSTER_CLIENT_ID=… TASKCLUSTER_ACCESS_TOKEN=…")
+            .closing("nothing was created"));
+    }
+    Ok(client)
+}
+
+/// Where artifacts are read from, and kept once they can't change any more.
+pub(crate) fn artifacts(client: &Client, env: &Env) -> Result<Artifacts, Failure> {
+    let dir = env
+        .cache_dir
+        .as_deref()
+        .ok_or_else(|| Failure::other("no directory to keep downloads in").note("set one", "HOME or XDG_CACHE_HOME"))?;
+    let cache = Cache::open(&dir.join("artifacts"))
+        .map_err(|why| Failure::other(format!("failed to make {}: {why}", dir.display())))?;
+    Ok(Artifacts::Queue(client.clone(), cache))
+}
+
+/// What Taskcluster refused or left undone.
+impl From<taskgraft_client::Error> for Failure {
+    fn from(error: taskgraft_client::Error) -> Self {
+        use taskgraft_client::Error;
+        let kind = match &error {
+            Error::Rejected { status: 401 | 403, .. } => Kind::NoRights,
+            Error::Rejected { status: 404, .. } => Kind::Mistake,
+            Error::Transient { .. }
+            | Error::Conflict { .. }
+            | Error::Rejected { .. }
+            | Error::ClockSkew { .. }
+            | Error::Unreadable { .. }
+            | Error::Unsendable { .. } => Kind::Other,
+        };
+        Self::new(kind, format!("failed to {error}"))
+    }
+}

@@ -1,0 +1,47 @@
+//! How far something long has come: a bar on a terminal, a line an event elsewhere.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::follow::End;
+use crate::output::Out;
+
+/// The progress of tasks that are followed, on standard error.
+pub(crate) struct Progress<'a> {
+    out: &'a Out,
+    bar: ProgressBar,
+}
+
+impl<'a> Progress<'a> {
+    /// None of `tasks` has ended.
+    pub(crate) fn new(out: &'a Out, tasks: usize) -> Self {
+        let target = if out.live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(tasks as u64), target);
+        let template = "{spinner} {pos} of {len} ended{msg}  {elapsed}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self { out, bar }
+    }
+
+    /// A task has come to its end.
+    pub(crate) fn ended(&self, label: &str, end: End) {
+        let paint = self.out.err();
+        let word = if end.is_green() { paint.good(end.as_str()) } else { paint.bad(end.as_str()) };
+        self.bar.suspend(|| self.out.note(&format!("  {label} {word}")));
+        self.bar.inc(1);
+    }
+
+    /// So many are running.
+    pub(crate) fn running(&self, running: usize) {
+        self.bar.set_message(format!(", {running} running"));
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
