@@ -14,6 +14,7 @@ pub mod optimize;
 pub mod params;
 pub mod pattern;
 pub mod plan;
+pub mod report;
 pub mod scopes;
 pub mod state;
 pub mod time;

@@ -20,6 +20,8 @@ use jiff::Timestamp;
 pub use candidate::{Candidate, Judge, ReferenceJudge, Rejected, Source, Status, Unusable};
 pub use lookups::{Lookups, lookups};
 pub use outcome::{By, NotReplaced, Optimized, Outcome, Removal, Replacement};
+pub(crate) use remove::remove_tasks;
+pub(crate) use strategy::{Answer, NoAnswer, replaces};
 pub use strategy::{Strategies, Strategy};
 pub use subgraph::{BadEdge, FinalTask, SubgraphError, SubgraphInputs, bad_edges, label_to_taskid, subgraph, to_json};
 

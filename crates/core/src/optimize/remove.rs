@@ -6,7 +6,7 @@ use super::strategy::{Changes, removes};
 use crate::graph::{Task, TaskGraph, TaskIx};
 
 /// What the first phase says about each task.
-pub(super) fn remove_tasks(graph: &TaskGraph, inputs: &Inputs<'_>) -> Vec<Removal> {
+pub(crate) fn remove_tasks(graph: &TaskGraph, inputs: &Inputs<'_>) -> Vec<Removal> {
     let mut removing = Removing {
         graph,
         decided: vec![None; graph.len()],

@@ -76,7 +76,7 @@ impl Strategies {
 
     /// The strategy that applies to a task, with its argument and how reasons name it. A task without optimisation
     /// has whatever is called `never`.
-    pub(super) fn of<'a>(&'a self, task: &'a Task) -> (Strategy, &'a Value, By) {
+    pub(crate) fn of<'a>(&'a self, task: &'a Task) -> (Strategy, &'a Value, By) {
         match task.strategy() {
             None => (self.get("never").cloned().unwrap_or(Strategy::Never), &Value::Null, By::Never),
             Some((name, arg)) => match self.get(name) {
@@ -150,7 +150,7 @@ pub(super) fn removes<'a>(strategy: &Strategy, arg: &'a Value, changes: &mut Cha
 
 /// What a strategy would put in a task's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The task stays.
     Keep,
     /// A task from the index.
@@ -160,7 +160,7 @@ pub(super) enum Answer {
 }
 
 /// Why a strategy has no answer.
-pub(super) enum NoAnswer<E> {
+pub(crate) enum NoAnswer<E> {
     /// It can't work with its argument.
     Unusable(String),
     /// Looking for candidates failed.
@@ -168,7 +168,7 @@ pub(super) enum NoAnswer<E> {
 }
 
 /// What `strategy` puts in the place of a task; `search` finds the first usable task at index paths.
-pub(super) fn replaces<'a, E>(
+pub(crate) fn replaces<'a, E>(
     strategy: &Strategy,
     arg: &'a Value,
     search: &mut impl FnMut(&[&'a str]) -> Result<Option<(TaskId, Source)>, E>,

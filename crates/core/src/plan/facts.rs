@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::api::queue::TaskStatus;
+use crate::definition::ArtifactUrls;
 use crate::ids::TaskId;
+use crate::morph::GraphConfig;
+use crate::optimize::Strategies;
+use crate::params::Parameters;
 use crate::state::TaskState;
 use crate::time::Millis;
 
@@ -73,15 +77,21 @@ pub struct GroupFact {
 pub struct Facts {
     /// When the plan is made. Deadlines count from here.
     pub now: Timestamp,
-    /// The deployment's root URL, without a slash at its end. Artifact references point there.
-    pub root_url: String,
+    /// Where artifact references point.
+    pub urls: ArtifactUrls,
     /// The push's parameters.yml.
-    pub parameters: Map<String, Value>,
+    pub parameters: Parameters,
+    /// What optimisation strategies there are.
+    pub strategies: Strategies,
     /// The schedulerId of new tasks: `<trust domain>-level-<level>`, which the decision task has too.
     /// Without one nothing can be created.
     pub scheduler_id: Option<String>,
     /// The target group, if it was looked up and exists.
     pub group: Option<GroupFact>,
+    /// What index tasks are made with; without it a task with more than 64 routes is refused.
+    pub index_tasks: Option<GraphConfig>,
+    /// For labels asked for that the graph doesn't have, the nearest that it has; see [`nearest`](super::nearest).
+    pub nearest: BTreeMap<String, Vec<String>>,
     /// Earlier tasks by label, oldest list first: of several usable tasks the last list's wins.
     pub sources: Vec<Source>,
     /// What index paths lead to.
@@ -95,13 +105,16 @@ pub struct Facts {
 impl Facts {
     /// Nothing looked up yet.
     #[must_use]
-    pub fn new(now: Timestamp, root_url: &str, parameters: Map<String, Value>) -> Self {
+    pub fn new(now: Timestamp, urls: ArtifactUrls, parameters: Parameters) -> Self {
         Self {
             now,
-            root_url: root_url.trim_end_matches('/').to_owned(),
+            urls,
             parameters,
+            strategies: Strategies::default(),
             scheduler_id: None,
             group: None,
+            index_tasks: None,
+            nearest: BTreeMap::new(),
             sources: Vec::new(),
             index: BTreeMap::new(),
             statuses: BTreeMap::new(),

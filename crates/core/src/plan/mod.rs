@@ -8,14 +8,33 @@
 //! Two policies. [`Policy::Reference`] does what the reference's `actions/util.py` does. [`Policy::Graft`] walks down
 //! from what was asked for and makes only what nothing usable stands in for.
 
+mod build;
+mod copies;
+mod demand;
 mod facts;
+mod make;
 mod model;
+mod moved;
+mod nearest;
+mod order;
+mod reference;
+mod render;
 mod request;
+mod same;
 mod task;
+mod template;
+mod usable;
 mod verdict;
 
 pub use facts::{Answers, Facts, GroupFact, Source, SourceKind, StatusFact, Wants};
+pub use make::{PlanError, plan, wants};
 pub use model::{PLAN_VERSION, Plan, Warning};
+pub use moved::{Moved, moved};
+pub use nearest::nearest;
 pub use request::{MAX_TIMES, Policy, Purpose, Request};
 pub use task::{Dependency, PlannedTask, Role, Target, WaitsFor};
 pub use verdict::{LabelVerdict, Origin, PassedOver, Refusal, Reuse, Unneeded, Unusable, Verdict, Why};
+
+pub(crate) use render::{deadline, definition, stamped};
+pub(crate) use same::{dependencies, same_task};
+pub(crate) use template::INDEX_PURPOSE;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::request::{Policy, Request};
 use super::task::PlannedTask;
-use super::verdict::LabelVerdict;
+use super::verdict::{LabelVerdict, Refusal, Verdict};
 use crate::ids::TaskId;
 use crate::time::Millis;
 
@@ -22,8 +22,10 @@ pub struct Plan {
     pub made: Millis,
     /// What was asked for.
     pub request: Request,
-    /// Where artifact references point.
+    /// The deployment's root URL, for artifact references.
     pub root_url: String,
+    /// The proxy that private artifacts are had through, for artifact references.
+    pub proxy_url: Option<String>,
     /// The schedulerId of its tasks; null if none is known, and then nothing can be created.
     pub scheduler_id: Option<String>,
     /// One per label of the closure: first those that were asked for, in their order, then the rest, dependents first.
@@ -32,6 +34,30 @@ pub struct Plan {
     pub tasks: Vec<PlannedTask>,
     /// What the asker should know though it stops nothing.
     pub warnings: Vec<Warning>,
+}
+
+impl Plan {
+    /// The verdict on a label.
+    #[must_use]
+    pub fn verdict(&self, label: &str) -> Option<&Verdict> {
+        self.verdicts.iter().find(|entry| entry.label == label).map(|entry| &entry.verdict)
+    }
+
+    /// The label that an earlier task stands in for.
+    #[must_use]
+    pub fn label_of(&self, task_id: TaskId) -> Option<&str> {
+        let stands_in =
+            |entry: &&LabelVerdict| matches!(&entry.verdict, Verdict::Reuse(reuse) if reuse.task_id == task_id);
+        self.verdicts.iter().find(stands_in).map(|entry| entry.label.as_str())
+    }
+
+    /// Labels that can't be had, with the reason. With any of these nothing is created unless the request is partial.
+    pub fn refused(&self) -> impl Iterator<Item = (&str, &Refusal)> {
+        self.verdicts.iter().filter_map(|entry| match &entry.verdict {
+            Verdict::Refused { why } => Some((entry.label.as_str(), why)),
+            Verdict::New { .. } | Verdict::Reuse(_) | Verdict::Removed { .. } => None,
+        })
+    }
 }
 
 /// Something that the asker should know though it stops nothing.
@@ -51,6 +77,13 @@ pub enum Warning {
     ActionNotDependable {
         /// The first such label.
         label: String,
+    },
+    /// What is reused could not be read once more after everything was created.
+    NotChecked,
+    /// Tasks that softly depend on each other in a circle: those dependencies are left out.
+    SoftCircle {
+        /// Their labels.
+        labels: Vec<String>,
     },
     /// A strategy that taskgraft doesn't know: its task is made.
     UnknownStrategy {

@@ -84,6 +84,12 @@ impl Request {
         }
     }
 
+    /// Whether nothing is to be created: a graph is optimised for its own sake.
+    #[must_use]
+    pub fn is_optimization(&self) -> bool {
+        matches!(self.purpose, Purpose::Optimize { .. })
+    }
+
     /// How many copies of each label are wanted.
     #[must_use]
     pub fn times(&self) -> u32 {

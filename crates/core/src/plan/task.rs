@@ -99,3 +99,13 @@ pub struct WaitsFor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<TaskId>,
 }
+
+impl PlannedTask {
+    /// The places of the plan's own tasks that it depends on; one may come up twice.
+    pub fn new_dependencies(&self) -> impl Iterator<Item = usize> {
+        self.dependencies.iter().filter_map(|dependency| match dependency.on {
+            Target::New(at) => Some(at),
+            Target::Existing(_) => None,
+        })
+    }
+}

@@ -1,5 +1,7 @@
 //! The verdict on each task of the closure, with the fact that decided it. The words are in `wording.rs`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::facts::SourceKind;
@@ -157,6 +159,8 @@ pub enum Unusable {
 pub enum Unneeded {
     /// Only tasks that are reused need it.
     OnlyReused,
+    /// Only tasks that can't be had need it.
+    OnlyRefused,
     /// Its optimisation removes it, and nothing that stays needs it.
     Optimized {
         /// The strategy, as the reference's log names it.
@@ -168,6 +172,11 @@ pub enum Unneeded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
 pub enum Refusal {
+    /// The graph has no such label.
+    UnknownLabel {
+        /// Labels that it has and that look most like it.
+        nearest: Vec<String>,
+    },
     /// More than 64 routes, and no index task can be made for the rest.
     TooManyRoutes {
         /// How many.
@@ -187,4 +196,18 @@ pub enum Refusal {
         /// That label.
         label: String,
     },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Definition { place, problem } if place.is_empty() => write!(f, "its definition: {problem}"),
+            Self::Definition { place, problem } => write!(f, "its definition, at {place}: {problem}"),
+            Self::UnknownLabel { nearest } if nearest.is_empty() => f.write_str("no such label"),
+            Self::UnknownLabel { nearest } => write!(f, "no such label; nearest: {}", nearest.join(", ")),
+            Self::TooManyRoutes { routes } => write!(f, "{routes} routes, of which the queue takes 64"),
+            Self::NoFreeId => f.write_str("each id that it could have is taken"),
+            Self::DependsOn { label } => write!(f, "it depends on {label}, which can't be had"),
+        }
+    }
 }

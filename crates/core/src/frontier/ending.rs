@@ -1,0 +1,56 @@
+//! From a frontier to its report.
+
+use super::machine::Frontier;
+use super::node::State;
+use super::outcome::Outcome;
+use super::step::Halt;
+use crate::report::{MendReport, RefusedReport, Report, TaskReport, Terminal};
+
+impl Frontier {
+    /// What became of everything so far. Tasks that are not settled yet count as stopped: ask when
+    /// [done](Frontier::is_done), or when giving up.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let cancelled = self.halt == Some(Halt::Cancelled);
+        let tasks: Vec<TaskReport> = self
+            .plan
+            .tasks
+            .iter()
+            .zip(&self.nodes)
+            .map(|(task, node)| TaskReport {
+                label: task.label.clone(),
+                role: task.role.clone(),
+                task_id: node.task_id,
+                outcome: match &node.state {
+                    State::Settled(outcome) => outcome.clone(),
+                    State::Waiting | State::Sending | State::Reading | State::Weighing(_) | State::AskingGroup => {
+                        Outcome::Stopped
+                    }
+                },
+                cancelled: cancelled && task.role.is_own() && node.may_exist(),
+            })
+            .collect();
+        let mended: Vec<MendReport> = self
+            .mends
+            .iter()
+            .filter_map(|mend| {
+                let mended = mend.result()??.clone();
+                Some(MendReport { label: mend.label.clone(), task_id: mend.task_id, mended })
+            })
+            .collect();
+        let refused: Vec<RefusedReport> = self
+            .plan
+            .refused()
+            .map(|(label, why)| RefusedReport { label: label.to_owned(), why: why.clone() })
+            .collect();
+        Report {
+            request: self.plan.request.id.clone(),
+            group: self.group(),
+            result: Terminal::of(self.halt, &tasks, &mended, !refused.is_empty()),
+            tasks,
+            mended,
+            refused,
+            warnings: self.plan.warnings.iter().chain(&self.warnings).cloned().collect(),
+        }
+    }
+}

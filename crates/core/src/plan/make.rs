@@ -1,0 +1,144 @@
+//! The two entries to planning: what is wanted, and the plan.
+
+use super::build::build;
+use super::demand::demand;
+use super::facts::{Facts, Wants};
+use super::model::{PLAN_VERSION, Plan};
+use super::reference;
+use super::request::{MAX_TIMES, Policy, Purpose, Request};
+use super::usable::Looks;
+use super::verdict::{LabelVerdict, Refusal, Verdict};
+use crate::graph::TaskGraph;
+use crate::optimize::{BadEdge, OptimizeError};
+use crate::time::Millis;
+
+/// Why there is no plan at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Nothing was asked for.
+    #[error("no labels were asked for")]
+    NoLabels,
+    /// Too few or too many copies.
+    #[error("{0} copies of each can't be made: 1 to {MAX_TIMES} can")]
+    Times(u32),
+    /// The group takes no new tasks.
+    #[error("the task group was sealed {0} and takes no new tasks")]
+    Sealed(Millis),
+    /// The group belongs to another scheduler.
+    #[error("the task group belongs to scheduler `{theirs}`, and this request would create tasks for `{ours}`")]
+    OtherScheduler {
+        /// The group's.
+        theirs: String,
+        /// The request's.
+        ours: String,
+    },
+    /// A deadline that is needed can't be read.
+    #[error(transparent)]
+    Optimize(#[from] OptimizeError),
+    /// Optimisation removes what something else needs; the reference stops here too.
+    #[error("optimization removes what is needed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    BadEdges(Vec<BadEdge>),
+    /// A task can't be had; only under the reference's rules, which stop there.
+    #[error("task `{label}`: {why}")]
+    Refused {
+        /// Its label.
+        label: String,
+        /// Why.
+        why: Refusal,
+    },
+}
+
+/// What is still to be looked up before `plan` decides on facts. Looks at `graph`, the closure of the request's labels,
+/// exactly as [`plan`] does, and names what it missed. Fetch all of it, [`Facts::answer`], and ask again until nothing
+/// is wanted: two or three rounds as a rule, more only along chains of unscheduled tasks.
+#[must_use]
+pub fn wants(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) -> Wants {
+    let mut looks = Looks::new(facts);
+    match policy {
+        Policy::Graft => {
+            let demand = demand(graph, request, facts, &mut looks);
+            build(graph, request, &mut looks, &demand);
+        }
+        Policy::Reference => reference::look(graph, request, &mut looks),
+    }
+    looks.wants
+}
+
+/// Decides. `graph` is the closure of the request's labels (labels that it lacks are refused); what the facts don't
+/// say is taken as not found.
+///
+/// # Errors
+/// What stops the whole request rather than single labels.
+pub fn plan(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) -> Result<Plan, PlanError> {
+    check(request, facts, policy)?;
+    let (verdicts, tasks, mut warnings) = match policy {
+        Policy::Graft => {
+            let mut looks = Looks::new(facts);
+            let demand = demand(graph, request, facts, &mut looks);
+            let (tasks, more) = build(graph, request, &mut looks, &demand);
+            let verdicts = demand.decisions.into_iter().map(|decision| decision.verdict).collect();
+            (verdicts, tasks, [demand.warnings, more].concat())
+        }
+        Policy::Reference => {
+            let followed = reference::follow(graph, request, facts)?;
+            (followed.verdicts, followed.tasks, followed.warnings)
+        }
+    };
+    warnings.dedup();
+    Ok(Plan {
+        version: PLAN_VERSION,
+        policy,
+        made: facts.now.into(),
+        request: request.clone(),
+        root_url: facts.urls.root.trim_end_matches('/').to_owned(),
+        proxy_url: facts.urls.proxy.clone(),
+        scheduler_id: facts.scheduler_id.clone(),
+        verdicts: in_order(graph, request, facts, verdicts),
+        tasks,
+        warnings,
+    })
+}
+
+fn check(request: &Request, facts: &Facts, policy: Policy) -> Result<(), PlanError> {
+    if let Purpose::Add { times } = request.purpose
+        && !(1..=MAX_TIMES).contains(&times)
+    {
+        return Err(PlanError::Times(times));
+    }
+    if request.labels.is_empty() && !request.is_optimization() {
+        return Err(PlanError::NoLabels);
+    }
+    let Some(group) = facts.group.as_ref().filter(|_| policy == Policy::Graft && !request.is_optimization()) else {
+        return Ok(());
+    };
+    match (group.sealed, &facts.scheduler_id) {
+        (Some(sealed), _) => Err(PlanError::Sealed(sealed)),
+        (None, Some(ours)) if *ours != group.scheduler_id => {
+            Err(PlanError::OtherScheduler { theirs: group.scheduler_id.clone(), ours: ours.clone() })
+        }
+        (None, _) => Ok(()),
+    }
+}
+
+/// What was asked for first, in its order, then the rest, dependents first.
+fn in_order(graph: &TaskGraph, request: &Request, facts: &Facts, verdicts: Vec<Verdict>) -> Vec<LabelVerdict> {
+    let mut verdicts: Vec<Option<Verdict>> = verdicts.into_iter().map(Some).collect();
+    let mut ordered = Vec::with_capacity(verdicts.len());
+    for label in &request.labels {
+        let found = graph.by_label(label);
+        let verdict = match found {
+            Some(ix) => verdicts.get_mut(ix.index()).and_then(Option::take),
+            None => {
+                let nearest = facts.nearest.get(label).cloned().unwrap_or_default();
+                Some(Verdict::Refused { why: Refusal::UnknownLabel { nearest } })
+            }
+        };
+        ordered.extend(verdict.map(|verdict| LabelVerdict { label: label.clone(), verdict }));
+    }
+    for ix in graph.preorder() {
+        if let Some(verdict) = verdicts.get_mut(ix.index()).and_then(Option::take) {
+            ordered.push(LabelVerdict { label: graph.task(ix).label.to_string(), verdict });
+        }
+    }
+    ordered
+}

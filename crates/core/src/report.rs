@@ -1,0 +1,148 @@
+//! What became of a request: the last word on each task, and one terminal result.
+
+use serde::{Deserialize, Serialize};
+
+use crate::frontier::{Halt, Mended, Outcome};
+use crate::ids::{RequestId, TaskId};
+use crate::plan::{Refusal, Role, Warning};
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The request.
+    pub request: RequestId,
+    /// The group that it was to create tasks in.
+    pub group: TaskId,
+    /// Whether the asker got what was asked for.
+    pub result: Terminal,
+    /// Every task of the plan, dependencies first.
+    pub tasks: Vec<TaskReport>,
+    /// Tasks that others answer for and that were lost or half made when last looked at, with what was done.
+    pub mended: Vec<MendReport>,
+    /// Labels that could not be planned.
+    pub refused: Vec<RefusedReport>,
+    /// The plan's warnings, then those of its creation.
+    pub warnings: Vec<Warning>,
+}
+
+/// What became of one task of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// Its label.
+    pub label: String,
+    /// Why it was planned.
+    pub role: Role,
+    /// Its id in the end.
+    pub task_id: TaskId,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// It was asked to be cancelled, after the request was.
+    #[serde(default)]
+    pub cancelled: bool,
+}
+
+/// What was done about a task that others answer for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MendReport {
+    /// The label that it stands for.
+    pub label: String,
+    /// Its id.
+    pub task_id: TaskId,
+    /// What was done.
+    #[serde(flatten)]
+    pub mended: Mended,
+}
+
+/// A label that could not be planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedReport {
+    /// The label.
+    pub label: String,
+    /// Why.
+    pub why: Refusal,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Terminal {
+    /// Everything that was asked for exists.
+    Done,
+    /// Everything that could be planned exists; some labels could not.
+    Partial,
+    /// The queue stopped answering. `resume` finishes it.
+    Unfinished,
+    /// The caller stopped it. `resume` finishes it.
+    Interrupted,
+    /// A later run of the same action task has taken over.
+    Superseded,
+    /// The request was cancelled.
+    Cancelled,
+    /// The queue refused some of it for want of scopes.
+    Forbidden,
+    /// The queue refused some of it.
+    Refused,
+    /// Everything was created, but something that it depends on is lost and can't be helped.
+    Stuck,
+}
+
+/// What a program's exit code tells of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitClass {
+    /// The asker got what was asked for.
+    Success,
+    /// Something is wrong with the request; nothing that it lacks will come of trying again.
+    Refused,
+    /// The credentials don't suffice.
+    Forbidden,
+    /// It stopped half way and can be resumed.
+    Unfinished,
+}
+
+impl Terminal {
+    /// Which exit code it deserves.
+    #[must_use]
+    pub fn exit_class(self) -> ExitClass {
+        match self {
+            Self::Done => ExitClass::Success,
+            Self::Partial | Self::Refused | Self::Cancelled | Self::Stuck => ExitClass::Refused,
+            Self::Forbidden => ExitClass::Forbidden,
+            Self::Unfinished | Self::Interrupted | Self::Superseded => ExitClass::Unfinished,
+        }
+    }
+
+    /// The result that these parts add up to: what stopped everything counts more than what went wrong in places.
+    pub(crate) fn of(halt: Option<Halt>, tasks: &[TaskReport], mended: &[MendReport], refused: bool) -> Self {
+        let any = |test: fn(&Outcome) -> bool| tasks.iter().any(|task| test(&task.outcome));
+        let lost = |mend: &MendReport| matches!(mend.mended, Mended::Lost { .. });
+        match halt {
+            Some(Halt::Cancelled) => Self::Cancelled,
+            Some(Halt::Superseded) => Self::Superseded,
+            Some(Halt::Interrupted) if !any(|outcome| *outcome == Outcome::Stopped) => {
+                Self::of(None, tasks, mended, refused)
+            }
+            Some(Halt::Interrupted) => Self::Interrupted,
+            None if any(is_forbidden) => Self::Forbidden,
+            None if any(|outcome| matches!(outcome, Outcome::Rejected { .. } | Outcome::Refused { .. })) => {
+                Self::Refused
+            }
+            None if any(|outcome| !outcome.exists()) => Self::Unfinished,
+            None if mended.iter().any(lost) => Self::Stuck,
+            None if refused => Self::Partial,
+            None => Self::Done,
+        }
+    }
+}
+
+fn is_forbidden(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Rejected { status, .. } => matches!(status, 401 | 403),
+        Outcome::Created { .. }
+        | Outcome::Adopted { .. }
+        | Outcome::Missing { .. }
+        | Outcome::Refused { .. }
+        | Outcome::Blocked { .. }
+        | Outcome::Stopped => false,
+    }
+}
