@@ -1,0 +1,208 @@
+//! Whether a decision task, its group, its repository and its level belong together.
+//!
+//! What is believed is the queue's word: the decision task's own definition (its group, schedulerId and scopes, which
+//! its creator needed rights for) and the group's schedulerId. Its artifacts must agree with that.
+
+use taskgraft_core::api::queue::TaskDefinition;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::GroupFact;
+
+use crate::parameters::Parameters;
+
+/// What doesn't fit together. Nothing was looked up on the strength of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorityError {
+    /// The schedulerId has not the form that in-tree graphs use.
+    #[error("trust {decision}: its schedulerId `{scheduler}` is not of the form TRUST_DOMAIN-level-LEVEL")]
+    Scheduler {
+        /// The decision task.
+        decision: TaskId,
+        /// Its schedulerId.
+        scheduler: String,
+    },
+    /// The group is somebody else's.
+    #[error("trust {decision}: its schedulerId is `{scheduler}`, but its group's is `{group}`")]
+    Group {
+        /// The decision task.
+        decision: TaskId,
+        /// Its schedulerId.
+        scheduler: String,
+        /// The group's.
+        group: String,
+    },
+    /// The parameters are another level's.
+    #[error("trust {decision}: its parameters say level {parameters}, its schedulerId is `{scheduler}`")]
+    Level {
+        /// The decision task.
+        decision: TaskId,
+        /// What the parameters say.
+        parameters: String,
+        /// Its schedulerId.
+        scheduler: String,
+    },
+    /// The parameters are another repository's.
+    #[error("trust {decision}: its parameters name {parameters}, its scopes {}", .scopes.join(", "))]
+    Repository {
+        /// The decision task.
+        decision: TaskId,
+        /// The repositories that the parameters name.
+        parameters: String,
+        /// Its `assume:repo:` scopes.
+        scopes: Vec<String>,
+    },
+    /// The action task is of another group.
+    #[error("trust the action task {action}: it is of group {theirs}, not of {group}")]
+    ActionGroup {
+        /// The action task.
+        action: TaskId,
+        /// Its group.
+        theirs: TaskId,
+        /// The group that jobs are to join.
+        group: TaskId,
+    },
+}
+
+/// The trust domain and level of a schedulerId such as `lander-level-3`.
+pub(crate) fn trust_domain(scheduler: &str) -> Option<(&str, &str)> {
+    let (domain, level) = scheduler.rsplit_once("-level-")?;
+    let fits = !domain.is_empty() && matches!(level, "1" | "2" | "3" | "t");
+    fits.then_some((domain, level))
+}
+
+/// Checks that decision task, group and parameters belong together.
+///
+/// # Errors
+/// The first thing that doesn't fit.
+pub(crate) fn check(
+    decision: TaskId,
+    task: &TaskDefinition,
+    group: Option<&GroupFact>,
+    parameters: &Parameters,
+) -> Result<(), AuthorityError> {
+    let scheduler = task.scheduler_id.clone();
+    let Some((_, level)) = trust_domain(&scheduler) else {
+        return Err(AuthorityError::Scheduler { decision, scheduler });
+    };
+    if let Some(group) = group.filter(|group| group.scheduler_id != scheduler) {
+        return Err(AuthorityError::Group { decision, scheduler, group: group.scheduler_id.clone() });
+    }
+    let said = parameters.level().unwrap_or_default();
+    if said != level {
+        return Err(AuthorityError::Level { decision, parameters: said, scheduler });
+    }
+    check_repository(decision, &task.scopes, parameters)
+}
+
+/// A decision task holds `assume:repo:<host>/<path>:<what>` for the repository it works for: the pushed one, or for a
+/// pull request the one it asks to be pulled into.
+fn check_repository(decision: TaskId, scopes: &[String], parameters: &Parameters) -> Result<(), AuthorityError> {
+    let scopes: Vec<String> = scopes.iter().filter(|scope| scope.starts_with("assume:repo:")).cloned().collect();
+    let named: Vec<String> =
+        ["head_repository", "base_repository"].iter().filter_map(|name| parameters.text(name)).collect();
+    let fits = |url: &String| {
+        let role = repository_role(url);
+        scopes.iter().any(|scope| {
+            let repository = scope.trim_start_matches("assume:repo:");
+            repository.strip_prefix(role.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '*']))
+        })
+    };
+    // A deployment that gives its decision tasks no such scope leaves nothing to compare with.
+    if scopes.is_empty() || named.iter().any(fits) {
+        return Ok(());
+    }
+    Err(AuthorityError::Repository { decision, parameters: named.join(" and "), scopes })
+}
+
+/// `github.com/example/lander` for `https://github.com/example/lander.git`, `git@github.com:example/lander` and so on.
+fn repository_role(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = match rest.split_once('@') {
+        Some((user, rest)) if !user.contains('/') => rest,
+        _ => rest,
+    };
+    let rest = rest.trim_end_matches('/');
+    let rest = rest.strip_suffix(".git").unwrap_or(rest);
+    match rest.split_once('/') {
+        // `host:path`, as ssh writes it.
+        _ if !url.contains("://") => rest.replacen(':', "/", 1),
+        Some((host, path)) => format!("{}/{path}", host.split(':').next().unwrap_or(host).to_ascii_lowercase()),
+        None => rest.to_owned(),
+    }
+}
+
+/// Checks that the action task is of the group that its jobs are to join.
+///
+/// # Errors
+/// If it is of another.
+pub(crate) fn check_action(action: TaskId, task: &TaskDefinition, group: TaskId) -> Result<(), AuthorityError> {
+    if task.task_group_id == group {
+        return Ok(());
+    }
+    Err(AuthorityError::ActionGroup { action, theirs: task.task_group_id, group })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn decision() -> TaskId {
+        TaskId::from_bytes([1; 16])
+    }
+
+    fn task(scheduler: &str, scopes: &[&str]) -> TaskDefinition {
+        serde_json::from_value(json!({
+            "provisionerId": "p", "workerType": "w", "taskQueueId": "p/w", "schedulerId": scheduler,
+            "taskGroupId": decision(), "created": "2026-01-01T00:00:00.000Z", "deadline": "2026-01-02T00:00:00.000Z",
+            "scopes": scopes, "payload": {},
+            "metadata": {"name": "n", "description": "d", "owner": "o", "source": "https://example.com"},
+        }))
+        .unwrap()
+    }
+
+    fn parameters(level: &str, repository: &str) -> Parameters {
+        Parameters::read(json!({"level": level, "head_repository": repository}).to_string().as_bytes()).unwrap()
+    }
+
+    fn group(scheduler: &str) -> GroupFact {
+        GroupFact { scheduler_id: scheduler.into(), sealed: None }
+    }
+
+    const LANDER: &[&str] = &["assume:repo:github.com/example/lander:branch:main"];
+
+    #[test]
+    fn what_belongs_together_passes() {
+        for url in [
+            "https://github.com/example/lander",
+            "https://github.com/example/lander.git",
+            "https://GitHub.com:443/example/lander/",
+            "git@github.com:example/lander.git",
+            "ssh://git@github.com/example/lander",
+        ] {
+            let task = task("lander-level-3", LANDER);
+            let checked = check(decision(), &task, Some(&group("lander-level-3")), &parameters("3", url));
+            assert_eq!(checked, Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_is_named() {
+        let own = "https://github.com/example/lander";
+        let cases = [
+            (check(decision(), &task("-", LANDER), None, &parameters("3", own)), "schedulerId"),
+            (
+                check(decision(), &task("lander-level-3", LANDER), Some(&group("x")), &parameters("3", own)),
+                "its group's",
+            ),
+            (check(decision(), &task("lander-level-3", LANDER), None, &parameters("1", own)), "level 1"),
+            (
+                check(decision(), &task("lander-level-3", LANDER), None, &parameters("3", &format!("{own}-fork"))),
+                "lander-fork",
+            ),
+        ];
+        for (checked, part) in cases {
+            let error = checked.unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
