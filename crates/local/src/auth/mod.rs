@@ -4,6 +4,7 @@ mod certificate;
 mod clients;
 mod directory;
 mod hawk;
+mod jobs;
 mod judge;
 mod nonces;
 mod request;
@@ -13,6 +14,7 @@ mod scopes;
 
 pub use certificate::TemporaryCredentials;
 pub use directory::DirectoryError;
+pub(crate) use jobs::tidy;
 pub use judge::Auth;
 pub use request::{Authentication, SignedRequest};
 pub use root::{ROOT_CREDENTIALS, RootCredentials, RootError};

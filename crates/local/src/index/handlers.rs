@@ -87,6 +87,14 @@ pub(super) async fn delete_task(ctx: &Ctx, call: &mut Call) -> Result<Reply, Api
     Reply::json(&serde_json::json!({}))
 }
 
+/// Forgets what has expired.
+pub(crate) async fn purge(ctx: &Ctx) -> Result<(), ApiError> {
+    let now = ctx.now();
+    let purged = ctx.store.write(move |tx| Ok::<_, ApiError>(ops::purge(tx, now)?)).await?;
+    tracing::debug!(purged, "forgot what expired in the index");
+    Ok(())
+}
+
 fn last_part(path: &str) -> String {
     path.rsplit('.').next().unwrap_or_default().to_owned()
 }

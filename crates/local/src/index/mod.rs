@@ -4,6 +4,8 @@ mod artifact;
 mod handlers;
 pub(crate) mod ops;
 
+pub(crate) use handlers::purge;
+
 use crate::http::{Access, Endpoint, PAGED, Service};
 
 /// What an index path looks like: parts of any of these characters, with dots between.

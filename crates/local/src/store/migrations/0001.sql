@@ -120,6 +120,18 @@ CREATE TABLE roles (
     last_modified INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+-- What everybody may do, without credentials too: look, as on a public deployment.
+INSERT INTO roles VALUES (
+    'anonymous',
+    'What everybody may do, without credentials too.',
+    '["auth:current-scopes","auth:expand-scopes","auth:get-client:*","auth:get-role:*","auth:list-clients",'
+    || '"auth:list-roles","index:find-task:*","index:list-namespaces:*","index:list-tasks:*",'
+    || '"queue:get-artifact:public/*","queue:get-task:*","queue:list-artifacts:*","queue:list-dependent-tasks:*",'
+    || '"queue:list-task-group:*","queue:list-task-queues","queue:pending-count:*","queue:status:*"]',
+    unixepoch() * 1000,
+    unixepoch() * 1000
+);
+
 -- The index.
 
 -- The index path is `<namespace>.<name>`, or `<name>` where the namespace is empty.
