@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 use url::Url;
 
 use crate::auth::Auth;
@@ -44,6 +45,8 @@ pub struct Ctx {
     pub queue: Queue,
     /// Where its files are.
     pub data_dir: PathBuf,
+    /// True once the server is told to stop.
+    pub stopping: watch::Receiver<bool>,
 }
 
 impl Ctx {
@@ -51,5 +54,11 @@ impl Ctx {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Waits until the server is told to stop: whoever answers slowly on purpose should wait for this too.
+    pub async fn stopped(&self) {
+        // Should the server be gone without having said so, it has stopped as well.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 }

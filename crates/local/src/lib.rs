@@ -1,10 +1,15 @@
 //! The embedded Taskcluster: queue, index and auth on SQLite, and a process worker.
 
 pub mod auth;
+pub mod backup;
 mod ctx;
 pub mod http;
 pub mod index;
+mod lock;
 pub mod queue;
+mod server;
 pub mod store;
 
 pub use ctx::{Clock, Ctx, SystemClock};
+pub use lock::{Holder, LockError};
+pub use server::{Config, Running, Server, StartError};

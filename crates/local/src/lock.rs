@@ -49,14 +49,14 @@ pub enum LockError {
 
 /// A data directory that is ours until this is dropped, however the process ends.
 #[derive(Debug)]
-pub struct DataDir {
+pub(crate) struct DataDir {
     path: PathBuf,
     file: File,
 }
 
 impl DataDir {
     /// Makes the directory where there is none, for its owner only, and takes it.
-    pub fn take(path: &Path) -> Result<Self, LockError> {
+    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Directory { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         // An absolute path stays right when the process goes elsewhere.
@@ -77,12 +77,12 @@ impl DataDir {
 
     /// Where it is, absolute.
     #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Tells whoever comes next where this server listens.
-    pub fn tell(&mut self, address: Option<String>) -> io::Result<()> {
+    pub(crate) fn tell(&mut self, address: Option<String>) -> io::Result<()> {
         let holder = Holder { pid: std::process::id(), address };
         self.file.set_len(0)?;
         self.file.rewind()?;
@@ -103,8 +103,11 @@ mod tests {
         first.tell(Some("127.0.0.1:8080".to_owned())).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         let error = DataDir::take(&path).unwrap_err();
-        let expected =
-            format!("{} is in use by process {}, listening on 127.0.0.1:8080", first.path().display(), std::process::id());
+        let expected = format!(
+            "{} is in use by process {}, listening on 127.0.0.1:8080",
+            first.path().display(),
+            std::process::id()
+        );
         assert_eq!(error.to_string(), expected);
         drop(first);
         DataDir::take(&path).unwrap();

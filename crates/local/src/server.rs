@@ -22,12 +22,8 @@ use crate::{Clock, Ctx, SystemClock, index};
 pub(crate) const DATABASE: &str = "taskgraft.db";
 
 /// Everything that is served. Hooks say that they live, and nothing else yet.
-const SERVICES: &[Service] = &[
-    queue::SERVICE,
-    index::SERVICE,
-    auth::SERVICE,
-    Service { name: "hooks", params: &[], endpoints: &[] },
-];
+const SERVICES: &[Service] =
+    &[queue::SERVICE, index::SERVICE, auth::SERVICE, Service { name: "hooks", params: &[], endpoints: &[] }];
 
 /// How often what is due is looked for.
 const JOBS_EVERY: Duration = Duration::from_millis(500);
@@ -131,7 +127,7 @@ impl Server {
             tracing::warn!(%error, "failed to note the address in the lock file");
         }
         tracing::info!(%address, root_url = %ctx.root_url, data_dir = %data_dir.path().display(), "listening");
-        let jobs = tokio::spawn(jobs(Arc::clone(&ctx), stopping.clone()));
+        let jobs = tokio::spawn(jobs(Arc::clone(&ctx)));
         let serving = async move {
             serve(listener, app, stopping).await;
             // Even a job that panicked must not keep the directory from being given back.
@@ -199,13 +195,13 @@ impl Drop for Running {
 }
 
 /// What happens without anybody asking.
-async fn jobs(ctx: Arc<Ctx>, mut stopping: watch::Receiver<bool>) {
+async fn jobs(ctx: Arc<Ctx>) {
     let mut due = tokio::time::interval(JOBS_EVERY);
     let mut purge = tokio::time::interval(PURGE_EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let result = tokio::select! {
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = ctx.stopped() => return,
             _ = due.tick() => queue::jobs::run_once(&ctx).await.map(|_| ()),
             _ = purge.tick() => forget(&ctx).await,
         };

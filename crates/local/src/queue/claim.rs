@@ -65,17 +65,22 @@ pub(super) async fn claim_work(ctx: &Arc<Ctx>, call: &mut Call) -> Result<Reply,
         match change(ctx, move |changes| changes.take_work(&asking, tasks, until)).await? {
             Work::Quarantined => {
                 // Waits as if there were nothing, so that the worker does not ask at once again.
-                sleep_until(end).await;
+                tokio::select! { () = sleep_until(end) => {}, () = ctx.stopped() => {} }
                 return Reply::json(&Claims { tasks: Vec::new() });
             }
             Work::Taken(taken) if !taken.is_empty() => {
                 let tasks = taken.into_iter().map(|taken| answer(ctx, &worker, taken)).collect::<Result<_, _>>()?;
                 return Reply::json(&Claims { tasks });
             }
-            Work::Taken(_) => match timeout_at(end, listener.pending(&worker.task_queue_id)).await {
-                Ok(true) => {}
-                Ok(false) | Err(_) => return Reply::json(&Claims { tasks: Vec::new() }),
-            },
+            Work::Taken(_) => {
+                let more = tokio::select! {
+                    more = timeout_at(end, listener.pending(&worker.task_queue_id)) => more.unwrap_or(false),
+                    () = ctx.stopped() => false,
+                };
+                if !more {
+                    return Reply::json(&Claims { tasks: Vec::new() });
+                }
+            }
         }
     }
 }

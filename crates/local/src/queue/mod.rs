@@ -28,6 +28,8 @@ mod table;
 mod task;
 mod workers;
 
+pub use artifacts::blobs::ARTIFACTS;
+pub(crate) use artifacts::fetch::latest_location;
 pub use events::{Bus, Happened, Listener, What};
 pub use table::SERVICE;
 

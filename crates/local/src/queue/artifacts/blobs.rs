@@ -19,9 +19,12 @@ use crate::http::{ApiError, ErrorCode};
 /// The largest artifact, in bytes.
 const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
 
+/// The directory of the files within the data directory.
+pub const ARTIFACTS: &str = "artifacts";
+
 /// Where the files are.
 pub(in crate::queue) fn directory(ctx: &Ctx) -> PathBuf {
-    ctx.data_dir.join("artifacts")
+    ctx.data_dir.join(ARTIFACTS)
 }
 
 /// Writes a body to a new file and answers its name once it is on disk. On any error no file is left.

@@ -41,6 +41,14 @@ pub(in crate::queue) async fn latest_artifact(ctx: &Arc<Ctx>, call: &mut Call) -
     content(ctx, follow(ctx, call, task_id, run).await?)
 }
 
+/// Where the bytes of an artifact of a task's last run are, whose name the call's URL gives; `None` for an artifact that
+/// says it could not be made.
+pub(crate) async fn latest_location(ctx: &Arc<Ctx>, call: &Call, task_id: TaskId) -> Result<Option<String>, ApiError> {
+    let run = latest_run(ctx, task_id).await?;
+    let artifact = follow(ctx, call, task_id, run).await?;
+    Ok((artifact.storage != StorageType::Error).then(|| location(ctx, &artifact)))
+}
+
 /// The number of a task's last run.
 pub(super) async fn latest_run(ctx: &Arc<Ctx>, task_id: TaskId) -> Result<u16, ApiError> {
     let found = ctx.store.read(move |tx| Task::find(tx, task_id)).await?;
