@@ -329,8 +329,14 @@ fn rerun(life: &Life, now: Timestamp) -> Result<Step, Refusal> {
 fn claim(life: &Life, run: u16, (group, id): (&str, &str), until: Timestamp, now: Timestamp) -> Result<Step, Refusal> {
     let (mut next, at) = last(life, run, Refusal::NotClaimable)?;
     let claimed = &mut next.runs[at];
-    if claimed.state != RunState::Pending {
-        return Err(Refusal::NotClaimable);
+    let its_own = claimed.worker_group.as_deref() == Some(group) && claimed.worker_id.as_deref() == Some(id);
+    match claimed.state {
+        RunState::Pending => {}
+        // The answer to its claim may have been lost.
+        RunState::Running if its_own => return Ok(Step::Same),
+        RunState::Running | RunState::Completed | RunState::Failed | RunState::Exception => {
+            return Err(Refusal::NotClaimable);
+        }
     }
     claimed.state = RunState::Running;
     claimed.worker_group = Some(group.to_owned());

@@ -93,6 +93,9 @@ pub(super) async fn change_task_priority(ctx: &Arc<Ctx>, call: &mut Call) -> Res
             let message = format!("Task `{task_id}` can't be reprioritized past its deadline of {deadline}.");
             return Err(ApiError::conflict(message));
         }
+        if task.priority == new_priority {
+            return Err(ApiError::conflict(format!("Task `{task_id}` has the priority {new_priority} already.")));
+        }
         set_priority(changes.tx, &mut task, new_priority)?;
         Ok(TaskStatusResponse { status: task.status() })
     };

@@ -33,7 +33,7 @@ pub(in crate::queue) async fn put_bytes(ctx: &Arc<Ctx>, call: &mut Call) -> Resu
             if let Some(old) = old {
                 blobs::remove(&directory, &old).await;
             }
-            Ok(Reply::bytes("text/plain; charset=utf-8", ""))
+            Ok(Reply::bytes("text/html; charset=utf-8", ""))
         }
         Err(error) => {
             blobs::remove(&directory, &file).await;
