@@ -20,6 +20,7 @@ mod clock;
 mod config;
 mod credentials;
 mod error;
+mod forward;
 mod index;
 mod pages;
 mod queue;

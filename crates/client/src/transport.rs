@@ -117,6 +117,15 @@ impl Client {
     }
 
     async fn send_once(&self, call: &Call) -> Result<Answer, Miss> {
+        let (status, headers, body) = self.exchange(call).await?;
+        match status.as_u16() {
+            200..=299 | 303 => Ok(Answer { call: call.name, body }),
+            status => Err(refusal(call.name, status, &headers, &body, self.inner.config.clock.now())),
+        }
+    }
+
+    /// Signs and sends once, and reads whatever the answer is.
+    pub(crate) async fn exchange(&self, call: &Call) -> Result<(http::StatusCode, HeaderMap, Bytes), Miss> {
         let unsendable = |why: String| Miss::Final(Error::Unsendable { call: call.name, why });
         let config = &self.inner.config;
         let url = format!("{}{}", self.inner.base.as_str().trim_end_matches('/'), call.target);
@@ -135,12 +144,9 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
         let response = request.send().await.map_err(missed)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let (status, headers) = (response.status(), response.headers().clone());
         let body = read_bounded(call.name, response, config.max_answer).await?;
-        match status {
-            200..=299 | 303 => Ok(Answer { call: call.name, body }),
-            _ => Err(refusal(call.name, status, &headers, &body, config.clock.now())),
-        }
+        Ok((status, headers, body))
     }
 }
 
@@ -221,6 +227,16 @@ pub(crate) fn missed(error: reqwest::Error) -> Miss {
         },
         None,
     )
+}
+
+/// The error of a call that is tried once only.
+pub(crate) fn missed_once(miss: Miss) -> Error {
+    match miss {
+        Miss::Final(error) => error,
+        Miss::Again(last, _) => {
+            Error::Transient { call: "forwarded request", last, tries: 1, elapsed: Duration::ZERO }
+        }
+    }
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -9,6 +9,7 @@ mod lock;
 pub mod queue;
 mod server;
 pub mod store;
+pub mod worker;
 
 pub use ctx::{Clock, Ctx, SystemClock};
 pub use lock::{Holder, LockError};

@@ -1,0 +1,151 @@
+//! Logs of running tasks over HTTP, on a loopback port of the worker's own.
+//!
+//! While a task runs, its `live.log` artifact refers to an address here that nobody can guess.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use futures_util::stream::{self, Stream};
+use http::{StatusCode, header};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::log::{Progress, TaskLog};
+use super::secret;
+
+/// How much of a log is sent at once.
+const CHUNK_BYTES: u64 = 64 * 1024;
+
+type Logs = Arc<Mutex<HashMap<String, TaskLog>>>;
+
+/// Serves the logs of this worker's running tasks.
+#[derive(Debug)]
+pub(crate) struct LogServer {
+    address: SocketAddr,
+    logs: Logs,
+    server: JoinHandle<()>,
+}
+
+/// A log that can be read over HTTP until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Where it can be read.
+    pub(crate) url: String,
+    token: String,
+    logs: Logs,
+}
+
+impl LogServer {
+    /// Listens on a free loopback port.
+    pub(crate) async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let logs = Logs::default();
+        let router = Router::new().route("/log/{token}", get(read)).with_state(Arc::clone(&logs));
+        let server = tokio::spawn(async move {
+            if let Err(error) = axum::serve(listener, router).await {
+                tracing::warn!(%error, "the live logs' server ended");
+            }
+        });
+        Ok(Self { address, logs, server })
+    }
+
+    /// Gives a log an address.
+    pub(crate) fn publish(&self, log: &TaskLog) -> Published {
+        let token = secret();
+        lock(&self.logs).insert(token.clone(), log.clone());
+        Published { url: format!("http://{}/log/{token}", self.address), token, logs: Arc::clone(&self.logs) }
+    }
+}
+
+impl Drop for LogServer {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        lock(&self.logs).remove(&self.token);
+    }
+}
+
+fn lock(logs: &Logs) -> std::sync::MutexGuard<'_, HashMap<String, TaskLog>> {
+    logs.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn read(State(logs): State<Logs>, Path(token): Path<String>) -> Response {
+    let found = lock(&logs).get(&token).map(|log| (log.path().to_owned(), log.progress()));
+    let Some((path, progress)) = found else {
+        return (StatusCode::NOT_FOUND, "no such log: the task has ended\n").into_response();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        // Pages of other origins may show a log whose address they were given.
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    ];
+    (headers, Body::from_stream(follow(path, progress))).into_response()
+}
+
+/// A log's bytes, from its start to its end, waiting for those that are still to come.
+fn follow(path: PathBuf, progress: watch::Receiver<Progress>) -> impl Stream<Item = io::Result<Bytes>> {
+    struct Reader {
+        file: Option<tokio::fs::File>,
+        at: u64,
+        path: PathBuf,
+        progress: watch::Receiver<Progress>,
+    }
+    let start = Reader { file: None, at: 0, path, progress };
+    stream::try_unfold(start, |mut reader| async move {
+        let at = reader.at;
+        let now = match reader.progress.wait_for(|now| now.bytes > at || now.finished).await {
+            Ok(now) => *now,
+            // The writer is gone: nothing more will come.
+            Err(_) => return Ok(None),
+        };
+        let wanted = now.bytes.saturating_sub(at).min(CHUNK_BYTES);
+        if wanted == 0 {
+            return Ok(None);
+        }
+        let file = match &mut reader.file {
+            Some(file) => file,
+            None => reader.file.insert(tokio::fs::File::open(&reader.path).await?),
+        };
+        let mut chunk = vec![0; usize::try_from(wanted).unwrap_or_default()];
+        file.read_exact(&mut chunk).await?;
+        reader.at += wanted;
+        Ok(Some((Bytes::from(chunk), reader)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::{StreamExt as _, pin_mut};
+
+    #[tokio::test]
+    async fn followers_see_what_is_written_while_it_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = TaskLog::create(&directory.path().join("log"), 100).unwrap();
+        log.output(b"one\n");
+        let stream = follow(log.path().to_owned(), log.progress());
+        pin_mut!(stream);
+        assert_eq!(stream.next().await.unwrap().unwrap(), "one\n");
+        log.output(b"two\n");
+        assert_eq!(stream.next().await.unwrap().unwrap(), "two\n");
+        log.finish();
+        assert!(stream.next().await.is_none());
+    }
+}

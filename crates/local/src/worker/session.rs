@@ -1,0 +1,200 @@
+//! A claimed run, and the worker acting for it with the run's own credentials.
+
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::{Span, Timestamp};
+use taskgraft_client::{Client, Credentials, Error, Upload};
+use taskgraft_core::api::queue::{
+    ArtifactErrorReason, Claimed, CreateArtifactRequest, CreateArtifactResponse, TaskCredentials, TaskStatus,
+};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::RunState;
+use taskgraft_core::time::Millis;
+
+use super::resolution::Resolution;
+
+/// How often a run's state is looked at, so that cancelling takes effect soon.
+const POLL: Duration = Duration::from_secs(1);
+/// No claim is renewed more often.
+const SHORTEST_RENEWAL: Duration = Duration::from_secs(1);
+
+/// A claimed run, and the worker acting for it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Which task.
+    pub(crate) task_id: TaskId,
+    /// Which run of it.
+    pub(crate) run_id: u16,
+    /// When the task, and with it its artifacts, is forgotten.
+    pub(crate) expires: Millis,
+    /// Holds the run's credentials, renewed with the claim.
+    client: RwLock<Client>,
+    /// With the worker's own credentials; used to read the status of tasks, which needs none of the run's.
+    worker: Client,
+}
+
+impl Session {
+    pub(crate) fn new(worker: &Client, claimed: &Claimed) -> Self {
+        Self {
+            task_id: claimed.status.task_id,
+            run_id: claimed.run_id,
+            expires: claimed.status.expires,
+            client: RwLock::new(worker.as_credentials(Some(credentials(&claimed.credentials)))),
+            worker: worker.clone(),
+        }
+    }
+
+    /// A client with the run's newest credentials.
+    pub(crate) fn client(&self) -> Client {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the claim until the run is no longer this worker's; returns why it isn't.
+    pub(crate) async fn watch(&self, mut taken_until: Timestamp) -> String {
+        let mut renew_in = renewal_after(taken_until);
+        loop {
+            let pause = POLL.min(renew_in);
+            tokio::time::sleep(pause).await;
+            renew_in = renew_in.saturating_sub(pause);
+            match self.worker.queue().status(self.task_id).await {
+                Ok(status) => {
+                    if let Some(why) = self.no_longer_ours(&status) {
+                        return why;
+                    }
+                }
+                Err(error) if error.is_not_found() => return "the queue no longer knows the task".to_owned(),
+                Err(error) => tracing::warn!(task = %self.task_id, %error, "could not look at a task's status"),
+            }
+            if renew_in > Duration::ZERO {
+                continue;
+            }
+            match self.client().queue().reclaim_task(self.task_id, self.run_id).await {
+                Ok(reclaimed) => {
+                    taken_until = reclaimed.taken_until.0;
+                    let renewed = self.worker.as_credentials(Some(credentials(&reclaimed.credentials)));
+                    *self.client.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+                }
+                Err(error) if Timestamp::now() > taken_until => {
+                    return format!("the claim could not be renewed: failed to {error}");
+                }
+                // Resolved meanwhile: the next look at the status says how. Anything else is tried again until the end.
+                Err(error) => tracing::warn!(task = %self.task_id, %error, "could not renew a claim"),
+            }
+            renew_in = renewal_after(taken_until);
+        }
+    }
+
+    fn no_longer_ours(&self, status: &TaskStatus) -> Option<String> {
+        let run = status.runs.iter().find(|run| run.run_id == self.run_id);
+        let state = run.map(|run| (run.state, run.reason_resolved));
+        match state {
+            Some((RunState::Running, _)) => None,
+            Some((_, Some(reason))) => Some(format!("the run was resolved meanwhile: {}", word(&reason))),
+            Some((_, None)) | None => Some("the run is no longer running".to_owned()),
+        }
+    }
+
+    /// Says how the run ended. That it ended otherwise already is no error.
+    pub(crate) async fn resolve(&self, resolution: &Resolution) -> Result<(), Error> {
+        let client = self.client();
+        let (task, run) = (self.task_id, self.run_id);
+        let result = match resolution {
+            Resolution::Completed => client.queue().report_completed(task, run).await,
+            Resolution::Failed(_) => client.queue().report_failed(task, run).await,
+            Resolution::Exception(reason, _) => client.queue().report_exception(task, run, *reason).await,
+        };
+        match result {
+            Ok(_) => Ok(()),
+            Err(Error::Conflict { message, .. }) => {
+                tracing::info!(%task, run, message, "the run was resolved otherwise already");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Publishes a file.
+    pub(crate) async fn upload(
+        &self,
+        name: &str,
+        file: &Path,
+        content_type: &str,
+        expires: Option<Millis>,
+    ) -> Result<(), Error> {
+        let length = tokio::fs::metadata(file).await.map(|metadata| metadata.len()).ok();
+        let request = CreateArtifactRequest::S3 {
+            expires: expires.unwrap_or(self.expires),
+            content_type: content_type.to_owned(),
+            content_length: length,
+        };
+        let client = self.client();
+        match client.queue().create_artifact(self.task_id, self.run_id, name, &request).await? {
+            CreateArtifactResponse::S3 { put_url, content_type, .. } => {
+                client.upload(&put_url, &content_type, Upload::File(file)).await
+            }
+            CreateArtifactResponse::Reference {}
+            | CreateArtifactResponse::Link {}
+            | CreateArtifactResponse::Error {} => {
+                Err(Error::Unreadable { call: "createArtifact", why: "it is of another storage type".to_owned() })
+            }
+        }
+    }
+
+    /// Publishes that a file can't be published.
+    pub(crate) async fn upload_error(
+        &self,
+        name: &str,
+        reason: ArtifactErrorReason,
+        message: &str,
+        expires: Option<Millis>,
+    ) -> Result<(), Error> {
+        let message: String = message.chars().take(4096).collect();
+        let request = CreateArtifactRequest::Error { expires: expires.unwrap_or(self.expires), reason, message };
+        self.create(name, &request).await
+    }
+
+    /// Publishes an address from which the log can be read for `seconds` at most.
+    pub(crate) async fn refer(&self, name: &str, url: &str, seconds: u64) -> Result<(), Error> {
+        let span = Span::new().seconds(i64::try_from(seconds).unwrap_or(i64::from(u32::MAX)));
+        let until = Timestamp::now().checked_add(span).map_or(self.expires, Millis::from);
+        let request = CreateArtifactRequest::Reference {
+            expires: until.min(self.expires),
+            url: url.to_owned(),
+            content_type: super::artifacts::LOG_CONTENT_TYPE.to_owned(),
+        };
+        self.create(name, &request).await
+    }
+
+    /// Publishes `name` as another name of `artifact`.
+    pub(crate) async fn link(&self, name: &str, artifact: &str) -> Result<(), Error> {
+        let request = CreateArtifactRequest::Link {
+            expires: self.expires,
+            content_type: Some(super::artifacts::LOG_CONTENT_TYPE.to_owned()),
+            artifact: artifact.to_owned(),
+        };
+        self.create(name, &request).await
+    }
+
+    async fn create(&self, name: &str, request: &CreateArtifactRequest) -> Result<(), Error> {
+        self.client().queue().create_artifact(self.task_id, self.run_id, name, request).await.map(drop)
+    }
+}
+
+/// A value's word on the wire.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).map_or_else(|_| String::new(), |word| word.as_str().unwrap_or_default().to_owned())
+}
+
+/// Claims are renewed when half of their time is over.
+fn renewal_after(taken_until: Timestamp) -> Duration {
+    let left: Duration = taken_until.duration_since(Timestamp::now()).try_into().unwrap_or_default();
+    (left / 2).max(SHORTEST_RENEWAL)
+}
+
+fn credentials(credentials: &TaskCredentials) -> Credentials {
+    let mut given = Credentials::new(&credentials.client_id, &credentials.access_token);
+    given.certificate = Some(credentials.certificate.clone());
+    given
+}
