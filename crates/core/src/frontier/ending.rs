@@ -1,9 +1,13 @@
 //! From a frontier to its report.
 
+use std::collections::BTreeMap;
+
 use super::machine::Frontier;
 use super::node::State;
 use super::outcome::Outcome;
 use super::step::Halt;
+use crate::ids::TaskId;
+use crate::plan::{ArtifactsError, artifacts_with};
 use crate::report::{MendReport, RefusedReport, Report, TaskReport, Terminal};
 
 impl Frontier {
@@ -52,5 +56,14 @@ impl Frontier {
             refused,
             warnings: self.plan.warnings.iter().chain(&self.warnings).cloned().collect(),
         }
+    }
+
+    /// The artifacts of the plan, with the ids that its tasks have now.
+    ///
+    /// # Errors
+    /// A definition that can't be completed.
+    pub fn artifacts(&self) -> Result<BTreeMap<String, String>, ArtifactsError> {
+        let ids: Vec<TaskId> = self.nodes.iter().map(|node| node.task_id).collect();
+        artifacts_with(&self.plan, &ids)
     }
 }

@@ -196,7 +196,7 @@ impl Builder<'_, '_> {
 }
 
 /// The id for a role; none if the group is not known.
-fn task_id(request: &Request, label: &str, role: &Role, k: u8) -> Option<TaskId> {
+pub(super) fn task_id(request: &Request, label: &str, role: &Role, k: u8) -> Option<TaskId> {
     let group = request.group?;
     match role {
         Role::Copy { n } => Some(derive::copy(&request.id, label, *n, k)),

@@ -166,7 +166,7 @@ impl<'a> Walk<'a, '_> {
                 Unneeded::OnlyReused
             }
         };
-        decided(Verdict::Removed { why })
+        decided(Verdict::Removed { why, stand_in: None })
     }
 
     fn why(&self, ix: TaskIx, asked: bool, needed_by: Option<TaskIx>, above: Option<TaskIx>) -> Why {
@@ -368,7 +368,9 @@ fn refuse_dependents(graph: &TaskGraph, decisions: &mut [Decision]) {
             Verdict::New { .. } | Verdict::Removed { .. } | Verdict::Refused { .. } => false,
         };
         match (only_needed, new_dependent) {
-            (true, None) => decisions[ix.index()] = decided(Verdict::Removed { why: Unneeded::OnlyRefused }),
+            (true, None) => {
+                decisions[ix.index()] = decided(Verdict::Removed { why: Unneeded::OnlyRefused, stand_in: None })
+            }
             (true, Some(on)) => {
                 if let Verdict::New { why: Why::NeededBy { label, .. }, .. } = &mut decisions[ix.index()].verdict {
                     *label = graph.task(on).label.to_string();

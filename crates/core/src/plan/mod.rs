@@ -8,6 +8,7 @@
 //! Two policies. [`Policy::Reference`] does what the reference's `actions/util.py` does. [`Policy::Graft`] walks down
 //! from what was asked for and makes only what nothing usable stands in for.
 
+mod artifacts;
 mod build;
 mod copies;
 mod demand;
@@ -21,20 +22,26 @@ mod reference;
 mod render;
 mod request;
 mod same;
+mod store;
 mod task;
 mod template;
 mod usable;
 mod verdict;
+mod wording;
 
+pub use artifacts::{ArtifactsError, artifacts};
 pub use facts::{Answers, Facts, GroupFact, Source, SourceKind, StatusFact, Wants};
 pub use make::{PlanError, plan, wants};
 pub use model::{PLAN_VERSION, Plan, Warning};
 pub use moved::{Moved, moved};
 pub use nearest::nearest;
 pub use request::{MAX_TIMES, Policy, Purpose, Request};
+pub use store::{InvalidPlanHash, MAX_PLAN_BYTES, MAX_PLANNED, PlanFileError, PlanHash};
 pub use task::{Dependency, PlannedTask, Role, Target, WaitsFor};
 pub use verdict::{LabelVerdict, Origin, PassedOver, Refusal, Reuse, Unneeded, Unusable, Verdict, Why};
+pub use wording::{Line, Words, ago, short, why};
 
+pub(crate) use artifacts::artifacts_with;
 pub(crate) use render::{deadline, definition, stamped};
 pub(crate) use same::{dependencies, same_task};
 pub(crate) use template::INDEX_PURPOSE;

@@ -175,7 +175,7 @@ impl Following<'_> {
             self.warnings.push(Warning::UnknownStrategy { label: task.label.to_string(), strategy: name.clone() });
         }
         if outcome.is_removed() {
-            return Verdict::Removed { why: unneeded(outcome) };
+            return Verdict::Removed { why: unneeded(outcome), stand_in: outcome.replaced_by() };
         }
         match &outcome.replacement {
             Ok(Replacement::Task { task_id, source }) => Verdict::Reuse(self.reuse(ix, *task_id, source)),

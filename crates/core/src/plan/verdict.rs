@@ -37,6 +37,9 @@ pub enum Verdict {
     Removed {
         /// Why not.
         why: Unneeded,
+        /// A task that would stand in for it all the same; the reference names it in label-to-taskid.json.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stand_in: Option<TaskId>,
     },
     /// It is needed and can't be had.
     Refused {

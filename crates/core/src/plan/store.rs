@@ -1,0 +1,218 @@
+//! plan.json: writing a plan, and reading one back without trusting it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::build::task_id;
+use super::model::{PLAN_VERSION, Plan};
+use super::request::{MAX_TIMES, Policy, Purpose, Request};
+use super::task::{PlannedTask, Role, Target};
+use super::template::INDEX_PURPOSE;
+use super::verdict::Verdict;
+use crate::ids::TaskId;
+use crate::ids::derive::{self, MAX_K};
+use crate::json::{self, BadValue};
+
+/// The largest plan.json that is read.
+pub const MAX_PLAN_BYTES: usize = 256 << 20;
+
+/// The most tasks that a plan may create.
+pub const MAX_PLANNED: usize = 100_000;
+
+/// Why a plan.json can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanFileError {
+    /// It has more than [`MAX_PLAN_BYTES`].
+    #[error("the plan has {0} bytes, which is more than any plan")]
+    TooLarge(usize),
+    /// It is no JSON, or holds text that the queue can't take.
+    #[error("the plan can't be read: {0}")]
+    Json(#[from] BadValue),
+    /// Another version wrote it.
+    #[error("the plan has format {found}, and format {PLAN_VERSION} is understood: plan again")]
+    Version {
+        /// Its version, as written.
+        found: String,
+    },
+    /// A field is missing or of another type.
+    #[error("the plan is incomplete: {0}")]
+    Shape(String),
+    /// It contradicts itself.
+    #[error("the plan is not one that taskgraft makes: {label}: {problem}")]
+    Invalid {
+        /// The task or field.
+        label: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+/// SHA-256 over all of a plan that decides what is created. Written as 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlanHash([u8; 32]);
+
+/// A text that is no plan hash.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a plan hash is 64 hexadecimal digits")]
+pub struct InvalidPlanHash;
+
+impl fmt::Display for PlanHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PlanHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for PlanHash {
+    type Err = InvalidPlanHash;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(InvalidPlanHash);
+        }
+        let mut hash = [0; 32];
+        for (at, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| InvalidPlanHash)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+impl Serialize for PlanHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PlanHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The parts of a plan that decide what is created. When and why it was decided is left out.
+#[derive(Serialize)]
+struct Hashed<'a> {
+    version: u32,
+    policy: Policy,
+    request: &'a Request,
+    root_url: &'a str,
+    proxy_url: Option<&'a str>,
+    scheduler_id: Option<&'a str>,
+    tasks: &'a [PlannedTask],
+    reused: BTreeMap<&'a str, (TaskId, bool)>,
+    refused: Vec<&'a str>,
+}
+
+impl Plan {
+    /// Names the plan: two plans have one hash if and only if they create the same.
+    #[must_use]
+    pub fn hash(&self) -> PlanHash {
+        let reused = self.verdicts.iter().filter_map(|entry| match &entry.verdict {
+            Verdict::Reuse(reuse) => Some((entry.label.as_str(), (reuse.task_id, reuse.rerun))),
+            Verdict::New { .. } | Verdict::Removed { .. } | Verdict::Refused { .. } => None,
+        });
+        let hashed = Hashed {
+            version: self.version,
+            policy: self.policy,
+            request: &self.request,
+            root_url: &self.root_url,
+            proxy_url: self.proxy_url.as_deref(),
+            scheduler_id: self.scheduler_id.as_deref(),
+            tasks: &self.tasks,
+            reused: reused.collect(),
+            refused: self.refused().map(|(label, _)| label).collect(),
+        };
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, sorted(&hashed).as_bytes()).as_ref());
+        PlanHash(hash)
+    }
+
+    /// The text of plan.json: sorted keys, indented by two.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        sorted(self)
+    }
+
+    /// Reads a plan.json that may have been written by anybody.
+    ///
+    /// # Errors
+    /// Anything that [`plan`](super::plan()) would not have written: ids that are not derived from what the plan says, a
+    /// task before its dependency, text that the queue can't take.
+    pub fn read(text: &[u8]) -> Result<Self, PlanFileError> {
+        if text.len() > MAX_PLAN_BYTES {
+            return Err(PlanFileError::TooLarge(text.len()));
+        }
+        let value = json::parse(text)?;
+        let version = value.get("version").unwrap_or(&Value::Null);
+        if version.as_u64() != Some(u64::from(PLAN_VERSION)) {
+            return Err(PlanFileError::Version { found: version.to_string().chars().take(40).collect() });
+        }
+        let plan: Self = serde_json::from_value(value).map_err(|error| PlanFileError::Shape(error.to_string()))?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    fn check(&self) -> Result<(), PlanFileError> {
+        let invalid = |label: &str, problem| PlanFileError::Invalid { label: label.to_owned(), problem };
+        if !self.root_url.starts_with("http://") && !self.root_url.starts_with("https://") {
+            return Err(invalid("root_url", "is no URL"));
+        }
+        if let Purpose::Add { times } = self.request.purpose
+            && !(1..=MAX_TIMES).contains(&times)
+        {
+            return Err(invalid("request", "asks for too many copies"));
+        }
+        if self.tasks.len() > MAX_PLANNED {
+            return Err(invalid("tasks", "too many"));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for (at, task) in self.tasks.iter().enumerate() {
+            self.check_task(at, task).map_err(|problem| invalid(&task.label, problem))?;
+            if task.task_id.is_some_and(|id| !seen.insert(id)) {
+                return Err(invalid(&task.label, "its id is another's too"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_task(&self, at: usize, task: &PlannedTask) -> Result<(), &'static str> {
+        let earlier = |target: &Target| !matches!(target, Target::New(on) if *on >= at);
+        if !task.dependencies.iter().all(|dependency| earlier(&dependency.on)) {
+            return Err("it comes before something that it depends on");
+        }
+        if task.k > MAX_K {
+            return Err("more ids were passed over than there are");
+        }
+        if !task.template.is_object() {
+            return Err("its definition is no object");
+        }
+        if (self.policy == Policy::Reference) != matches!(task.role, Role::Reference { .. }) {
+            return Err("its role is another policy's");
+        }
+        let derived = match task.role {
+            Role::Index { parent } if parent >= at => return Err("it comes before its parent"),
+            Role::Index { parent } => self.tasks[parent].task_id.map(|id| derive::morph(id, INDEX_PURPOSE)),
+            Role::Copy { .. } | Role::Needed { .. } | Role::Bridge | Role::Reference { .. } => {
+                task_id(&self.request, &task.label, &task.role, task.k)
+            }
+        };
+        if derived == task.task_id { Ok(()) } else { Err("its id is not the one that follows from the request") }
+    }
+}
+
+/// All keys are texts, so that there is always a value to write.
+fn sorted(value: &impl Serialize) -> String {
+    json::to_string_sorted(&serde_json::to_value(value).unwrap_or_default())
+}
