@@ -84,16 +84,15 @@ impl<'a> Queue<'a> {
     /// # Errors
     /// As any call; 404 for an unknown task.
     pub async fn task(self, id: TaskId) -> Result<TaskDefinition, Error> {
-        self.client.fetch(Self::call("task", Method::GET, &["task", id.as_str()])?).await
+        self.task_as(id).await
     }
 
-    /// A task's definition, byte for byte as the queue writes it: sending just that again repairs a task whose creation
-    /// stopped half way.
+    /// A task's definition, read as `T`: a JSON value, say, to send just that again.
     ///
     /// # Errors
     /// As any call; 404 for an unknown task.
-    pub async fn task_bytes(self, id: TaskId) -> Result<Bytes, Error> {
-        Ok(self.client.send(Self::call("task", Method::GET, &["task", id.as_str()])?).await?.body)
+    pub async fn task_as<T: DeserializeOwned>(self, id: TaskId) -> Result<T, Error> {
+        self.client.fetch(Self::call("task", Method::GET, &["task", id.as_str()])?).await
     }
 
     /// A task's status.

@@ -5,9 +5,8 @@
 
 use taskgraft_core::api::queue::TaskDefinition;
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::params::Parameters;
 use taskgraft_core::plan::GroupFact;
-
-use crate::parameters::Parameters;
 
 /// What doesn't fit together. Nothing was looked up on the strength of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +85,7 @@ pub(crate) fn check(
     if let Some(group) = group.filter(|group| group.scheduler_id != scheduler) {
         return Err(AuthorityError::Group { decision, scheduler, group: group.scheduler_id.clone() });
     }
-    let said = parameters.level().unwrap_or_default();
+    let said = parameters.level().unwrap_or_else(|_| "none".into());
     if said != level {
         return Err(AuthorityError::Level { decision, parameters: said, scheduler });
     }
@@ -97,8 +96,11 @@ pub(crate) fn check(
 /// pull request the one it asks to be pulled into.
 fn check_repository(decision: TaskId, scopes: &[String], parameters: &Parameters) -> Result<(), AuthorityError> {
     let scopes: Vec<String> = scopes.iter().filter(|scope| scope.starts_with("assume:repo:")).cloned().collect();
-    let named: Vec<String> =
-        ["head_repository", "base_repository"].iter().filter_map(|name| parameters.text(name)).collect();
+    let named: Vec<String> = ["head_repository", "base_repository"]
+        .iter()
+        .filter_map(|name| parameters.text(name).ok())
+        .map(str::to_owned)
+        .collect();
     let fits = |url: &String| {
         let role = repository_role(url);
         scopes.iter().any(|scope| {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     fn parameters(level: &str, repository: &str) -> Parameters {
-        Parameters::read(json!({"level": level, "head_repository": repository}).to_string().as_bytes()).unwrap()
+        Parameters::new(json!({"level": level, "head_repository": repository})).unwrap()
     }
 
     fn group(scheduler: &str) -> GroupFact {

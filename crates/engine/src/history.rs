@@ -54,8 +54,8 @@ struct Place {
 
 impl Place {
     /// `<trust domain>.v2.<project>.<by>.<value>.<what>`, unless a part is unknown.
-    fn new(push: &Push, kind: SourceKind, by: &str, value: Option<&String>, what: &str) -> Option<Self> {
-        let (domain, project) = (push.trust_domain.as_ref()?, push.parameters.project()?);
+    fn new(push: &Push, kind: SourceKind, by: &str, value: Option<&str>, what: &str) -> Option<Self> {
+        let (domain, project) = (push.trust_domain.as_ref()?, push.parameters.text("project").ok()?);
         Some(Self { kind, path: format!("{domain}.v2.{project}.{by}.{}.{what}", value?) })
     }
 }
@@ -72,13 +72,13 @@ pub(crate) async fn earlier(
     push: &Push,
     own: Option<TaskId>,
 ) -> Result<(Vec<Source>, Vec<Notice>), Error> {
-    let (push_id, revision) = (push.parameters.text("pushlog_id"), push.parameters.revision());
+    let (push_id, revision) = (push.parameters.pushlog_id().ok(), push.parameters.text("head_rev").ok());
     let places = [
-        Place::new(push, SourceKind::Action, "pushlog-id", push_id.as_ref(), "actions"),
-        Place::new(push, SourceKind::Action, "revision", revision.as_ref(), "actions"),
+        Place::new(push, SourceKind::Action, "pushlog-id", push_id.as_deref(), "actions"),
+        Place::new(push, SourceKind::Action, "revision", revision, "actions"),
         // Where git projects publish them.
-        Place::new(push, SourceKind::Action, "revision", revision.as_ref(), "taskgraph.actions"),
-        Place::new(push, SourceKind::Cron, "revision", revision.as_ref(), "cron"),
+        Place::new(push, SourceKind::Action, "revision", revision, "taskgraph.actions"),
+        Place::new(push, SourceKind::Cron, "revision", revision, "cron"),
     ];
     let listings = places.into_iter().flatten().map(|place| async move {
         let listed = client.index().list_tasks(&place.path).await?;
@@ -112,10 +112,10 @@ pub(crate) async fn earlier_as_reference(
     artifacts: &Artifacts,
     push: &Push,
 ) -> Result<Vec<Source>, PushError> {
-    let (push_id, revision) = (push.parameters.text("pushlog_id"), push.parameters.revision());
+    let (push_id, revision) = (push.parameters.pushlog_id().ok(), push.parameters.text("head_rev").ok());
     let mut actions = Vec::new();
-    for (by, value) in [("pushlog-id", &push_id), ("revision", &revision)] {
-        if let Some(place) = Place::new(push, SourceKind::Action, by, value.as_ref(), "actions") {
+    for (by, value) in [("pushlog-id", push_id.as_deref()), ("revision", revision)] {
+        if let Some(place) = Place::new(push, SourceKind::Action, by, value, "actions") {
             actions.extend(client.index().list_tasks(&place.path).await?.into_iter().map(|task| (place.kind, task)));
         }
     }
@@ -123,7 +123,7 @@ pub(crate) async fn earlier_as_reference(
     for (kind, of) in oldest_first(actions, BTreeSet::new()) {
         sources.push(Source { kind, of, labels: read_labels(artifacts, of, None).await? });
     }
-    if let Some(place) = Place::new(push, SourceKind::Cron, "revision", revision.as_ref(), "cron") {
+    if let Some(place) = Place::new(push, SourceKind::Cron, "revision", revision, "cron") {
         let tasks = client.index().list_tasks(&place.path).await?.into_iter().map(|task| (place.kind, task)).collect();
         let cron = oldest_first(tasks, BTreeSet::new());
         let read = cron.into_iter().map(|(kind, of)| async move {
@@ -140,7 +140,7 @@ pub(crate) async fn earlier_as_reference(
     Ok(sources)
 }
 
-fn decision_source(push: &Push) -> Source {
+pub(crate) fn decision_source(push: &Push) -> Source {
     // Without a decision task nothing can be created, so that the id only stands for "the decision task's own list".
     let of = push.decision.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
     Source { kind: SourceKind::Decision, of, labels: push.labels.clone() }

@@ -2,10 +2,13 @@
 
 mod authority;
 mod cache;
+mod creator;
 mod fetch;
 mod history;
 mod lookup;
+mod own_run;
 mod parameters;
+mod planner;
 pub mod preflight;
 mod push;
 mod push_ref;
@@ -13,9 +16,12 @@ mod yaml;
 
 pub use authority::AuthorityError;
 pub use cache::Cache;
+pub use creator::{Progress, create};
 pub use fetch::{Artifacts, FetchError, Wanted};
 pub use history::Notice;
-pub use parameters::{Parameters, ParametersError};
+pub use own_run::OwnRun;
+pub use parameters::{ParametersError, read_parameters};
+pub use planner::{Lookups, Planned, PlannerError, plan};
 pub use push::{Push, PushError};
 pub use push_ref::{InvalidPushRef, PushRef, ResolveError};
 pub use yaml::YamlError;

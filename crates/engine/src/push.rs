@@ -8,11 +8,12 @@ use taskgraft_client::Client;
 use taskgraft_core::api::queue::{TaskDefinition, TaskStatus};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::json::{GraphFile, MAX_GRAPH_BYTES, ReadError};
+use taskgraft_core::params::Parameters;
 use taskgraft_core::plan::GroupFact;
 
 use crate::authority::{self, AuthorityError};
 use crate::fetch::{Artifacts, FetchError, Wanted};
-use crate::parameters::{Parameters, ParametersError};
+use crate::parameters::{self, ParametersError};
 
 /// The largest parameters.yml and label-to-taskid.json that are read, in bytes.
 const MAX_SMALL: u64 = 64 << 20;
@@ -111,7 +112,7 @@ impl Push {
     pub fn scheduler_id(&self) -> Option<String> {
         match &self.task {
             Some((task, _)) => Some(task.scheduler_id.clone()),
-            None => Some(format!("{}-level-{}", self.trust_domain.as_ref()?, self.parameters.level()?)),
+            None => Some(format!("{}-level-{}", self.trust_domain.as_ref()?, self.parameters.level().ok()?)),
         }
     }
 }
@@ -145,7 +146,7 @@ pub(crate) async fn read_parameters(
     run: Option<u16>,
 ) -> Result<Parameters, PushError> {
     let bytes = artifacts.read(Wanted { task, run, name: "public/parameters.yml", max: MAX_SMALL }).await?;
-    Ok(Parameters::read(&bytes)?)
+    Ok(parameters::read_parameters(&bytes)?)
 }
 
 /// A decision task's whole graph.

@@ -1,0 +1,153 @@
+//! Carries a plan out: the frontier says what to call, this calls it.
+
+use std::future::{self, Future};
+use std::pin::pin;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use serde_json::Value;
+use taskgraft_client::{Client, Error};
+use taskgraft_core::frontier::{Answer, Call, Frontier, Halt, Place, Step};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::StatusFact;
+use taskgraft_core::report::Report;
+
+use crate::lookup;
+use crate::own_run::{OwnRun, impatient};
+
+/// The most calls in flight, as the reference's.
+const CONCURRENCY: usize = 50;
+
+/// Something that happened on the way, for whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// A call was answered for a task of the plan.
+    Task {
+        /// Its place in the plan.
+        at: usize,
+        /// Its present id.
+        task_id: TaskId,
+        /// Whether the queue took it with this call.
+        created: bool,
+    },
+    /// Nothing more will be created.
+    Halted(Halt),
+}
+
+/// Drives `frontier` to its end and tells what became of everything.
+///
+/// Where the process works for a run of an action task, that run is checked before the first call and every second
+/// then. `stop` ends it early when it resolves; what is on its way is awaited.
+///
+/// # Errors
+/// If the first check of the run gets no answer: then nothing was created.
+pub async fn create(
+    client: &Client,
+    mut frontier: Frontier,
+    own: Option<OwnRun>,
+    stop: impl Future<Output = ()>,
+    mut watch: impl FnMut(Progress),
+) -> Result<Report, Error> {
+    let ended = async {
+        match own {
+            // Without a second client there is no watch, but the first one's configuration was good already.
+            Some(own) => match impatient(client) {
+                Ok(client) => own.ended(&client).await,
+                Err(_) => own.ended(client).await,
+            },
+            None => future::pending().await,
+        }
+    };
+    if let Some(own) = own
+        && let Some(halt) = own.check(client).await?
+    {
+        watch(Progress::Halted(halt));
+        frontier.halt(halt);
+    }
+    let (mut ended, mut stop) = (pin!(ended.fuse()), pin!(stop.fuse()));
+    let mut calls = FuturesUnordered::new();
+    loop {
+        let room = CONCURRENCY.saturating_sub(calls.len());
+        for step in frontier.next(client.clock().now(), room) {
+            calls.push(make(client, step));
+        }
+        if calls.is_empty() {
+            return Ok(frontier.report());
+        }
+        futures_util::select! {
+            answered = calls.next() => if let Some((place, answer)) = answered {
+                took(&mut frontier, client, place, &answer, &mut watch);
+            },
+            halt = ended => {
+                watch(Progress::Halted(halt));
+                frontier.halt(halt);
+            }
+            () = stop => {
+                watch(Progress::Halted(Halt::Interrupted));
+                frontier.halt(Halt::Interrupted);
+            }
+        }
+    }
+}
+
+fn took(frontier: &mut Frontier, client: &Client, place: Place, answer: &Answer, watch: &mut impl FnMut(Progress)) {
+    if let Err(error) = frontier.answer(place, answer, client.clock().now()) {
+        // A call is answered once, for the place that asked: this is a defect here, and harmless.
+        tracing::warn!(%error, "an answer out of turn");
+    }
+    if let Place::Task(at) = place
+        && let Some(task_id) = frontier.task_id(at)
+    {
+        watch(Progress::Task { at, task_id, created: matches!(answer, Answer::Status { .. }) });
+    }
+}
+
+/// Makes the call of a step.
+async fn make(client: &Client, step: Step) -> (Place, Answer) {
+    let queue = client.queue();
+    let status = |status: taskgraft_core::api::queue::TaskStatus| Answer::Status { state: status.state };
+    let answer = match step.call {
+        Call::Create { task_id, definition } | Call::PutBack { task_id, definition } => {
+            // Written once: each try inside the client sends these bytes.
+            let bytes = definition.to_string().into();
+            queue.create_task(task_id, bytes).await.map(status)
+        }
+        Call::ReadTask { task_id } => read_task(client, task_id).await,
+        Call::ReadGroup { group } => queue
+            .get_task_group(group)
+            .await
+            .map(|group| Answer::Group { scheduler_id: group.scheduler_id, sealed: group.sealed }),
+        Call::ReadStatuses { task_ids } => {
+            let found = lookup::statuses(client, &task_ids).await;
+            found.map(|found| Answer::Statuses { found: found.into_iter().collect() })
+        }
+        Call::Schedule { task_id } => queue.schedule_task(task_id).await.map(status),
+        Call::Rerun { task_id } => queue.rerun_task(task_id).await.map(status),
+        Call::Cancel { task_id } => queue.cancel_task(task_id).await.map(status),
+    };
+    (step.place, answer.unwrap_or_else(failed))
+}
+
+async fn read_task(client: &Client, task_id: TaskId) -> Result<Answer, Error> {
+    let queue = client.queue();
+    let (definition, status) = futures_util::try_join!(queue.task_as::<Value>(task_id), queue.status(task_id))?;
+    Ok(Answer::Task { definition, status: StatusFact::from(&status) })
+}
+
+/// What an error means to the frontier.
+fn failed(error: Error) -> Answer {
+    match error {
+        error if error.is_not_found() => Answer::Absent,
+        Error::Transient { .. } => Answer::Transient { message: error.to_string() },
+        Error::Conflict { message, .. } => Answer::Conflict { message },
+        Error::Rejected { status, code, message, .. } => Answer::Rejected { status, code, message },
+        // Nothing can be told from these about what the queue did, and trying again changes nothing now.
+        Error::ClockSkew { .. } => {
+            Answer::Rejected { status: 401, code: "AuthenticationFailed".into(), message: error.to_string() }
+        }
+        Error::Unreadable { .. } => Answer::Transient { message: error.to_string() },
+        Error::Unsendable { .. } => {
+            Answer::Rejected { status: 400, code: "Unsendable".into(), message: error.to_string() }
+        }
+    }
+}

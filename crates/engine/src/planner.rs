@@ -1,0 +1,166 @@
+//! From a push and a request to a plan: look up, decide, look up what that raised, until nothing is open.
+
+use std::collections::BTreeMap;
+
+use taskgraft_client::Client;
+use taskgraft_core::definition::ArtifactUrls;
+use taskgraft_core::graph::TaskGraph;
+use taskgraft_core::json::ReadError;
+use taskgraft_core::plan::{self, Answers, Facts, Plan, PlanError, Policy, Request, Source, SourceKind, StatusFact};
+
+use crate::fetch::Artifacts;
+use crate::history::{self, Notice};
+use crate::lookup;
+use crate::push::{Push, PushError};
+
+/// Answers raise questions only along chains of unscheduled tasks; a graph with a longer one is hostile.
+const MAX_ROUNDS: usize = 1000;
+/// How many labels are named that look like a misspelt one.
+const NEAREST: usize = 3;
+
+/// Who is asked.
+#[derive(Debug, Clone)]
+pub enum Lookups {
+    /// The queue and the index, and the artifacts of earlier actions.
+    Online(Client, Artifacts),
+    /// Nobody: every look-up counts as not found. The root URL is for artifact references.
+    Offline {
+        /// Such as `https://tc.example.com`.
+        root_url: String,
+        /// When the plan is made.
+        now: jiff::Timestamp,
+    },
+}
+
+/// A plan and what it was made of.
+#[derive(Debug, Clone)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What was looked up.
+    pub facts: Facts,
+    /// What the asker should know about earlier actions.
+    pub notices: Vec<Notice>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlannerError {
+    /// Labels that the push doesn't have, each with the nearest ones that it has.
+    #[error("no such {} in this push: {}", if .0.len() == 1 { "job" } else { "jobs" }, labels(.0))]
+    UnknownLabels(BTreeMap<String, Vec<String>>),
+    /// The graph can't be used.
+    #[error("read full-task-graph.json: {0}")]
+    Graph(#[from] ReadError),
+    /// The push can't be read.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// Taskcluster didn't answer.
+    #[error("look up what ran already: failed to {0}")]
+    Client(#[from] taskgraft_client::Error),
+    /// The facts don't allow one.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Look-ups that never end.
+    #[error("plan: look-ups led to further look-ups {MAX_ROUNDS} times")]
+    Endless,
+}
+
+fn labels(unknown: &BTreeMap<String, Vec<String>>) -> String {
+    let names: Vec<_> = unknown.keys().map(|label| format!("`{label}`")).collect();
+    names.join(", ")
+}
+
+/// Plans `request` on `push`. Nothing is created.
+///
+/// # Errors
+/// If a label is unknown (unless the request is partial), something can't be looked up, or the facts allow no plan.
+pub async fn plan(lookups: &Lookups, push: &Push, request: &Request, policy: Policy) -> Result<Planned, PlannerError> {
+    let (known, unknown) = known_labels(push, request);
+    if !unknown.is_empty() && !request.partial {
+        return Err(PlannerError::UnknownLabels(unknown));
+    }
+    let closure = push.graph.closure(&known)?;
+    let (mut facts, notices) = first_facts(lookups, push, request, policy).await?;
+    facts.nearest = unknown;
+    plan_closure(lookups, &closure, request, &mut facts, policy).await.map(|plan| Planned { plan, facts, notices })
+}
+
+/// Plans with the facts so far, looking up what is missing.
+pub(crate) async fn plan_closure(
+    lookups: &Lookups,
+    closure: &TaskGraph,
+    request: &Request,
+    facts: &mut Facts,
+    policy: Policy,
+) -> Result<Plan, PlannerError> {
+    for _ in 0..MAX_ROUNDS {
+        let wants = plan::wants(closure, request, facts, policy);
+        if wants.is_empty() {
+            return Ok(plan::plan(closure, request, facts, policy)?);
+        }
+        let answers = match lookups {
+            Lookups::Online(client, _) => lookup::answers(client, &wants, policy).await?,
+            Lookups::Offline { .. } => Answers::default(),
+        };
+        facts.answer(&wants, answers);
+    }
+    Err(PlannerError::Endless)
+}
+
+/// The request's labels that the graph has, and those that it lacks with the nearest ones that it has.
+fn known_labels<'a>(push: &Push, request: &'a Request) -> (Vec<&'a str>, BTreeMap<String, Vec<String>>) {
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        request.labels.iter().map(String::as_str).partition(|label| push.graph.contains(label));
+    let all: Vec<_> = if unknown.is_empty() { Vec::new() } else { push.graph.labels().collect() };
+    let nearest = |label: &str| plan::nearest(label, all.iter().map(AsRef::as_ref), NEAREST);
+    let unknown = unknown.into_iter().map(|label| (label.to_owned(), nearest(label))).collect();
+    (known, unknown)
+}
+
+/// What is known before the first decision: the push, its group, earlier actions.
+async fn first_facts(
+    lookups: &Lookups,
+    push: &Push,
+    request: &Request,
+    policy: Policy,
+) -> Result<(Facts, Vec<Notice>), PlannerError> {
+    let (now, urls) = match lookups {
+        Lookups::Online(client, _) => (client.clock().now(), artifact_urls(client)),
+        Lookups::Offline { root_url, now } => (*now, ArtifactUrls { root: root_url.clone(), proxy: None }),
+    };
+    let mut facts = Facts::new(now, urls, push.parameters.clone());
+    facts.scheduler_id = push.scheduler_id();
+    facts.group = push.group_fact.clone();
+    let mut notices = Vec::new();
+    facts.sources = match lookups {
+        Lookups::Offline { .. } => vec![history::decision_source(push)],
+        Lookups::Online(client, artifacts) => match policy {
+            Policy::Reference => history::earlier_as_reference(client, artifacts, push).await?,
+            Policy::Graft => {
+                let (sources, found) = history::earlier(client, artifacts, push, request.action_task).await?;
+                notices = found;
+                sources
+            }
+        },
+    };
+    if let Some((task, status)) = &push.task {
+        facts.statuses.insert(status.task_id, Some(StatusFact::from(status)));
+        tracing::debug!(decision = %status.task_id, name = task.metadata.name, "planning");
+    }
+    Ok((facts, notices))
+}
+
+/// Where artifact references point: the deployment, not the proxy, except for private ones.
+pub(crate) fn artifact_urls(client: &Client) -> ArtifactUrls {
+    let config = client.config();
+    ArtifactUrls { root: config.root_url.trim_end_matches('/').to_owned(), proxy: config.proxy_url.clone() }
+}
+
+/// Earlier tasks by label from one list that is given, as `plan --graph --existing-tasks` does.
+pub(crate) fn given_source(
+    of: taskgraft_core::ids::TaskId,
+    labels: BTreeMap<String, taskgraft_core::ids::TaskId>,
+) -> Source {
+    Source { kind: SourceKind::Decision, of, labels }
+}
