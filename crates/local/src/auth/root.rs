@@ -18,8 +18,8 @@ pub const ROOT_CREDENTIALS: &str = "root-credentials.json";
 /// The root client. Ids that start so cannot be changed over the API.
 const ROOT_CLIENT: &str = "static/taskgraft/root";
 
-/// When the root client expires: far from now.
-const FAR: i64 = 32_503_680_000_000;
+/// When the root client expires: noon of the first day of 3000.
+const FAR: i64 = 32_503_723_200_000;
 
 /// Credentials that hold the scope `*`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use taskgraft_core::scopes::ScopeExpression;
 
-use super::body::{self, Parsed};
+use super::body::{self, Coding, Parsed};
 use super::endpoint::{Access, Endpoint, Input, Service};
 use super::route::{BadPattern, Found, Routes};
 use super::schema::{SchemaError, Schemas};
@@ -147,13 +147,11 @@ impl App {
 
 /// Reads the body into the call. Only what says that it is JSON is parsed; everything else counts as `{}`.
 async fn receive(call: &mut Call, body: Body) -> Result<(), ApiError> {
-    let bytes = match body::read(body).await {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            call.echo = false;
-            return Err(error);
-        }
-    };
+    call.echo = false;
+    let bytes = body::read(body).await?;
+    let unknown = || ApiError::new(ErrorCode::MalformedPayload, "The request's content-encoding is not supported.");
+    let bytes = body::decode(bytes, Coding::of(&call.headers).ok_or_else(unknown)?)?;
+    call.echo = true;
     if !Call::is_json(&call.headers) {
         return Ok(());
     }

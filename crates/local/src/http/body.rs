@@ -1,10 +1,13 @@
 //! Reading a request's body: bounded in bytes and in time, then as JSON.
 
+use std::io::Read;
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use http::HeaderMap;
+use http::header::CONTENT_ENCODING;
 use serde_json::{Number, Value};
 use tokio::time::timeout;
 
@@ -22,6 +25,44 @@ const MAX_TIME: Duration = Duration::from_secs(120);
 /// How much of a body that is too large is read and thrown away, so that its sender gets to read why it is refused:
 /// an answer to somebody who is still writing is often lost.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
+
+/// How a body may be coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl Coding {
+    /// What `Content-Encoding` says; `None` if it says something else.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let Some(value) = headers.get(CONTENT_ENCODING) else { return Some(Self::Identity) };
+        let name = value.to_str().ok()?.trim();
+        let known = [("identity", Self::Identity), ("gzip", Self::Gzip), ("deflate", Self::Deflate)];
+        known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, coding)| coding)
+    }
+}
+
+/// A body as it was before it was coded; no longer than [`MAX_BODY`] then either.
+pub(super) fn decode(bytes: Bytes, coding: Coding) -> Result<Bytes, ApiError> {
+    let decoder: Box<dyn Read + '_> = match coding {
+        Coding::Identity => return Ok(bytes),
+        Coding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(&bytes[..])),
+        Coding::Deflate => Box::new(flate2::read::ZlibDecoder::new(&bytes[..])),
+    };
+    let mut decoded = Vec::new();
+    let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
+    match decoder.take(limit + 1).read_to_end(&mut decoded) {
+        Ok(_) if decoded.len() > MAX_BODY => Err(too_large()),
+        Ok(_) => Ok(decoded.into()),
+        Err(_) => Err(ApiError::new(ErrorCode::MalformedPayload, "The request's body does not decompress.")),
+    }
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(ErrorCode::InputTooLarge, format!("The request's body is larger than {MAX_BODY} bytes."))
+}
 
 /// Reads a whole body.
 pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
@@ -47,8 +88,7 @@ async fn read_all(body: Body, silence: Duration) -> Result<Bytes, ApiError> {
         }
     }
     if size > MAX_BODY {
-        let message = format!("The request's body is larger than {MAX_BODY} bytes.");
-        return Err(ApiError::new(ErrorCode::InputTooLarge, message));
+        return Err(too_large());
     }
     Ok(read.freeze())
 }
@@ -160,6 +200,20 @@ mod tests {
         assert_eq!(read(Body::from(vec![b' '; MAX_BODY])).await.map(|body| body.len()), Ok(MAX_BODY));
         let refused = read(Body::from(vec![b' '; MAX_BODY + 1])).await;
         assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::InputTooLarge));
+    }
+
+    #[test]
+    fn a_compressed_body_is_bounded_by_what_it_comes_to() {
+        use std::io::Write as _;
+        let gzip = |size: usize| {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&vec![b' '; size]).unwrap();
+            Bytes::from(encoder.finish().unwrap())
+        };
+        assert_eq!(decode(gzip(MAX_BODY), Coding::Gzip).map(|body| body.len()), Ok(MAX_BODY));
+        let code = |result: Result<Bytes, ApiError>| result.map_err(|error| error.code);
+        assert_eq!(code(decode(gzip(MAX_BODY + 1), Coding::Gzip)), Err(ErrorCode::InputTooLarge));
+        assert_eq!(code(decode(gzip(9), Coding::Deflate)), Err(ErrorCode::MalformedPayload));
     }
 
     #[tokio::test]
