@@ -121,6 +121,12 @@ impl Failure {
     }
 }
 
+/// An error and what caused it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error).chain(causes).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// What could not be written or read.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {

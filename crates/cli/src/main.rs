@@ -2,6 +2,7 @@
 
 mod commands;
 mod connect;
+mod embedded;
 mod env;
 mod exit;
 mod follow;

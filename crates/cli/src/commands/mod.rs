@@ -1,10 +1,12 @@
 //! The commands, a file each.
 
+mod backup;
 mod completions;
 mod group;
 mod labels;
 mod man;
 mod task;
+mod up;
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -33,6 +35,8 @@ pub(crate) enum Command {
     Labels(labels::Args),
     Task(task::Args),
     Group(group::Args),
+    Up(up::Args),
+    Backup(backup::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -43,6 +47,8 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
         Command::Labels(args) => labels::run(&args, env, out).await,
         Command::Task(args) => task::run(&args, env, out).await,
         Command::Group(args) => group::run(&args, env, out).await,
+        Command::Up(args) => up::run(args, env, out).await,
+        Command::Backup(args) => backup::run(args, env, out).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),
     }

@@ -1,6 +1,7 @@
 //! Saying things: data on standard output, everything else on standard error.
 
 mod paint;
+pub(crate) mod plan;
 mod table;
 mod when;
 

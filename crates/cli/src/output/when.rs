@@ -15,7 +15,12 @@ pub(crate) struct Times {
 impl Times {
     /// As seen now and here.
     pub(crate) fn here() -> Self {
-        Self { now: Timestamp::now(), zone: TimeZone::system() }
+        Self::at(Timestamp::now(), TimeZone::system())
+    }
+
+    /// As seen at a moment in a zone.
+    pub(crate) fn at(now: Timestamp, zone: TimeZone) -> Self {
+        Self { now, zone }
     }
 
     /// How long ago, such as `14 min ago`; for what is to come, when, such as `in 3 d`.

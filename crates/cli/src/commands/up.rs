@@ -1,0 +1,140 @@
+//! `taskgraft up`.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use taskgraft_local::Config;
+use taskgraft_local::queue::Settings;
+use tokio::signal::unix::{SignalKind, signal};
+use url::Url;
+
+use crate::embedded::{self, Embedded, WorkerOptions};
+use crate::env::Env;
+use crate::exit::{Failure, chain};
+use crate::output::Out;
+
+/// Run an embedded Taskcluster and a worker on this machine, until Ctrl-C
+///
+/// The worker runs tasks as processes of your user, without a sandbox: only run what you would run by hand.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  taskgraft up
+  taskgraft up --data-dir ./tc --env-file ./tc.env        # elsewhere, once the file is there:  . ./tc.env
+  taskgraft up --worker proj-lander/b-linux --worker proj-lander/t-linux
+  taskgraft up --host 0.0.0.0 --port 8080 --root-url https://tc.example.com --no-worker")]
+pub(crate) struct Args {
+    /// Where everything is kept, made if need be [default: $XDG_DATA_HOME/taskgraft/up]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// The address to listen on; anything but loopback lets others reach it
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// What clients call it, where that is not its address: the URL of a proxy before it
+    #[arg(long, value_name = "URL")]
+    root_url: Option<String>,
+    /// Write what to export to this file as well; it appears, readable by you only, when everything is ready
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// A task queue that the worker takes tasks from; give it once for each
+    #[arg(long = "worker", value_name = "PROVISIONER/TYPE", default_value = embedded::DEFAULT_QUEUE)]
+    queues: Vec<String>,
+    /// How many tasks the worker runs at once [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    capacity: Option<usize>,
+    /// Run no worker: tasks wait for workers of your own
+    #[arg(long, conflicts_with_all = ["queues", "capacity"])]
+    no_worker: bool,
+    /// For tests of what creates tasks: each N-th createTask of a task with dependencies answers 500 after the task
+    /// is inserted and before its dependencies are tracked, as a real queue can break
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
+    break_creates_every: u32,
+}
+
+pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
+    let data_dir = embedded::data_dir(args.data_dir.as_deref(), env)?;
+    // Before anything is ready: a file that an earlier run left would let a script go on too early.
+    if let Some(path) = &args.env_file {
+        remove(path)?;
+    }
+    // Before anything starts: a signal that comes meanwhile is kept.
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let root_url = args.root_url.as_deref().map(Url::parse).transpose();
+    let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
+    let config = Config {
+        listen: SocketAddr::new(args.host, args.port),
+        root_url,
+        queue: Settings { break_creates_every: args.break_creates_every, ..Settings::default() },
+        ..Config::new(data_dir)
+    };
+    let worker = (!args.no_worker).then_some(WorkerOptions { queues: args.queues, capacity: args.capacity });
+    let embedded = Embedded::start(config, worker).await?;
+    let exports = exports(&embedded.variables());
+    if let Some(path) = &args.env_file {
+        write_private(path, &exports)
+            .map_err(|why| Failure::other(format!("failed to write {}: {why}", path.display())))?;
+    }
+    out.raw(exports.as_bytes())?;
+    out.note(&format!("Taskcluster, embedded, on {}; Ctrl-C stops it", embedded.root_url()));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    out.note("stopping");
+    embedded.stop().await;
+    Ok(())
+}
+
+/// What a POSIX shell reads to use it with any Taskcluster client.
+fn exports(variables: &[(&str, String)]) -> String {
+    let mut text = String::from("unset TASKCLUSTER_PROXY_URL TASKCLUSTER_CERTIFICATE\n");
+    for (name, value) in variables {
+        text.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+    }
+    text
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(why) => Err(Failure::mistake(format!("failed to replace {}: {}", path.display(), chain(&why)))),
+    }
+}
+
+/// Writes a file whole or not at all, for its owner only.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Temporary files are made with mode 0600, and keep it.
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_shell_reads_back_any_value() {
+        let exports = exports(&[("A", "it's; $(no) `command`".to_owned())]);
+        let output = std::process::Command::new("sh").arg("-c").arg(format!("{exports}printf %s \"$A\"")).output();
+        assert_eq!(output.unwrap().stdout, b"it's; $(no) `command`");
+    }
+
+    #[test]
+    fn the_file_is_private_and_replaces_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("env");
+        std::fs::write(&path, "old").unwrap();
+        write_private(&path, "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,106 @@
+//! The embedded Taskcluster with its worker, as `up` and `demo` run it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use taskgraft_client::{Client, Credentials};
+use taskgraft_local::worker::{self, Worker};
+use taskgraft_local::{Config, Running, Server};
+
+use crate::env::Env;
+use crate::exit::{Failure, chain};
+
+/// Where the worker takes tasks from unless told otherwise.
+pub(crate) const DEFAULT_QUEUE: &str = "local/linux";
+/// How long tasks that run may take to end when everything is stopped.
+const PATIENCE: Duration = Duration::ZERO;
+
+/// How the worker shall be.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerOptions {
+    /// Task queues, as `provisioner/worker-type`.
+    pub(crate) queues: Vec<String>,
+    /// How many tasks run at once; one for each processor if it isn't said.
+    pub(crate) capacity: Option<usize>,
+}
+
+/// A server that runs, and its worker.
+pub(crate) struct Embedded {
+    server: Running,
+    worker: Option<worker::Running>,
+}
+
+impl Embedded {
+    /// Starts the server, then the worker.
+    pub(crate) async fn start(config: Config, options: Option<WorkerOptions>) -> Result<Self, Failure> {
+        let server = Server::start(config).await.map_err(|why| Failure::other(chain(&why)))?;
+        let mut embedded = Self { server, worker: None };
+        if let Some(options) = options {
+            let started = embedded.start_worker(options).await;
+            match started {
+                Ok(worker) => embedded.worker = Some(worker),
+                Err(failure) => {
+                    embedded.stop().await;
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(embedded)
+    }
+
+    async fn start_worker(&self, options: WorkerOptions) -> Result<worker::Running, Failure> {
+        let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // All that a worker's own credentials are for: what it does about a run it does with the run's.
+        let scopes = vec!["queue:claim-work:*".to_owned(), "queue:worker-id:*".to_owned()];
+        let client = self.client(Credentials { authorized_scopes: Some(scopes), ..self.credentials() })?;
+        let config = worker::Config {
+            capacity: options.capacity.unwrap_or_else(processors),
+            ..worker::Config::new(client, options.queues, self.server.data_dir().join("worker"))
+        };
+        Worker::start(config).await.map_err(|why| Failure::other(format!("failed to {}", chain(&why))))
+    }
+
+    /// Where clients find it.
+    pub(crate) fn root_url(&self) -> &str {
+        self.server.root_url()
+    }
+
+    /// Credentials that may do everything.
+    pub(crate) fn credentials(&self) -> Credentials {
+        let root = self.server.credentials();
+        Credentials::new(&root.client_id, &root.access_token)
+    }
+
+    /// A client of it.
+    pub(crate) fn client(&self, credentials: Credentials) -> Result<Client, Failure> {
+        let config = taskgraft_client::Config::new(self.root_url()).with_credentials(credentials);
+        Client::new(config).map_err(|why| Failure::other(format!("failed to {why}")))
+    }
+
+    /// What any Taskcluster client reads from its environment to use it.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 3] {
+        let root = self.server.credentials();
+        [
+            ("TASKCLUSTER_ROOT_URL", self.root_url().to_owned()),
+            ("TASKCLUSTER_CLIENT_ID", root.client_id.clone()),
+            ("TASKCLUSTER_ACCESS_TOKEN", root.access_token.clone()),
+        ]
+    }
+
+    /// Hands running tasks back to the queue, then stops the server.
+    pub(crate) async fn stop(self) {
+        if let Some(worker) = self.worker {
+            worker.shutdown(PATIENCE).await;
+        }
+        self.server.stop().await;
+    }
+}
+
+/// The data directory that was named, or the user's own.
+pub(crate) fn data_dir(named: Option<&Path>, env: &Env) -> Result<PathBuf, Failure> {
+    let own = || env.data_dir.as_ref().map(|dir| dir.join("up"));
+    named
+        .map(Path::to_owned)
+        .or_else(own)
+        .ok_or_else(|| Failure::mistake("no directory to keep data in").note("name one", "--data-dir DIR, or set HOME"))
+}
