@@ -116,7 +116,7 @@ fn check_repository(decision: TaskId, scopes: &[String], parameters: &Parameters
 }
 
 /// `github.com/example/lander` for `https://github.com/example/lander.git`, `git@github.com:example/lander` and so on.
-fn repository_role(url: &str) -> String {
+pub(crate) fn repository_role(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = match rest.split_once('@') {
         Some((user, rest)) if !user.contains('/') => rest,

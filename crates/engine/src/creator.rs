@@ -10,7 +10,6 @@ use taskgraft_client::{Client, Error};
 use taskgraft_core::frontier::{Answer, Call, Frontier, Halt, Place, Step};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::StatusFact;
-use taskgraft_core::report::Report;
 
 use crate::lookup;
 use crate::own_run::{OwnRun, impatient};
@@ -34,7 +33,7 @@ pub enum Progress {
     Halted(Halt),
 }
 
-/// Drives `frontier` to its end and tells what became of everything.
+/// Drives `frontier` to its end and gives it back: it knows what became of everything.
 ///
 /// Where the process works for a run of an action task, that run is checked before the first call and every second
 /// then. `stop` ends it early when it resolves; what is on its way is awaited.
@@ -47,7 +46,7 @@ pub async fn create(
     own: Option<OwnRun>,
     stop: impl Future<Output = ()>,
     mut watch: impl FnMut(Progress),
-) -> Result<Report, Error> {
+) -> Result<Frontier, Error> {
     let ended = async {
         match own {
             // Without a second client there is no watch, but the first one's configuration was good already.
@@ -72,7 +71,7 @@ pub async fn create(
             calls.push(make(client, step));
         }
         if calls.is_empty() {
-            return Ok(frontier.report());
+            return Ok(frontier);
         }
         futures_util::select! {
             answered = calls.next() => if let Some((place, answer)) = answered {

@@ -1,5 +1,6 @@
 //! The drivers that tie the pure core to a Taskcluster: fetch, gather facts, plan, create, follow.
 
+pub mod action;
 mod authority;
 mod cache;
 mod creator;
@@ -9,9 +10,13 @@ mod lookup;
 mod own_run;
 mod parameters;
 mod planner;
+mod plans;
 pub mod preflight;
 mod push;
 mod push_ref;
+pub mod reference;
+mod run_plan;
+pub mod stored_graph;
 mod yaml;
 
 pub use authority::AuthorityError;
@@ -22,6 +27,8 @@ pub use history::Notice;
 pub use own_run::OwnRun;
 pub use parameters::{ParametersError, read_parameters};
 pub use planner::{Lookups, Planned, PlannerError, plan};
+pub use plans::{Plans, PlansError};
 pub use push::{Push, PushError};
 pub use push_ref::{InvalidPushRef, PushRef, ResolveError};
+pub use run_plan::{PLAN_ARTIFACT, RunPlanError};
 pub use yaml::YamlError;

@@ -6,7 +6,7 @@ use taskgraft_client::Client;
 use taskgraft_core::definition::ArtifactUrls;
 use taskgraft_core::graph::TaskGraph;
 use taskgraft_core::json::ReadError;
-use taskgraft_core::plan::{self, Answers, Facts, Plan, PlanError, Policy, Request, Source, SourceKind, StatusFact};
+use taskgraft_core::plan::{self, Answers, Facts, Plan, PlanError, Policy, Request, StatusFact};
 
 use crate::fetch::Artifacts;
 use crate::history::{self, Notice};
@@ -155,12 +155,4 @@ async fn first_facts(
 pub(crate) fn artifact_urls(client: &Client) -> ArtifactUrls {
     let config = client.config();
     ArtifactUrls { root: config.root_url.trim_end_matches('/').to_owned(), proxy: config.proxy_url.clone() }
-}
-
-/// Earlier tasks by label from one list that is given, as `plan --graph --existing-tasks` does.
-pub(crate) fn given_source(
-    of: taskgraft_core::ids::TaskId,
-    labels: BTreeMap<String, taskgraft_core::ids::TaskId>,
-) -> Source {
-    Source { kind: SourceKind::Decision, of, labels }
 }

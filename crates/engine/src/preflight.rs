@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use taskgraft_client::{Client, Error};
 use taskgraft_core::api::queue::Priority;
+use taskgraft_core::plan::Plan;
 use taskgraft_core::scopes::ScopeExpression;
 
 /// What credentials lack for some tasks.
@@ -88,17 +89,14 @@ fn named(expression: &ScopeExpression) -> Vec<String> {
     }
 }
 
-/// Asks what the client's credentials may do and compares it with what `tasks` need.
+/// Asks what the client's credentials may do and compares it with what the plan's tasks need.
 ///
 /// # Errors
 /// If auth doesn't answer.
-pub async fn check<'a>(
-    client: &Client,
-    tasks: impl IntoIterator<Item = (&'a str, &'a Value)>,
-    scheduler_id: &str,
-) -> Result<Missing, Error> {
+pub async fn check(client: &Client, plan: &Plan) -> Result<Missing, Error> {
     let have = client.auth().current_scopes().await?;
-    Ok(missing(&have, tasks, scheduler_id))
+    let tasks = plan.tasks.iter().map(|task| (task.label.as_str(), &task.template));
+    Ok(missing(&have, tasks, plan.scheduler_id.as_deref().unwrap_or("-")))
 }
 
 #[cfg(test)]
