@@ -1,4 +1,6 @@
 //! Graph builders, contract suites and servers for taskgraft's own tests.
 
+pub mod graphs;
 pub mod python;
 pub mod recorded;
+pub mod rng;

@@ -53,6 +53,8 @@ pub enum Removal {
     NeededBy(TaskIx),
     /// Kept: its strategy doesn't remove it.
     KeptBy(By),
+    /// Kept: this task, one of its `if_dependencies`, stays. The reference's log has no reason for these.
+    DependencyStays(TaskIx),
     /// Removed: nobody asked for it, and all that needed it is gone.
     NobodyNeedsIt,
     /// Removed by its strategy.
@@ -66,7 +68,7 @@ impl Removal {
     #[must_use]
     pub fn is_kept(&self) -> bool {
         match self {
-            Self::DoNotOptimize | Self::NeededBy(_) | Self::KeptBy(_) => true,
+            Self::DoNotOptimize | Self::NeededBy(_) | Self::KeptBy(_) | Self::DependencyStays(_) => true,
             Self::NobodyNeedsIt | Self::RemovedBy(_) | Self::IfDependencies => false,
         }
     }
@@ -79,6 +81,7 @@ impl fmt::Display for Removal {
             Self::DoNotOptimize => f.write_str("do not optimize"),
             Self::NeededBy(_) => f.write_str("dependent tasks"),
             Self::KeptBy(by) | Self::RemovedBy(by) => by.fmt(f),
+            Self::DependencyStays(_) => f.write_str("if-dependencies"),
             Self::NobodyNeedsIt => f.write_str("dependents optimized"),
             Self::IfDependencies => f.write_str("if-dependencies pruning"),
         }

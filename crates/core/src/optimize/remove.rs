@@ -77,6 +77,7 @@ impl<'a> Removing<'a> {
         while let Some(dependent) = queue.pop() {
             let is_conditional = !self.graph.task(dependent).if_dependencies.is_empty();
             if is_conditional && std::mem::replace(&mut self.candidate[dependent.index()], false) {
+                self.decided[dependent.index()].get_or_insert(Removal::DependencyStays(ix));
                 let candidates = self.graph.dependents(dependent).iter().filter(|ix| self.candidate[ix.index()]);
                 queue.extend(candidates);
             }

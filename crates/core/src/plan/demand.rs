@@ -162,9 +162,11 @@ impl<'a> Walk<'a, '_> {
         let why = match &self.removals[ix.index()] {
             Removal::RemovedBy(by) => Unneeded::Optimized { by: by.to_string() },
             removal @ Removal::IfDependencies => Unneeded::Optimized { by: removal.to_string() },
-            Removal::NobodyNeedsIt | Removal::DoNotOptimize | Removal::NeededBy(_) | Removal::KeptBy(_) => {
-                Unneeded::OnlyReused
-            }
+            Removal::NobodyNeedsIt
+            | Removal::DoNotOptimize
+            | Removal::NeededBy(_)
+            | Removal::KeptBy(_)
+            | Removal::DependencyStays(_) => Unneeded::OnlyReused,
         };
         decided(Verdict::Removed { why, stand_in: None })
     }
