@@ -147,15 +147,15 @@ impl Mounting<'_> {
                 None
             }
             Content::Artifact { task_id, artifact, sha256 } => {
-                fetch_artifact(self.session, *task_id, artifact, &to).await?;
+                fetch_artifact(self.session, *task_id, artifact, &to).await.map_err(|error| at(n, error))?;
                 sha256.as_ref()
             }
             Content::Indexed { namespace, artifact } => {
-                fetch_indexed(self.session, namespace, artifact, &to).await?;
+                fetch_indexed(self.session, namespace, artifact, &to).await.map_err(|error| at(n, error))?;
                 None
             }
             Content::Url { url, sha256 } => {
-                download(self.session, url, &describe(content), &to).await?;
+                download(self.session, url, &describe(content), &to).await.map_err(|error| at(n, error))?;
                 sha256.as_ref()
             }
         };

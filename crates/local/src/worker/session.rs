@@ -53,7 +53,7 @@ impl Session {
 
     /// Keeps the claim until the run is no longer this worker's; returns why it isn't.
     pub(crate) async fn watch(&self, mut taken_until: Timestamp) -> String {
-        let mut renew_in = renewal_after(taken_until);
+        let mut renew_in = self.renewal_after(taken_until);
         loop {
             let pause = POLL.min(renew_in);
             tokio::time::sleep(pause).await;
@@ -76,14 +76,20 @@ impl Session {
                     let renewed = self.worker.as_credentials(Some(credentials(&reclaimed.credentials)));
                     *self.client.write().unwrap_or_else(PoisonError::into_inner) = renewed;
                 }
-                Err(error) if Timestamp::now() > taken_until => {
+                Err(error) if self.worker.clock().now() > taken_until => {
                     return format!("the claim could not be renewed: failed to {error}");
                 }
                 // Resolved meanwhile: the next look at the status says how. Anything else is tried again until the end.
                 Err(error) => tracing::warn!(task = %self.task_id, %error, "could not renew a claim"),
             }
-            renew_in = renewal_after(taken_until);
+            renew_in = self.renewal_after(taken_until);
         }
+    }
+
+    /// Claims are renewed when half of their time is over.
+    fn renewal_after(&self, taken_until: Timestamp) -> Duration {
+        let left: Duration = taken_until.duration_since(self.worker.clock().now()).try_into().unwrap_or_default();
+        (left / 2).max(SHORTEST_RENEWAL)
     }
 
     fn no_longer_ours(&self, status: &TaskStatus) -> Option<String> {
@@ -158,7 +164,7 @@ impl Session {
     /// Publishes an address from which the log can be read for `seconds` at most.
     pub(crate) async fn refer(&self, name: &str, url: &str, seconds: u64) -> Result<(), Error> {
         let span = Span::new().seconds(i64::try_from(seconds).unwrap_or(i64::from(u32::MAX)));
-        let until = Timestamp::now().checked_add(span).map_or(self.expires, Millis::from);
+        let until = self.worker.clock().now().checked_add(span).map_or(self.expires, Millis::from);
         let request = CreateArtifactRequest::Reference {
             expires: until.min(self.expires),
             url: url.to_owned(),
@@ -185,12 +191,6 @@ impl Session {
 /// A value's word on the wire.
 fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).map_or_else(|_| String::new(), |word| word.as_str().unwrap_or_default().to_owned())
-}
-
-/// Claims are renewed when half of their time is over.
-fn renewal_after(taken_until: Timestamp) -> Duration {
-    let left: Duration = taken_until.duration_since(Timestamp::now()).try_into().unwrap_or_default();
-    (left / 2).max(SHORTEST_RENEWAL)
 }
 
 fn credentials(credentials: &TaskCredentials) -> Credentials {

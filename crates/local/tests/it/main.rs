@@ -1,0 +1,7 @@
+//! The embedded Taskcluster as its clients see it.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod support;
+mod worker;
+mod worker_docker;
+mod worker_mounts;
