@@ -5,6 +5,8 @@
 //! ends a task, without looking at what is in between; any other JSON is read by a real parser. What a search found is
 //! parsed and checked when it is used, and only then: a task that nobody asks for may hold anything.
 
+#[cfg(test)]
+mod agreement;
 mod entry;
 mod number;
 mod place;

@@ -45,7 +45,8 @@ pub(super) fn label(raw: &[u8]) -> Result<Cow<'_, str>, ReadError> {
 
 /// The task that `bytes` holds under the key `label`, or what is wrong with it and where.
 pub(super) fn task(label: &Label, bytes: &Bytes) -> Result<Task, String> {
-    let entry: Entry<'_> = serde_json::from_slice(bytes).map_err(|error| BadValue::new(bytes, &error).to_string())?;
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let entry: Entry<'_> = serde_json::from_str(text).map_err(|error| BadValue::new(bytes, &error).to_string())?;
     if entry.label != **label {
         return Err(format!("it is labelled `{}`", entry.label));
     }

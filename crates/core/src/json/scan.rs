@@ -38,7 +38,7 @@ pub(super) fn scan(bytes: &[u8]) -> Option<Spans> {
             at = value_end + NEXT_LABEL.len();
         } else {
             let behind = rest.strip_prefix(FILE_END)?;
-            return behind.iter().all(u8::is_ascii_whitespace).then_some(spans);
+            return behind.iter().all(|byte| b" \t\r\n".contains(byte)).then_some(spans);
         }
     }
 }
