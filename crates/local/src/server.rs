@@ -178,9 +178,14 @@ impl Running {
         &self.ctx.data_dir
     }
 
+    /// Takes no more requests; those that are being answered go on.
+    pub fn begin_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
     /// Takes no more requests, lets those that are being answered end, and gives the data directory back.
     pub async fn stop(mut self) {
-        self.stop.send_replace(true);
+        self.begin_stop();
         if let Some(served) = self.served.take() {
             // A panic in there was logged, and there is nothing left to do about it.
             let _ = served.await;
@@ -190,7 +195,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.begin_stop();
     }
 }
 

@@ -50,6 +50,12 @@ impl Bus {
         }
     }
 
+    /// How many listen.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
     /// Hears everything from now on.
     #[must_use]
     pub fn listen(&self) -> Listener {

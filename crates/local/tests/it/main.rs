@@ -1,7 +1,15 @@
 //! The embedded Taskcluster as its clients see it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod clients;
+mod hawk;
+mod http;
+mod index;
+mod requests;
+mod roles;
+mod server;
 mod support;
+mod wire;
 mod worker;
 mod worker_docker;
 mod worker_mounts;
