@@ -3,5 +3,6 @@
 
 mod actions;
 mod decisions;
+mod example;
 mod optimisations;
 mod run;
