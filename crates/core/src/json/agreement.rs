@@ -51,11 +51,12 @@ fn layouts() -> impl Strategy<Value = Layout> {
 }
 
 fn print(value: &Value, layout: Layout, level: usize, rng: &mut Rng, out: &mut String) {
+    let wild = ["", " ", "\n", "\n  ", "\n    ", "\r\n", "\t", "\n  \n"];
     let gap = |level: usize, rng: &mut Rng, out: &mut String| match layout {
         Layout::Reference => out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', level * 2))),
         Layout::Compact => {}
         Layout::Indented(width) => out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', level * width))),
-        Layout::Wild => out.push_str(*rng.pick(&["", " ", "\n", "\n  ", "\n    ", "\r\n", "\t", "\n  \n"])),
+        Layout::Wild => out.push_str(rng.pick(&wild)),
     };
     let items: Vec<(Option<&String>, &Value)> = match value {
         Value::Array(items) => items.iter().map(|item| (None, item)).collect(),
