@@ -5,6 +5,7 @@ mod clients;
 mod hawk;
 mod http;
 mod index;
+mod python_client;
 mod requests;
 mod roles;
 mod server;
