@@ -328,7 +328,7 @@ impl Frontier {
     fn task_answered(&mut self, at: usize, answer: &Answer, now: Timestamp) -> bool {
         let Some(node) = self.nodes.get(at) else { return false };
         let next = match (&node.state, answer) {
-            (State::Sending, answer) => node.sent(answer, self.limits, now),
+            (State::Sending, answer) => node.sent(answer, self.plan.tasks[at].role.is_own(), self.limits, now),
             (State::Reading, Answer::Task { definition, status }) => Some(self.compare(at, definition, status, now)),
             (State::Reading, answer) => node.unread(answer, self.limits),
             (State::Weighing(waits_for), answer) => node.weighed(waits_for, answer, self.limits),

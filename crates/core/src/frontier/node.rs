@@ -127,10 +127,15 @@ impl Node {
         self.stamped.is_some_and(|at| now.duration_since(at) >= FRESH_FOR)
     }
 
-    /// What an answer to createTask leads to; `None` if it is no answer to that.
-    pub(super) fn sent(&self, answer: &Answer, limits: Limits, now: Timestamp) -> Option<Move> {
+    /// What an answer to createTask leads to; `None` if it is no answer to that. `own` is whether the task is this
+    /// request's own, rather than shared.
+    pub(super) fn sent(&self, answer: &Answer, own: bool, limits: Limits, now: Timestamp) -> Option<Move> {
         let stale = self.is_stale(now);
         match answer {
+            // The very same bytes were sent before, and what came of them is of no use.
+            Answer::Status { state: TaskState::Failed | TaskState::Exception } if !own => {
+                Some(Move::NextId { foreign: false })
+            }
             Answer::Status { state } => Some(Move::Settle(Outcome::Created { state: *state })),
             Answer::Conflict { .. } => Some(Move::Read),
             Answer::Transient { .. } if self.sends < limits.sends => Some(Move::Send { restamp: stale }),

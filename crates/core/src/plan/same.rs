@@ -15,13 +15,16 @@ const ID: usize = 22;
 /// Whether `theirs`, as getTask answers it, is `ours`: a definition with its ids in and its relative datestamps not yet
 /// resolved, which stand for any moment.
 pub(crate) fn same_task(ours: &Value, theirs: &Value) -> bool {
-    let (Some(ours), Some(theirs)) = (comparable(ours), comparable(theirs)) else { return false };
+    // One of the two may wait for the decision task and the other only name it in a text: what is blotted out in one
+    // is blotted out in both.
+    let mut ids = dependencies(ours);
+    ids.append(&mut dependencies(theirs));
+    let (Some(ours), Some(theirs)) = (comparable(ours, &ids), comparable(theirs, &ids)) else { return false };
     equal(&ours, &theirs)
 }
 
-fn comparable(definition: &Value) -> Option<Value> {
+fn comparable(definition: &Value, ids: &BTreeSet<String>) -> Option<Value> {
     let mut fields = definition.as_object()?.clone();
-    let ids = dependencies(definition);
     for ignored in ["created", "deadline", "expires", "priority", "dependencies"] {
         fields.remove(ignored);
     }
@@ -30,7 +33,7 @@ fn comparable(definition: &Value) -> Option<Value> {
         extra.remove("parent");
     }
     let mut value = Value::Object(fields);
-    mask(&mut value, &ids);
+    mask(&mut value, ids);
     Some(value)
 }
 

@@ -1,0 +1,9 @@
+//! Laws of planning and creation, with a queue in memory: what must hold whatever fails, and in whatever order.
+
+mod better;
+mod create;
+mod crowd;
+mod plans;
+mod push;
+mod queue;
+mod transcripts;

@@ -1,0 +1,182 @@
+//! What plans look like, and what they keep.
+
+use proptest::prelude::*;
+use taskgraft_core::plan::{Plan, Policy, Verdict, moved};
+use taskgraft_core::state::TaskState;
+
+use super::push::{Push, id, indexed, made, now, task, times};
+
+fn landing() -> Push {
+    Push::new(vec![
+        task("test-1", &[("build", "build"), ("runtime", "runtime")]),
+        task("build", &[("clang", "clang")]),
+        task("runtime", &[("fetch", "fetch")]),
+        indexed(task("clang", &[("fetch", "fetch")]), &["lander.cache.clang.hash.9f31aa12bb34cc56"]),
+        task("fetch", &[]),
+    ])
+}
+
+#[test]
+fn a_plan_says_why_in_words() {
+    let push = landing()
+        .ran("runtime", id(10), TaskState::Failed)
+        .found("lander.cache.clang.hash.9f31aa12bb34cc56", id(11), TaskState::Completed)
+        .ran("fetch", id(12), TaskState::Completed);
+    let plan = push.graft(&["test-1"]);
+    insta::assert_debug_snapshot!("words", plan.words(now()));
+}
+
+#[test]
+fn a_plan_reads_back_and_keeps_its_hash() {
+    let mut push = landing();
+    let request = times(push.by_action(&["test-1"], id(9)), 3);
+    for policy in [Policy::Graft, Policy::Reference] {
+        let plan = push.plan(&request, policy);
+        let read = Plan::read(plan.to_json().as_bytes()).unwrap();
+        assert_eq!(read, plan);
+        assert_eq!(read.hash(), plan.hash());
+        assert_eq!(read.hash().to_string().parse(), Ok(plan.hash()));
+    }
+}
+
+#[test]
+fn the_hash_is_of_what_is_created_and_not_of_when() {
+    let push = landing();
+    let plan = push.graft(&["test-1"]);
+    let mut later = push.clone();
+    later.queue.now = push.queue.now + jiff::SignedDuration::from_mins(5);
+    assert_eq!(later.graft(&["test-1"]).hash(), plan.hash());
+    let mut other = plan.clone();
+    other.tasks[0].template["payload"]["x"] = 1.into();
+    assert_ne!(other.hash(), plan.hash());
+}
+
+#[test]
+fn a_plan_that_nobody_would_write_is_refused() {
+    let plan = landing().graft(&["test-1"]);
+    let refused = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut value = serde_json::to_value(&plan).unwrap();
+        change(&mut value);
+        Plan::read(value.to_string().as_bytes()).unwrap_err().to_string()
+    };
+    let own = serde_json::json!(id(77));
+    let cases = [
+        refused(&|plan| plan["version"] = 99.into()),
+        refused(&|plan| plan["tasks"][0]["task_id"] = own.clone()),
+        refused(&|plan| plan["tasks"][0]["k"] = 200.into()),
+        refused(&|plan| plan["tasks"][0]["label"] = "other".into()),
+        refused(&|plan| plan["tasks"][1]["dependencies"][0]["on"] = serde_json::json!({"new": 4})),
+        refused(&|plan| plan["tasks"][0]["template"] = "text".into()),
+        refused(&|plan| plan["tasks"][0]["template"]["payload"] = "a\0b".into()),
+        refused(&|plan| plan["root_url"] = "file:///etc".into()),
+        refused(&|plan| drop(plan.as_object_mut().unwrap().remove("tasks"))),
+        refused(&|plan| plan["policy"] = "reference".into()),
+    ];
+    insta::assert_debug_snapshot!("refused_plans", cases);
+    assert!(Plan::read(b"{").is_err());
+    assert!(Plan::read(br#"{"version": 1, "policy": "\ud800"}"#).is_err());
+}
+
+#[test]
+fn planning_again_after_some_of_it_exists_is_no_move() {
+    let mut push = landing();
+    let was = push.graft(&["test-1"]);
+    // Another request has made one of the needed tasks meanwhile, and this one its own copy.
+    let mut made = std::collections::BTreeSet::new();
+    let fetch = was.tasks.iter().position(|task| task.label == "fetch").unwrap();
+    let mut frontier = taskgraft_core::frontier::Frontier::new(was.clone(), Default::default()).unwrap();
+    for step in frontier.next(push.queue.now, 1) {
+        made.insert(was.tasks[fetch].task_id.unwrap());
+        push.queue.call(&step.call);
+    }
+    assert_eq!(push.queue.log, [was.tasks[fetch].task_id.unwrap()]);
+    let again = push.graft(&["test-1"]);
+    assert!(matches!(again.verdict("fetch"), Some(Verdict::Reuse(_))));
+    assert_eq!(moved(&was, &again, &made), []);
+    // But it failing is one.
+    push.queue.resolve(was.tasks[fetch].task_id.unwrap(), TaskState::Failed);
+    let again = push.graft(&["test-1"]);
+    let labels: Vec<String> = moved(&was, &again, &made).into_iter().map(|moved| moved.label).collect();
+    assert_eq!(labels, ["fetch"]);
+}
+
+#[test]
+fn an_intermediate_between_two_labels_asked_for_is_made_once_on_the_new_one() {
+    let push =
+        Push::new(vec![task("test", &[("sign", "sign")]), task("sign", &[("build", "build")]), task("build", &[])])
+            .ran("sign", id(10), TaskState::Completed)
+            .ran("build", id(11), TaskState::Completed);
+    let plan = push.plan(&times(push.request(&["test", "build"]), 3), Policy::Graft);
+    assert_eq!((made(&plan, "test"), made(&plan, "sign"), made(&plan, "build")), (3, 1, 3));
+    assert_eq!(made(&push.graft(&["test"]), "sign"), 0);
+}
+
+#[test]
+fn index_paths_statuses_and_definitions_are_asked_for_in_few_rounds() {
+    let push = landing().found("lander.cache.clang.hash.9f31aa12bb34cc56", id(11), TaskState::Completed);
+    let (_, rounds) = push.facts(&push.request(&["test-1"]), Policy::Graft);
+    assert!(rounds <= 3, "{rounds}");
+    let (facts, rounds) = push.facts(&push.request(&["test-1"]), Policy::Reference);
+    assert_eq!(rounds, 2);
+    // The reference asks for no other status than those of what the index has.
+    assert_eq!(facts.statuses.keys().collect::<Vec<_>>(), [&id(11)]);
+    assert!(facts.tasks.is_empty());
+}
+
+/// A graph over `edges.len()` labels in which each depends on some earlier ones.
+pub(crate) fn graph_of(edges: &[Vec<usize>]) -> Push {
+    let tasks = edges.iter().enumerate().map(|(at, on)| {
+        let names: Vec<(String, String)> = on
+            .iter()
+            .filter(|_| at > 0)
+            .map(|on| (format!("d{}", on % at.max(1)), format!("t{}", on % at.max(1))))
+            .collect();
+        let names: Vec<(&str, &str)> = names.iter().map(|(name, on)| (name.as_str(), on.as_str())).collect();
+        task(&format!("t{at}"), &names)
+    });
+    Push::new(tasks.collect())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_planned_holds_together(
+        edges in proptest::collection::vec(proptest::collection::vec(0_usize..20, 0..3), 1..14),
+        ran in proptest::collection::vec(0_u8..8, 14),
+        asked in proptest::collection::btree_set(0_usize..14, 1..4),
+        copies in 1_u32..4,
+    ) {
+        let mut push = graph_of(&edges);
+        let states = [TaskState::Completed, TaskState::Failed, TaskState::Pending, TaskState::Running, TaskState::Exception];
+        for (at, state) in ran.iter().enumerate().take(edges.len()) {
+            if let Some(state) = states.get(usize::from(*state)) {
+                push.add_ran(&format!("t{at}"), id(100 + at as u8), *state);
+            }
+        }
+        let labels: Vec<String> = asked.iter().map(|at| format!("t{}", at % edges.len())).collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let request = times(push.by_action(&labels, id(9)), copies);
+        let plan = push.plan(&request, Policy::Graft);
+        // What was asked for is there so often, and everything else at most once.
+        for entry in &plan.verdicts {
+            let asked = request.labels.contains(&entry.label);
+            let count = made(&plan, &entry.label);
+            prop_assert!(if asked { count == copies as usize } else { count <= 1 }, "{} {count}", entry.label);
+            let is_new = matches!(entry.verdict, Verdict::New { .. });
+            prop_assert_eq!(is_new, count > 0);
+        }
+        for (at, task) in plan.tasks.iter().enumerate() {
+            // Dependencies first, and every one of the graph's is there.
+            prop_assert!(task.new_dependencies().all(|on| on < at));
+            let ix = push.graph.by_label(&task.label).unwrap();
+            prop_assert_eq!(task.dependencies.len(), push.graph.dependencies(ix).len());
+            let is_copy = request.labels.contains(&task.label);
+            prop_assert_eq!(task.waits_for.action.is_some(), is_copy);
+            // What is shared depends only on what is shared.
+            if !task.role.is_own() {
+                prop_assert!(task.new_dependencies().all(|on| !plan.tasks[on].role.is_own()));
+            }
+        }
+        prop_assert_eq!(&Plan::read(plan.to_json().as_bytes()).unwrap(), &plan);
+        prop_assert_eq!(moved(&plan, &push.plan(&request, Policy::Graft), &Default::default()), []);
+    }
+}
