@@ -56,7 +56,7 @@ fn print(value: &Value, layout: Layout, level: usize, rng: &mut Rng, out: &mut S
         Layout::Reference => out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', level * 2))),
         Layout::Compact => {}
         Layout::Indented(width) => out.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', level * width))),
-        Layout::Wild => out.push_str(rng.pick(&wild)),
+        Layout::Wild => out.push_str(rng.pick::<&str>(&wild)),
     };
     let items: Vec<(Option<&String>, &Value)> = match value {
         Value::Array(items) => items.iter().map(|item| (None, item)).collect(),
