@@ -5,3 +5,4 @@ mod differential;
 mod law;
 mod laws;
 mod recorded;
+mod verdicts;
