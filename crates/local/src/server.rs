@@ -249,6 +249,7 @@ fn url_of(address: SocketAddr) -> Result<Url, StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Access;
 
     #[test]
     fn root_urls_have_no_path() {
@@ -258,6 +259,44 @@ mod tests {
         for bad in ["https://tc.example.com/api", "ftp://tc.example.com", "https://a@tc.example.com", "https://a/?b"] {
             assert!(root_url(&Url::parse(bad).unwrap()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_reference_lists_every_endpoint() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/embedded-taskcluster.md");
+        let text = std::fs::read_to_string(file).unwrap();
+        let listed: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+        let rows = SERVICES.iter().flat_map(|service| service.endpoints).map(|endpoint| {
+            let access = match endpoint.access {
+                Access::Open => "open".to_owned(),
+                Access::Scope(scope) => format!("`{scope}`"),
+                Access::Handler => "by what is asked".to_owned(),
+            };
+            format!("| `{}` | `{} {}` | {access} |", endpoint.name, endpoint.method.as_str(), endpoint.path)
+        });
+        assert_eq!(listed, rows.collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Server::start(Config::new(dir.path())).await.unwrap();
+        let store = &running.ctx().store;
+        let insert = |tx: &rusqlite::Transaction<'_>| {
+            tx.execute_batch(
+                "INSERT INTO clients VALUES ('gone', 't', '', '[]', 1, 1, 1, 1, 1, 1, 0), \
+                 ('kept', 't', '', '[]', 1, 1, 1, 1, 1, 0, 0); \
+                 INSERT INTO indexed_tasks VALUES ('p', 'a', 'AAAAAAAAQAGAAAAAAAAAAA', 0, '{}', 1); \
+                 INSERT INTO namespaces VALUES ('', 'p', 1)",
+            )
+        };
+        store.write(move |tx| Ok::<_, StoreError>(insert(tx)?)).await.unwrap();
+        forget(running.ctx()).await.unwrap();
+        let count = "SELECT (SELECT group_concat(client_id) FROM clients) || (SELECT count(*) FROM indexed_tasks) \
+                     || (SELECT count(*) FROM namespaces)";
+        let left = store.read(move |tx| Ok::<_, StoreError>(tx.query_row(count, [], |row| row.get::<_, String>(0))?));
+        assert_eq!(left.await.unwrap(), "kept00");
+        running.stop().await;
     }
 
     #[test]

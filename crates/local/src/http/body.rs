@@ -117,44 +117,42 @@ pub(super) fn parse(bytes: &[u8]) -> Parsed {
     if !value.is_object() && !value.is_array() {
         return wrong(&"Must be an object or array");
     }
-    let mut nul = None;
-    tidy(&mut value, &mut Vec::new(), &mut nul);
-    match nul {
+    tidy(&mut value);
+    // In valid JSON a NUL is always spelled out, and mostly there is none to look for.
+    let place = memchr::memmem::find(bytes, b"\\u0000").and_then(|_| find_nul(&value));
+    match place {
         None => Parsed::Json(value),
         Some(place) => Parsed::Wrong(ApiError::input(format!("data{place} holds the character NUL")), value),
     }
 }
 
-/// Puts numbers right and finds the first NUL, which a real deployment's database refuses with an internal error.
-fn tidy(value: &mut Value, path: &mut Vec<String>, nul: &mut Option<String>) {
-    let found = |path: &[String]| Some(path.iter().flat_map(|part| ["/", part]).collect());
+/// Puts numbers right.
+fn tidy(value: &mut Value) {
     match value {
         Value::Number(number) => {
             if let Some(whole) = whole(number) {
                 *number = whole;
             }
         }
-        Value::String(text) if nul.is_none() && text.contains('\0') => *nul = found(path),
-        Value::Array(items) => {
-            for (at, item) in items.iter_mut().enumerate() {
-                if !matches!(item, Value::Null | Value::Bool(_)) {
-                    path.push(at.to_string());
-                    tidy(item, path, nul);
-                    path.pop();
-                }
-            }
-        }
-        Value::Object(fields) => {
-            for (name, field) in fields.iter_mut() {
-                path.push(name.clone());
-                if nul.is_none() && name.contains('\0') {
-                    *nul = found(path);
-                }
-                tidy(field, path, nul);
-                path.pop();
-            }
-        }
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Object(fields) => fields.values_mut().for_each(tidy),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+/// Where the first NUL is, which a real deployment's database refuses with an internal error.
+fn find_nul(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            let mut places = items.iter().enumerate();
+            places.find_map(|(at, item)| Some(format!("/{at}{}", find_nul(item)?)))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            let within = if name.contains('\0') { Some(String::new()) } else { find_nul(field) };
+            Some(format!("/{}{}", name.replace('\0', "\\u0000"), within?))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 
