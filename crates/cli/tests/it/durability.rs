@@ -1,0 +1,230 @@
+//! What was acknowledged is there after `kill -9`.
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jiff::{Span, Timestamp};
+use serde_json::{Value, json};
+use taskgraft_client::{Client, Config, Credentials, Error, Retry, Upload};
+use taskgraft_core::api::index::InsertTaskRequest;
+use taskgraft_core::api::queue::{ClaimTaskRequest, CreateArtifactRequest, CreateArtifactResponse};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::TaskState;
+use taskgraft_core::time::{Millis, format_ms};
+use tokio::sync::watch;
+
+use crate::run::command;
+
+/// Who writes at the same time.
+const WRITERS: u8 = 12;
+/// How many acknowledged writes to wait for before the kill, in each round.
+const WRITES: usize = 400;
+const ROUNDS: u8 = 3;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Something that the server said it had done.
+#[derive(Debug, Clone)]
+enum Fact {
+    Created { id: TaskId, payload: Value },
+    Published { id: TaskId, content: String },
+    Completed { id: TaskId, dependent: TaskId },
+    Cancelled { id: TaskId },
+    Indexed { path: String, id: TaskId },
+}
+
+/// A server process, killed when dropped.
+struct Process {
+    child: Child,
+    client: Client,
+}
+
+impl Process {
+    fn start(directory: &Path) -> Self {
+        let env_file = directory.join("env");
+        let _ = std::fs::remove_file(&env_file);
+        let data_dir = directory.join("data");
+        let arguments = ["up".as_ref(), "--no-worker".as_ref(), "--data-dir".as_ref(), data_dir.as_os_str()];
+        let mut child = command(arguments)
+            .arg("--env-file")
+            .arg(&env_file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let until = Instant::now() + PATIENCE;
+        while !env_file.exists() {
+            assert!(child.try_wait().unwrap().is_none(), "the server ended");
+            assert!(Instant::now() < until, "the server does not get ready");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let text = std::fs::read_to_string(&env_file).unwrap();
+        let variable = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("export {name}=")));
+            line.unwrap_or_else(|| panic!("no {name} in {text}")).trim_matches('\'').to_owned()
+        };
+        let credentials = Credentials::new(variable("TASKCLUSTER_CLIENT_ID"), variable("TASKCLUSTER_ACCESS_TOKEN"));
+        let config = Config::new(variable("TASKCLUSTER_ROOT_URL")).with_credentials(credentials);
+        // An answer that does not come is no acknowledgement.
+        let client = Client::new(Config { retry: Retry::never(), ..config }).unwrap();
+        Self { child, client }
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Everything acknowledged so far; tells who waits how much it is.
+#[derive(Clone)]
+struct Ledger {
+    facts: Arc<Mutex<Vec<Fact>>>,
+    count: watch::Sender<usize>,
+}
+
+impl Ledger {
+    fn add(&self, fact: Fact) {
+        self.facts.lock().unwrap().push(fact);
+        self.count.send_modify(|count| *count += 1);
+    }
+}
+
+/// Task ids that nothing else in this test has.
+struct Ids {
+    writer: u8,
+    next: u32,
+}
+
+impl Ids {
+    fn next(&mut self) -> TaskId {
+        let mut bytes = [7; 16];
+        self.next += 1;
+        bytes[11] = self.writer;
+        bytes[12..].copy_from_slice(&self.next.to_be_bytes());
+        TaskId::from_bytes(bytes)
+    }
+}
+
+fn definition(payload: &Value, dependencies: &[TaskId]) -> Value {
+    let at = |hours: i64| format_ms(Timestamp::now().checked_add(Span::new().hours(hours)).unwrap());
+    json!({
+        "taskQueueId": "proj-lander/b-linux",
+        "created": at(0), "deadline": at(1), "expires": at(24),
+        "dependencies": dependencies, "payload": payload,
+        "metadata": {"name": "t", "description": "", "owner": "ann@example.org", "source": "https://example.org"},
+    })
+}
+
+/// Writes until the server no longer answers, noting what it acknowledged.
+async fn write(client: Client, ledger: Ledger, mut ids: Ids) -> Error {
+    loop {
+        if let Err(error) = write_once(&client, &ledger, &mut ids).await {
+            return error;
+        }
+    }
+}
+
+async fn write_once(client: &Client, ledger: &Ledger, ids: &mut Ids) -> Result<(), Error> {
+    let queue = client.queue();
+    let (id, dependent, doomed) = (ids.next(), ids.next(), ids.next());
+    for (task, dependencies) in [(id, vec![]), (dependent, vec![id]), (doomed, vec![])] {
+        let payload = json!({"of": task, "padding": "x".repeat(300)});
+        queue.create_task(task, definition(&payload, &dependencies).to_string().into()).await?;
+        ledger.add(Fact::Created { id: task, payload });
+    }
+    queue.cancel_task(doomed).await?;
+    ledger.add(Fact::Cancelled { id: doomed });
+
+    let who = ClaimTaskRequest { worker_group: "g".to_owned(), worker_id: "w".to_owned() };
+    queue.claim_task(id, 0, &who).await?;
+    let expires = Millis::from(Timestamp::now().checked_add(Span::new().hours(2)).unwrap());
+    let content = format!("made by {id}\n").repeat(500);
+    let request = CreateArtifactRequest::S3 { expires, content_type: "text/plain".to_owned(), content_length: None };
+    let answer = queue.create_artifact(id, 0, "public/made", &request).await?;
+    let CreateArtifactResponse::S3 { put_url, content_type, .. } = answer else { panic!("{answer:?}") };
+    client.upload(&put_url, &content_type, Upload::Bytes(content.clone().into())).await?;
+    ledger.add(Fact::Published { id, content });
+    queue.report_completed(id, 0).await?;
+    ledger.add(Fact::Completed { id, dependent });
+
+    let path = format!("lander.made.{id}").replace('-', "_");
+    let request = InsertTaskRequest { task_id: id, rank: 1, data: json!({}), expires };
+    client.index().insert_task(&path, &request).await?;
+    ledger.add(Fact::Indexed { path, id });
+    Ok(())
+}
+
+/// Checks that a fact still is one.
+async fn check(client: &Client, fact: &Fact, scratch: &Path) {
+    match fact {
+        Fact::Created { id, payload } => {
+            assert_eq!(client.queue().task(*id).await.unwrap().payload, *payload, "{id}");
+        }
+        Fact::Published { id, content } => {
+            let location = client.queue().artifact(*id, Some(0), "public/made").await.unwrap();
+            client.download(&location.url, scratch, 1 << 20).await.unwrap();
+            assert_eq!(std::fs::read_to_string(scratch).unwrap(), *content, "{id}");
+        }
+        Fact::Completed { id, dependent } => {
+            assert_eq!(client.queue().status(*id).await.unwrap().state, TaskState::Completed, "{id}");
+            let until = Instant::now() + PATIENCE;
+            while client.queue().status(*dependent).await.unwrap().state == TaskState::Unscheduled {
+                assert!(Instant::now() < until, "{dependent} waits for {id}, which completed");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Fact::Cancelled { id } => {
+            assert_eq!(client.queue().status(*id).await.unwrap().state, TaskState::Exception, "{id}");
+        }
+        Fact::Indexed { path, id } => {
+            assert_eq!(client.index().find_task(path).await.unwrap().task_id, *id, "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_sigkill() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger { facts: Arc::default(), count: watch::Sender::new(0) };
+    let writers = AtomicU8::new(0);
+    for round in 1..=ROUNDS {
+        let server = Process::start(directory.path());
+        let running: Vec<_> = (0..WRITERS)
+            .map(|_| {
+                let ids = Ids { writer: writers.fetch_add(1, Ordering::Relaxed), next: 0 };
+                tokio::spawn(write(server.client.clone(), ledger.clone(), ids))
+            })
+            .collect();
+        let enough = WRITES * usize::from(round);
+        let mut count = ledger.count.subscribe();
+        let waited = tokio::time::timeout(PATIENCE, count.wait_for(|count| *count >= enough)).await;
+        assert!(waited.is_ok_and(|count| count.is_ok()), "too few writes were acknowledged");
+        server.kill();
+        for writer in running {
+            let error = writer.await.unwrap();
+            assert!(error.is_transient(), "a write was refused: {error}");
+        }
+    }
+    let server = Process::start(directory.path());
+    let facts = ledger.facts.lock().unwrap().clone();
+    let scratch = directory.path().join("download");
+    for fact in &facts {
+        check(&server.client, fact, &scratch).await;
+    }
+    let of = |kind: fn(&Fact) -> bool| facts.iter().filter(|fact| kind(fact)).count();
+    assert!(
+        of(|fact| matches!(fact, Fact::Published { .. })) > 0 && of(|fact| matches!(fact, Fact::Indexed { .. })) > 0
+    );
+}
