@@ -85,9 +85,12 @@ impl Artifacts {
 
 fn from_directory(dir: &Path, wanted: Wanted<'_>) -> Result<Bytes, FetchError> {
     let last = wanted.name.rsplit('/').next().unwrap_or_default();
-    cache::map(&dir.join(last), wanted.max).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => FetchError::Missing { name: last.to_owned(), task: wanted.task },
-        _ => FetchError::Io { name: last.to_owned(), error },
+    cache::map(&dir.join(last), wanted.max).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            FetchError::Missing { name: last.to_owned(), task: wanted.task }
+        } else {
+            FetchError::Io { name: last.to_owned(), error }
+        }
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
+use futures_util::{StreamExt as _, future, stream};
 use taskgraft_client::{Client, Error};
 use taskgraft_core::api::index::IndexedTask;
 use taskgraft_core::api::queue::TaskStatus;
@@ -84,6 +84,7 @@ pub(crate) async fn earlier(
         let listed = client.index().list_tasks(&place.path).await?;
         Ok::<_, Error>(listed.into_iter().map(move |task| (place.kind, task)))
     });
+    let listings: Vec<_> = listings.collect();
     let found: Vec<_> = future::try_join_all(listings).await?.into_iter().flatten().collect();
     let found = oldest_first(found, own.into_iter().chain(push.decision).collect());
     let ids: Vec<_> = found.iter().map(|(_, task)| *task).collect();
@@ -92,6 +93,8 @@ pub(crate) async fn earlier(
         let status = statuses.get(&task);
         async move { read_one(artifacts, push, kind, task, status).await }
     });
+    // Collected, so that no closure over references is held across an await: such a future is not `Send`.
+    let reads: Vec<_> = reads.collect();
     let read: Vec<_> = stream::iter(reads).buffered(CONCURRENCY).collect().await;
     let (mut sources, mut notices) = (vec![decision_source(push)], Vec::new());
     for one in read {
@@ -126,16 +129,14 @@ pub(crate) async fn earlier_as_reference(
     if let Some(place) = Place::new(push, SourceKind::Cron, "revision", revision, "cron") {
         let tasks = client.index().list_tasks(&place.path).await?.into_iter().map(|task| (place.kind, task)).collect();
         let cron = oldest_first(tasks, BTreeSet::new());
-        let read = cron.into_iter().map(|(kind, of)| async move {
+        for (kind, of) in cron {
             match read_labels(artifacts, of, None).await {
-                Ok(labels) => Ok(Some(Source { kind, of, labels })),
+                Ok(labels) => sources.push(Source { kind, of, labels }),
                 // The reference tolerates this for cron tasks only.
-                Err(PushError::Fetch(error)) if error.is_missing() => Ok(None),
-                Err(error) => Err(error),
+                Err(PushError::Fetch(error)) if error.is_missing() => {}
+                Err(error) => return Err(error),
             }
-        });
-        let read: Vec<_> = stream::iter(read).buffered(1).try_collect().await?;
-        sources.extend(read.into_iter().flatten());
+        }
     }
     Ok(sources)
 }

@@ -91,5 +91,7 @@ async fn batched<'a, T, K: Eq + Hash, V, F: Future<Output = Result<HashMap<K, V>
         all.extend(part);
         future::ok(all)
     };
-    stream::iter(all.chunks(size).map(ask)).buffer_unordered(CONCURRENCY).try_fold(HashMap::new(), join).await
+    // Collected, so that no closure over references is held across an await: such a future is not `Send`.
+    let parts: Vec<F> = all.chunks(size).map(ask).collect();
+    stream::iter(parts).buffer_unordered(CONCURRENCY).try_fold(HashMap::new(), join).await
 }

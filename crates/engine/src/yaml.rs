@@ -45,6 +45,7 @@ pub(crate) fn parse(text: &str) -> Result<Value, YamlError> {
     for next in Parser::new_from_str(text) {
         let (event, span) = next.map_err(|error: ScanError| YamlError::Syntax(error.to_string()))?;
         builder.line = span.start.line();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is presentation, and the enum may grow")]
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = matches!(style, ScalarStyle::Plain);

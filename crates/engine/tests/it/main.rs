@@ -1,0 +1,11 @@
+//! The engine against the embedded Taskcluster, over HTTP.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod authority;
+mod concurrency;
+mod conflicts;
+mod crash;
+mod graph;
+mod planning;
+mod proxy;
+mod site;
