@@ -48,6 +48,8 @@ impl Proxy {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        // Making one of ours sets up TLS for the process, which reqwest wants even where it uses none.
+        drop(taskgraft_client::Client::new(taskgraft_client::Config::new("http://127.0.0.1")).unwrap());
         let shared = Shared {
             http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
             upstream: Arc::default(),
