@@ -155,6 +155,19 @@ mod tests {
     }
 
     #[test]
+    fn depending_on_the_decision_task_or_not_makes_no_difference() {
+        let group = "GGGGGGGGGGGGGGGGGGGGGG";
+        let (mut ours, mut theirs) = (ours(), theirs());
+        for definition in [&mut ours, &mut theirs] {
+            definition["taskGroupId"] = json!(group);
+        }
+        ours["dependencies"] = json!(["AAAAAAAAAAAAAAAAAAAAAA", group]);
+        assert!(same_task(&ours, &theirs));
+        theirs["taskGroupId"] = json!("BBBBBBBBBBBBBBBBBBBBBB");
+        assert!(!same_task(&ours, &theirs), "a group is never blotted out");
+    }
+
+    #[test]
     fn everything_else_is() {
         let changes: [(&str, Value); 7] = [
             ("/payload/fetch", json!("https://tc/DDDDDDDDDDDDDDDDDDDDDD/a")),
