@@ -8,7 +8,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use taskgraft_core::scopes::{ScopeExpression, satisfies};
+use taskgraft_core::scopes::ScopeExpression;
 
 use super::{ApiError, ErrorCode};
 use crate::auth::{Auth, Authentication, SignedRequest};
@@ -73,12 +73,6 @@ impl Call {
     /// Refuses the call unless the caller's scopes are enough: 401 for a bad signature, 403 for too few scopes.
     pub fn authorize(&self, needed: impl Into<ScopeExpression>) -> Result<(), ApiError> {
         self.caller().authorize(&needed.into())
-    }
-
-    /// Whether the caller holds a scope; for answers that say more to some. A bad signature holds nothing.
-    #[must_use]
-    pub fn holds(&self, scope: &str) -> bool {
-        satisfies(self.scopes(), scope)
     }
 
     /// The caller's scopes, expanded; none with a bad signature.
