@@ -73,7 +73,7 @@ impl Queue {
     /// Whether the next `createTask` of a task with dependencies shall break.
     fn breaks_next_create(&self) -> bool {
         let every = self.settings.break_creates_every;
-        every > 0 && self.created.fetch_add(1, Ordering::Relaxed).wrapping_add(1) % every == 0
+        every > 0 && self.created.fetch_add(1, Ordering::Relaxed).wrapping_add(1).is_multiple_of(every)
     }
 }
 

@@ -6,6 +6,7 @@ mod hawk;
 mod http;
 mod index;
 mod python_client;
+mod queue;
 mod requests;
 mod roles;
 mod server;

@@ -84,10 +84,8 @@ pub(in crate::queue) fn sweep(directory: &Path, named: &HashSet<String>) -> io::
 }
 
 fn failed(error: io::Error) -> ApiError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            ApiError::new(ErrorCode::InsufficientStorage, "The disk is full; nothing was written.")
-        }
-        _ => ApiError::internal(error),
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        return ApiError::new(ErrorCode::InsufficientStorage, "The disk is full; nothing was written.");
     }
+    ApiError::internal(error)
 }
