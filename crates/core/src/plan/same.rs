@@ -15,6 +15,10 @@ const ID: usize = 22;
 /// Whether `theirs`, as getTask answers it, is `ours`: a definition with its ids in and its relative datestamps not yet
 /// resolved, which stand for any moment.
 pub(crate) fn same_task(ours: &Value, theirs: &Value) -> bool {
+    // A group stands in no doubt, whatever is blotted out.
+    if ours.get("taskGroupId") != theirs.get("taskGroupId") {
+        return false;
+    }
     // One of the two may wait for the decision task and the other only name it in a text: what is blotted out in one
     // is blotted out in both.
     let mut ids = dependencies(ours);
