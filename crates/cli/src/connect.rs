@@ -31,15 +31,18 @@ pub(crate) fn writer(env: &Env) -> Result<Client, Failure> {
     Ok(client)
 }
 
+/// Where downloads are kept.
+pub(crate) fn cache(env: &Env) -> Result<Cache, Failure> {
+    let dir = env.cache_dir.as_deref().ok_or_else(|| {
+        Failure::mistake("no directory to keep downloads in").note("set one", "HOME or XDG_CACHE_HOME")
+    })?;
+    Cache::open(&dir.join("artifacts"))
+        .map_err(|why| Failure::other(format!("failed to make {}: {why}", dir.display())))
+}
+
 /// Where artifacts are read from, and kept once they can't change any more.
 pub(crate) fn artifacts(client: &Client, env: &Env) -> Result<Artifacts, Failure> {
-    let dir = env
-        .cache_dir
-        .as_deref()
-        .ok_or_else(|| Failure::other("no directory to keep downloads in").note("set one", "HOME or XDG_CACHE_HOME"))?;
-    let cache = Cache::open(&dir.join("artifacts"))
-        .map_err(|why| Failure::other(format!("failed to make {}: {why}", dir.display())))?;
-    Ok(Artifacts::Queue(client.clone(), cache))
+    Ok(Artifacts::Queue(client.clone(), cache(env)?))
 }
 
 /// What Taskcluster refused or left undone.

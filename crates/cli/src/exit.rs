@@ -91,11 +91,6 @@ impl Failure {
         Self { closing: Some(line), ..self }
     }
 
-    /// What kind it is.
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Says it on standard error, and gives the exit code.
     pub(crate) fn report(&self, out: &Out) -> ExitCode {
         if self.kind != Kind::ClosedPipe {
@@ -130,9 +125,10 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// What could not be written or read.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::new(Kind::ClosedPipe, ""),
-            _ => Self::other(error.to_string()),
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::new(Kind::ClosedPipe, "")
+        } else {
+            Self::other(error.to_string())
         }
     }
 }
@@ -154,7 +150,7 @@ mod tests {
             .notes("did you mean", ["unit".to_owned(), "unit-2".to_owned()])
             .note("list them", "taskgraft labels")
             .closing("nothing was created");
-        assert_eq!(failure.kind().code(), 3);
+        assert_eq!(failure.kind.code(), 3);
         let expected = "error: no job `unti` in this push\n  did you mean   unit\n                 unit-2\n  \
                         list them      taskgraft labels\nnothing was created\n";
         assert_eq!(failure.text(Paint::plain()), expected);

@@ -9,7 +9,6 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 
 use crate::exit::{Failure, Kind};
-use crate::output::Out;
 use crate::progress::Progress;
 use crate::push;
 
@@ -54,12 +53,11 @@ impl End {
 }
 
 /// Follows tasks until each is resolved or can never start; tells their ends in the order they were given.
-pub(crate) async fn follow(client: &Client, tasks: &[Followed], out: &Out) -> Result<Vec<End>, Failure> {
+pub(crate) async fn follow(client: &Client, tasks: &[Followed], progress: &Progress<'_>) -> Result<Vec<End>, Failure> {
     let ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
     let needs = needs(client, &ids).await?;
     let watched: BTreeSet<TaskId> = ids.iter().chain(needs.values().flatten()).copied().collect();
     let watched: Vec<TaskId> = watched.into_iter().collect();
-    let progress = Progress::new(out, tasks.len());
     let mut known: BTreeMap<TaskId, End> = BTreeMap::new();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -67,11 +65,11 @@ pub(crate) async fn follow(client: &Client, tasks: &[Followed], out: &Out) -> Re
         let states: HashMap<TaskId, TaskState> = found.into_iter().map(|(id, status)| (id, status.state)).collect();
         let ends = ends(&ids, &needs, &states);
         for task in tasks {
-            if let Some(end) = ends.get(&task.id) {
-                if known.insert(task.id, *end).is_none() {
-                    progress.ended(&task.label, *end);
-                    pause = FIRST_PAUSE;
-                }
+            if let Some(end) = ends.get(&task.id)
+                && known.insert(task.id, *end).is_none()
+            {
+                progress.ended(&task.label, *end);
+                pause = FIRST_PAUSE;
             }
         }
         if ids.iter().all(|id| ends.contains_key(id)) {

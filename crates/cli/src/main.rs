@@ -1,7 +1,10 @@
 //! The command line: reads the environment, puts the other crates together, and says what became of it.
 
+mod actions;
+mod asking;
 mod commands;
 mod connect;
+mod creating;
 mod embedded;
 mod env;
 mod exit;
@@ -11,6 +14,7 @@ mod log;
 mod output;
 mod progress;
 mod push;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -11,11 +11,19 @@ use crate::output::Out;
 pub(crate) struct Progress<'a> {
     out: &'a Out,
     bar: ProgressBar,
+    lines: bool,
 }
 
 impl<'a> Progress<'a> {
-    /// None of `tasks` has ended.
+    /// None of `tasks` has ended; a line says so of each that does.
     pub(crate) fn new(out: &'a Out, tasks: usize) -> Self {
+        let mut progress = Self::bar(out, tasks);
+        progress.lines = true;
+        progress
+    }
+
+    /// The same without the lines.
+    pub(crate) fn bar(out: &'a Out, tasks: usize) -> Self {
         let target = if out.live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(Some(tasks as u64), target);
         let template = "{spinner} {pos} of {len} ended{msg}  {elapsed}";
@@ -23,14 +31,16 @@ impl<'a> Progress<'a> {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self { out, bar }
+        Self { out, bar, lines: false }
     }
 
     /// A task has come to its end.
     pub(crate) fn ended(&self, label: &str, end: End) {
-        let paint = self.out.err();
-        let word = if end.is_green() { paint.good(end.as_str()) } else { paint.bad(end.as_str()) };
-        self.bar.suspend(|| self.out.note(&format!("  {label} {word}")));
+        if self.lines {
+            let paint = self.out.err();
+            let word = if end.is_green() { paint.good(end.as_str()) } else { paint.bad(end.as_str()) };
+            self.bar.suspend(|| self.out.note(&format!("  {label} {word}")));
+        }
         self.bar.inc(1);
     }
 

@@ -12,6 +12,7 @@ use crate::env::Env;
 use crate::exit::Failure;
 use crate::follow::{self, Followed};
 use crate::output::{Out, Times};
+use crate::progress::Progress;
 use crate::{connect, push};
 
 /// Show what became of a push: its tasks and their states
@@ -79,7 +80,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
             .iter()
             .map(|member| Followed { label: member.task.metadata.name.clone(), id: member.status.task_id })
             .collect();
-        let ends = follow::follow(&client, &tasks, out).await?;
+        let ends = follow::follow(&client, &tasks, &Progress::new(out, tasks.len())).await?;
         verdict = follow::judge(&tasks, &ends);
         members = push::members(&client, group).await?;
     }

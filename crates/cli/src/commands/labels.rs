@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use taskgraft_client::Client;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
+use taskgraft_engine::{Push, PushError};
 
 use crate::env::Env;
 use crate::exit::Failure;
@@ -40,15 +42,14 @@ struct Listed {
 
 pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let client = connect::reader(env)?;
-    let decision = push::resolve(&client, &args.decision_id).await?;
-    let artifacts = connect::artifacts(&client, env)?;
-    let graph = push::graph(&artifacts, decision).await?;
+    let (push, _) = push::load(&client, env, &args.decision_id).await?;
     let wanted = |label: &str| args.pattern.as_deref().is_none_or(|pattern| glob::matches(pattern, label));
-    let labels: Vec<String> = graph.labels().filter(|label| wanted(label)).map(|label| label.into_owned()).collect();
+    let labels: Vec<String> =
+        push.graph.labels().filter(|label| wanted(label)).map(|label| label.into_owned()).collect();
     let mut listed = Vec::with_capacity(labels.len());
-    let tasks = newest(&client, &artifacts, decision).await?;
+    let tasks = newest(&client, &push).await?;
     for label in labels {
-        let Some(task) = graph.get(&label)? else { continue };
+        let Some(task) = push.graph.get(&label).map_err(PushError::from)? else { continue };
         let (task_id, state) = tasks.get(&label).copied().unzip();
         listed.push(Listed { label, kind: task.kind, state, task_id });
     }
@@ -62,26 +63,22 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         columns.row([job.label.clone(), job.kind.clone(), state]);
     }
     if listed.is_empty() {
-        out.note(&format!("none of the {} labels is like that", graph.len()));
+        out.note(&format!("none of the {} labels is like that", push.graph.len()));
         return Ok(());
     }
     out.say(&columns.text())
 }
 
 /// The newest task of each label: those that the decision task names, and those that others added to its group.
-async fn newest(
-    client: &taskgraft_client::Client,
-    artifacts: &taskgraft_engine::Artifacts,
-    decision: TaskId,
-) -> Result<HashMap<String, (TaskId, TaskState)>, Failure> {
-    let scheduled = push::scheduled(artifacts, decision).await?;
-    let ids: Vec<TaskId> = scheduled.values().copied().collect();
+async fn newest(client: &Client, push: &Push) -> Result<HashMap<String, (TaskId, TaskState)>, Failure> {
+    let ids: Vec<TaskId> = push.labels.values().copied().collect();
     let statuses = push::statuses(client, &ids).await?;
-    let named = scheduled.into_iter().filter_map(|(label, id)| Some((label, (id, statuses.get(&id)?.state))));
+    let named = push.labels.iter().filter_map(|(label, id)| Some((label.clone(), (*id, statuses.get(id)?.state))));
     let mut newest: HashMap<_, _> = named.collect();
-    let group = client.queue().task(decision).await?.task_group_id;
-    for member in push::members(client, group).await? {
-        newest.insert(member.task.metadata.name, (member.status.task_id, member.status.state));
+    if let Some(group) = push.group {
+        for member in push::members(client, group).await? {
+            newest.insert(member.task.metadata.name, (member.status.task_id, member.status.state));
+        }
     }
     Ok(newest)
 }

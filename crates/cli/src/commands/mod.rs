@@ -1,10 +1,16 @@
 //! The commands, a file each.
 
+mod action_task;
+mod add;
 mod backup;
 mod completions;
+mod demo;
 mod group;
 mod labels;
 mod man;
+mod plan;
+mod resume;
+mod stored_graph;
 mod task;
 mod up;
 
@@ -32,9 +38,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Plan(plan::Args),
+    Add(add::Args),
+    Resume(resume::Args),
     Labels(labels::Args),
     Task(task::Args),
     Group(group::Args),
+    ActionTask(action_task::Args),
+    Demo(demo::Args),
     Up(up::Args),
     Backup(backup::Args),
     Completions(completions::Args),
@@ -44,9 +55,14 @@ pub(crate) enum Command {
 /// Does what the command line says.
 pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Failure> {
     match command {
+        Command::Plan(args) => plan::run(args, env, out).await,
+        Command::Add(args) => add::run(&args, env, out).await,
+        Command::Resume(args) => resume::run(&args, env, out).await,
+        Command::ActionTask(args) => action_task::run(args, env, out).await,
         Command::Labels(args) => labels::run(&args, env, out).await,
         Command::Task(args) => task::run(&args, env, out).await,
         Command::Group(args) => group::run(&args, env, out).await,
+        Command::Demo(args) => demo::run(&args, env, out).await,
         Command::Up(args) => up::run(args, env, out).await,
         Command::Backup(args) => backup::run(args, env, out).await,
         Command::Completions(args) => completions::run(&args, out),

@@ -14,6 +14,7 @@ use crate::env::Env;
 use crate::exit::Failure;
 use crate::follow::{self, Followed};
 use crate::output::{Out, Times, span};
+use crate::progress::Progress;
 use crate::{connect, push};
 
 /// A log that is silent for this long is taken as read, unless it is followed.
@@ -65,7 +66,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         log(&client, id, args.follow, out).await?;
     }
     let verdict = if args.follow {
-        let ends = follow::follow(&client, &followed, out).await?;
+        let ends = follow::follow(&client, &followed, &Progress::new(out, 1)).await?;
         follow::judge(&followed, &ends)
     } else {
         Ok(())

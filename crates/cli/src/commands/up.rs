@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use taskgraft_local::Config;
 use taskgraft_local::queue::Settings;
-use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
 use crate::embedded::{self, Embedded, WorkerOptions};
 use crate::env::Env;
 use crate::exit::{Failure, chain};
 use crate::output::Out;
+use crate::signals::Stop;
 
 /// Run an embedded Taskcluster and a worker on this machine, until Ctrl-C
 ///
@@ -61,7 +61,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         remove(path)?;
     }
     // Before anything starts: a signal that comes meanwhile is kept.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stop = Stop::listen()?;
     let root_url = args.root_url.as_deref().map(Url::parse).transpose();
     let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
     let config = Config {
@@ -79,10 +79,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     }
     out.raw(exports.as_bytes())?;
     out.note(&format!("Taskcluster, embedded, on {}; Ctrl-C stops it", embedded.root_url()));
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    stop.asked().await;
     out.note("stopping");
     embedded.stop().await;
     Ok(())

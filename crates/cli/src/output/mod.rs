@@ -76,6 +76,16 @@ impl Out {
         let _ = writeln!(std::io::stderr(), "{}", self.for_people(text));
     }
 
+    /// Asks a question that is answered with yes or no; no is the default.
+    pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
+        let mut stderr = std::io::stderr();
+        write!(stderr, "{} [y/N] ", self.for_people(question))?;
+        stderr.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
     /// Data on standard output, as they are.
     pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = std::io::stdout().lock();

@@ -6,6 +6,8 @@ use crate::run::{command, taskgraft};
 fn commands() -> Vec<String> {
     let help = taskgraft(["--help"]).stdout;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // A long description goes on in lines of its own, further in.
+    let listed = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     listed.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help").map(str::to_owned).collect()
 }
 

@@ -1,0 +1,216 @@
+//! `taskgraft add`.
+
+use std::collections::BTreeSet;
+
+use taskgraft_client::Client;
+use taskgraft_core::frontier::{Frontier, Limits};
+use taskgraft_core::plan::{Moved, Plan, Policy, Request, moved};
+use taskgraft_engine::{Artifacts, Lookups, Planned, Plans, PlansError, Push};
+
+use crate::asking::{self, NOTHING, Wishes};
+use crate::commands::plan::notices;
+use crate::commands::resume;
+use crate::creating::{self, After};
+use crate::env::Env;
+use crate::exit::{Failure, Kind};
+use crate::output::{self, Out};
+use crate::{connect, push};
+
+/// Add jobs to a push: plan, show, ask, create
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["labels", "plan"]))]
+#[command(after_help = "Examples:
+  taskgraft add test-linux64-unit-3 'package-*' --decision-id lander@a1b2c3d
+  taskgraft add test-unit-3 --times 5 --wait --decision-id TADoGLV5QUWAYivg1ReyTw
+  taskgraft add --plan 3f9c81aa27d0 --yes
+  taskgraft add test-unit-3 --decision-id lander@a1b2c3d --request-id nightly-42 --yes    # safe to repeat")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    wishes: Wishes,
+    /// The push: its decision task's id, the URL of a task or group, or PROJECT@REVISION
+    #[arg(long, value_name = "PUSH", required_unless_present = "plan")]
+    decision_id: Option<String>,
+    /// Create the plan that `taskgraft plan` has shown; the beginning of its hash is enough
+    #[arg(long, value_name = "HASH", conflicts_with_all = ["labels", "decision_id", "request_id"])]
+    plan: Option<String>,
+    /// Don't ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Follow the new jobs to their end; exit code 6 if not all of them become green
+    #[arg(long)]
+    wait: bool,
+    /// Name the request: the same name with the same labels creates nothing twice [default: $TASK_ID, else a fresh one]
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Print what became of it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One request on its way from the question to its tasks.
+struct Asker<'a> {
+    client: Client,
+    artifacts: Artifacts,
+    plans: Plans,
+    push: Push,
+    request: Request,
+    policy: Policy,
+    args: &'a Args,
+    env: &'a Env,
+    out: &'a Out,
+}
+
+pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
+    let client = connect::writer(env)?;
+    let plans = asking::plans(env)?;
+    let shown = args.plan.as_deref().map(|hash| plans.find(hash)).transpose()?;
+    let (push, artifacts) = match (&shown, &args.decision_id) {
+        (Some(plan), _) => of_plan(&client, env, plan).await?,
+        (None, Some(decision)) => push::load(&client, env, decision).await?,
+        (None, None) => return Err(Failure::mistake("which push? --decision-id was not given").closing(NOTHING)),
+    };
+    let (request, policy) = match &shown {
+        Some(plan) => (plan.request.clone(), plan.policy),
+        None => {
+            let id = asking::request_id(args.request_id.as_deref(), env)?;
+            (args.wishes.request(&push, id)?, args.wishes.policy.into())
+        }
+    };
+    let asker = Asker { client, artifacts, plans, push, request, policy, args, env, out };
+    let after = After { wait: args.wait, json: args.json };
+    if let Some(plan) = asker.begun()? {
+        out.note(&format!("request {} was begun before: finishing it", plan.request.id));
+        return resume::finish(&asker.client, &asker.plans, plan, after, env, out).await;
+    }
+    if let Some(plan) = asker.offered()? {
+        return resume::finish(&asker.client, &asker.plans, plan, after, env, out).await;
+    }
+    let plan = asker.settle(shown).await?;
+    if plan.tasks.is_empty() {
+        return out.say("There is nothing to create.");
+    }
+    let frontier = Frontier::new(plan, Limits::default())
+        .map_err(|why| Failure::mistake(format!("failed to carry out the plan: {why}")).closing(NOTHING))?;
+    asker.plans.save(frontier.plan())?;
+    asker.plans.note(&frontier.report())?;
+    out.note(&format!("request {}", frontier.plan().request.id));
+    creating::carry_out(&asker.client, &asker.plans, frontier, after, out).await
+}
+
+/// The push that a stored plan is for.
+pub(crate) async fn of_plan(client: &Client, env: &Env, plan: &Plan) -> Result<(Push, Artifacts), Failure> {
+    let decision = plan.request.decision.ok_or_else(|| {
+        Failure::mistake("this plan was made without a decision task: nothing can be created from it").closing(NOTHING)
+    })?;
+    push::load(client, env, decision.as_str()).await
+}
+
+impl Asker<'_> {
+    /// The plan of an earlier try of this very request.
+    fn begun(&self) -> Result<Option<Plan>, Failure> {
+        let id = &self.request.id;
+        match self.plans.load(id)? {
+            Some(plan) if plan.request != self.request => Err(PlansError::OtherRequest(id.clone()).into()),
+            Some(plan) if self.plans.report(id)?.is_some() => Ok(Some(plan)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// An unfinished request for the same push, if somebody wants to finish that one first.
+    fn offered(&self) -> Result<Option<Plan>, Failure> {
+        let Some(group) = self.push.group else { return Ok(None) };
+        for plan in self.plans.unfinished(group)? {
+            let (id, labels) = (&plan.request.id, plan.request.labels.join(" "));
+            self.out.note(&format!("request {id} for this push stopped half way: {labels}"));
+            if self.args.yes || !self.out.interactive() {
+                self.out.note(&format!("  finish it with: taskgraft resume {id}"));
+            } else if self.out.ask("Finish that one instead?")? {
+                return Ok(Some(plan));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn plan(&self) -> Result<Planned, Failure> {
+        let lookups = Lookups::Online(self.client.clone(), self.artifacts.clone());
+        asking::plan(&lookups, &self.push, &self.request, self.policy).await
+    }
+
+    /// The plan that is to be carried out: shown, allowed, agreed to, and still right after that.
+    async fn settle(&self, shown: Option<Plan>) -> Result<Plan, Failure> {
+        let mut planned = self.plan().await?;
+        if let Some(shown) = shown {
+            let moved = moved(&shown, &planned.plan, &BTreeSet::new());
+            self.tell_moved(&moved, &planned)?;
+        }
+        loop {
+            self.show(&planned)?;
+            self.refuse(&planned.plan)?;
+            if planned.plan.tasks.is_empty() {
+                return Ok(planned.plan);
+            }
+            asking::check_scopes(&self.client, &self.artifacts, &self.push, &planned.plan, self.env).await?;
+            if self.args.yes {
+                return Ok(planned.plan);
+            }
+            self.agree(&planned.plan)?;
+            let again = self.plan().await?;
+            let moved = moved(&planned.plan, &again.plan, &BTreeSet::new());
+            planned = again;
+            if moved.is_empty() {
+                return Ok(planned.plan);
+            }
+            self.tell_moved(&moved, &planned)?;
+        }
+    }
+
+    /// Says which verdicts are others now; with `--yes` that is the end, since nobody has agreed to the new plan.
+    fn tell_moved(&self, moved: &[Moved], planned: &Planned) -> Result<(), Failure> {
+        if moved.is_empty() {
+            return Ok(());
+        }
+        if self.args.yes {
+            self.show(planned)?;
+            return Err(asking::moved(moved, planned.facts.now)
+                .note("create this one", format!("taskgraft add {} …", self.request.labels.join(" ")))
+                .closing(NOTHING));
+        }
+        self.out.note("meanwhile the plan has become another one:");
+        Ok(())
+    }
+
+    fn show(&self, planned: &Planned) -> Result<(), Failure> {
+        let text = output::plan::text(&asking::heading(&self.push), &planned.plan, planned.facts.now, self.out);
+        if self.args.json {
+            self.out.note(&text)
+        } else {
+            self.out.say(&text)?
+        }
+        notices(planned, self.out);
+        Ok(())
+    }
+
+    fn refuse(&self, plan: &Plan) -> Result<(), Failure> {
+        let refused: Vec<String> = plan.refused().map(|(label, why)| format!("{label}: {why}")).collect();
+        if refused.is_empty() || self.request.partial {
+            return Ok(());
+        }
+        Err(Failure::mistake(format!("{} of the jobs can't be had", refused.len()))
+            .notes("they", refused)
+            .note("go on without", "--partial")
+            .closing(NOTHING))
+    }
+
+    fn agree(&self, plan: &Plan) -> Result<(), Failure> {
+        if !self.out.interactive() {
+            return Err(Failure::mistake("nobody is there to be asked: this is no terminal")
+                .note("say", "--yes")
+                .closing(NOTHING));
+        }
+        let tasks = if plan.tasks.len() == 1 { "task" } else { "tasks" };
+        if self.out.ask(&format!("Create {} {tasks}?", plan.tasks.len()))? {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Other, "you said no").closing(NOTHING))
+    }
+}

@@ -1,0 +1,45 @@
+//! One line for each thing that happened, with the time it took.
+
+use std::time::Instant;
+
+use crate::exit::Failure;
+use crate::output::{Out, span};
+
+/// Where the times stand.
+const WIDTH: usize = 92;
+
+/// A story as it goes on.
+pub(super) struct Story<'a> {
+    out: &'a Out,
+    began: Instant,
+    since: Instant,
+    step: usize,
+}
+
+impl<'a> Story<'a> {
+    /// Nothing has happened.
+    pub(super) fn begin(out: &'a Out) -> Self {
+        let now = Instant::now();
+        Self { out, began: now, since: now, step: 0 }
+    }
+
+    /// This happened since the last time.
+    pub(super) fn did(&mut self, what: &str) -> Result<(), Failure> {
+        let took = span(self.since.elapsed());
+        let room = WIDTH.saturating_sub(what.chars().count() + took.len());
+        self.tell(&format!("{what}{}  {}", " ".repeat(room), self.out.paint().dim(&took)))?;
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    /// A step that takes no time.
+    pub(super) fn tell(&mut self, what: &str) -> Result<(), Failure> {
+        self.step += 1;
+        self.out.say(&format!("{:2}  {what}", self.step))
+    }
+
+    /// How long all of it took.
+    pub(super) fn end(&self) -> Result<(), Failure> {
+        self.out.say(&format!("\nAll of it took {}.", span(self.began.elapsed())))
+    }
+}

@@ -1,0 +1,186 @@
+//! Carrying a plan out, saying what happens, and how it ended.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::Serialize;
+use taskgraft_client::Client;
+use taskgraft_core::frontier::{Frontier, Mended, Outcome, Refused};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::PlanHash;
+use taskgraft_core::report::{ExitClass, Report, TaskReport, Terminal};
+use taskgraft_engine::{Plans, action};
+
+use crate::exit::{Failure, Kind};
+use crate::follow::{self, Followed};
+use crate::output::{Out, span};
+use crate::progress::Progress;
+use crate::signals::Stop;
+
+/// What happens once the tasks exist, and how it is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct After {
+    /// Follow the new jobs to their end.
+    pub(crate) wait: bool,
+    /// Print JSON.
+    pub(crate) json: bool,
+}
+
+/// All of it, as data.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    plan: PlanHash,
+    report: &'a Report,
+    /// How the jobs ended, where they were followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<Vec<Ended<'a>>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Ended<'a> {
+    label: &'a str,
+    task_id: TaskId,
+    state: &'static str,
+}
+
+/// Creates what `frontier` has to create, stores what became of it, and follows the jobs if that was asked for.
+pub(crate) async fn carry_out(
+    client: &Client,
+    plans: &Plans,
+    frontier: Frontier,
+    after: After,
+    out: &Out,
+) -> Result<(), Failure> {
+    let hash = frontier.plan().hash();
+    let (report, took) = {
+        let labels: Vec<String> = frontier.plan().tasks.iter().map(|task| task.label.clone()).collect();
+        let started = Instant::now();
+        let watch = |progress| {
+            if let taskgraft_engine::Progress::Task { at, task_id, created: true } = progress {
+                out.note(&format!("  created  {}  {task_id}", labels.get(at).map_or("", String::as_str)));
+            }
+        };
+        let frontier = taskgraft_engine::create(client, frontier, None, Stop::listen()?.asked(), watch).await?;
+        (frontier.report(), started.elapsed())
+    };
+    plans.note(&report)?;
+    for mend in &report.mended {
+        out.note(&format!("  {} ({}) {}", mend.label, mend.task_id, mended(&mend.mended)));
+    }
+    let mut verdict = judge(&report);
+    let mut ended = None;
+    let followed = followed(&report);
+    if verdict.is_ok() {
+        if !after.json {
+            let created = report.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Created { .. })).count();
+            let there = followed.len() - created;
+            let there = if there > 0 { format!(", {there} were there already") } else { String::new() };
+            out.say(&format!("{created} tasks created in {}{there}: request {}", span(took), report.request))?;
+        }
+        if after.wait {
+            let ends = follow::follow(client, &followed, &Progress::new(out, followed.len())).await?;
+            verdict = follow::judge(&followed, &ends);
+            ended = Some(ends);
+        }
+    }
+    if after.json {
+        let ended = ended.map(|ends| {
+            let each = followed.iter().zip(ends);
+            each.map(|(task, end)| Ended { label: &task.label, task_id: task.id, state: end.as_str() }).collect()
+        });
+        out.json(&Told { plan: hash, report: &report, ended })?;
+    } else if after.wait && verdict.is_ok() {
+        out.say(&format!("followed to green: {0} of {0}", followed.len()))?;
+    }
+    verdict
+}
+
+/// The tasks that exist now.
+fn followed(report: &Report) -> Vec<Followed> {
+    let exist = report.tasks.iter().filter(|task| task.outcome.exists());
+    exist.map(|task| Followed { label: task.label.clone(), id: task.task_id }).collect()
+}
+
+/// What is to be said if the asker did not get what was asked for.
+pub(crate) fn judge(report: &Report) -> Result<(), Failure> {
+    let kind = match report.result.exit_class() {
+        ExitClass::Success => return Ok(()),
+        ExitClass::Refused => Kind::Mistake,
+        ExitClass::Forbidden => Kind::NoRights,
+        ExitClass::Unfinished => Kind::HalfWay,
+    };
+    let (there, missing): (Vec<_>, Vec<_>) = report.tasks.iter().partition(|task| task.outcome.exists());
+    let failure = Failure::new(kind, message(report))
+        .notes("created", labels(&there))
+        .notes("missing", labels(&missing))
+        .notes("refused", report.refused.iter().map(|refused| format!("{}: {}", refused.label, refused.why)));
+    Err(match kind {
+        Kind::HalfWay => failure
+            .note("finish", format!("taskgraft resume {}   (creates what is missing, nothing twice)", report.request)),
+        Kind::Other | Kind::Mistake | Kind::NoRights | Kind::NotGreen | Kind::Moved | Kind::ClosedPipe => failure,
+    })
+}
+
+fn message(report: &Report) -> String {
+    let said = report.tasks.iter().find_map(|task| match &task.outcome {
+        Outcome::Missing { message } => Some(format!("the queue stopped answering: {message}")),
+        Outcome::Rejected { status, code, message } => Some(format!("the queue refused: {status} {code}: {message}")),
+        Outcome::Refused { why } => Some(format!("{} can't be created: {}", task.label, refused(why))),
+        Outcome::Created { .. } | Outcome::Adopted { .. } | Outcome::Blocked { .. } | Outcome::Stopped => None,
+    });
+    match report.result {
+        Terminal::Unfinished | Terminal::Forbidden | Terminal::Refused => {
+            said.unwrap_or_else(|| action::closing(report))
+        }
+        Terminal::Done
+        | Terminal::Partial
+        | Terminal::Interrupted
+        | Terminal::Superseded
+        | Terminal::Cancelled
+        | Terminal::Stuck => action::closing(report),
+    }
+}
+
+/// Why a task can't be created, as a fragment.
+fn refused(why: &Refused) -> String {
+    match why {
+        Refused::Sealed => "its group takes no new tasks".to_owned(),
+        Refused::OtherScheduler { theirs, ours } => {
+            format!("its group belongs to scheduler `{theirs}`, and the plan is for `{ours}`")
+        }
+        Refused::IdTaken => "something else has its id".to_owned(),
+        Refused::NoFreeId => "something else has each id that it could have".to_owned(),
+        Refused::Conflict => "the queue says that it conflicts with something, and there is nothing".to_owned(),
+        Refused::Definition { problem } => format!("its definition: {problem}"),
+    }
+}
+
+/// What was done about a task that others answer for.
+fn mended(mended: &Mended) -> String {
+    match mended {
+        Mended::PutBack => "was left half created: sent again".to_owned(),
+        Mended::Scheduled => "was left unscheduled: scheduled".to_owned(),
+        Mended::Rerun => "was lost meanwhile: run again".to_owned(),
+        Mended::Waits => "waits for its dependencies".to_owned(),
+        Mended::Lost { problem } => format!("is lost: {problem}"),
+    }
+}
+
+/// Labels in one line, repeated ones counted.
+fn labels(tasks: &[&TaskReport]) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for task in tasks {
+        *counts.entry(&task.label).or_default() += 1;
+    }
+    let mut words = Vec::new();
+    for task in tasks {
+        match counts.remove(task.label.as_str()) {
+            Some(1) => words.push(task.label.clone()),
+            Some(count) => words.push(format!("{} ×{count}", task.label)),
+            None => {}
+        }
+    }
+    (!words.is_empty()).then(|| words.join("  "))
+}
