@@ -6,6 +6,7 @@ mod concurrency;
 mod conflicts;
 mod crash;
 mod graph;
+mod history;
 mod planning;
 mod proxy;
 mod site;

@@ -178,7 +178,7 @@ impl Site {
         self.client().queue().report_failed(id, 0).await.unwrap();
     }
 
-    async fn artifact(&self, id: TaskId, name: &str, contents: &str) {
+    pub(crate) async fn artifact(&self, id: TaskId, name: &str, contents: &str) {
         let client = self.client();
         let expires = Millis::from(self.now() + SignedDuration::from_hours(24));
         let request = CreateArtifactRequest::S3 { expires, content_type: "text/plain".into(), content_length: None };
