@@ -233,9 +233,7 @@ pub(crate) fn missed(error: reqwest::Error) -> Miss {
 pub(crate) fn missed_once(miss: Miss) -> Error {
     match miss {
         Miss::Final(error) => error,
-        Miss::Again(last, _) => {
-            Error::Transient { call: "forwarded request", last, tries: 1, elapsed: Duration::ZERO }
-        }
+        Miss::Again(last, _) => Error::Transient { call: "forwarded request", last, tries: 1, elapsed: Duration::ZERO },
     }
 }
 
