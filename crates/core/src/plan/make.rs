@@ -32,6 +32,16 @@ pub enum PlanError {
         /// The request's.
         ours: String,
     },
+    /// A task depends on one that the push doesn't have. The reference leaves such a dependency out.
+    #[error("task `{label}` depends on `{dependency}` as `{name}`, and this push has no such task")]
+    UnknownDependency {
+        /// The task's label.
+        label: String,
+        /// The dependency's name.
+        name: String,
+        /// The label that isn't there.
+        dependency: String,
+    },
     /// A deadline that is needed can't be read.
     #[error(transparent)]
     Optimize(#[from] OptimizeError),
@@ -71,6 +81,13 @@ pub fn wants(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy
 /// What stops the whole request rather than single labels.
 pub fn plan(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) -> Result<Plan, PlanError> {
     check(request, facts, policy)?;
+    if let (Policy::Graft, Some(missing)) = (policy, graph.missing().first()) {
+        return Err(PlanError::UnknownDependency {
+            label: graph.task(missing.task).label.to_string(),
+            name: missing.name.clone(),
+            dependency: missing.label.to_string(),
+        });
+    }
     let (verdicts, tasks, mut warnings) = match policy {
         Policy::Graft => {
             let mut looks = Looks::new(facts);

@@ -254,3 +254,14 @@ fn what_only_reused_tasks_need_is_left_alone() {
     let reference = push.reference(&["test"]);
     assert_eq!((made(&reference, "build"), made(&reference, "toolchain")), (1, 1));
 }
+
+#[test]
+fn an_unknown_dependency_is_refused() {
+    let mut broken = task("test", &[]);
+    broken.dependencies.insert("build".to_owned(), "gone".into());
+    let push = Push::new(vec![broken]);
+    let request = push.request(&["test"]);
+    let error = push.try_plan(&request, Policy::Graft).unwrap_err().to_string();
+    assert_eq!(error, "task `test` depends on `gone` as `build`, and this push has no such task");
+    assert!(push.try_plan(&request, Policy::Reference).is_ok());
+}

@@ -10,7 +10,7 @@ use taskgraft_core::graph::{Optimization, Task, TaskGraph};
 use taskgraft_core::ids::derive::{self, BodyHash};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::params::Parameters;
-use taskgraft_core::plan::{Facts, Plan, Policy, Purpose, Request, Source, SourceKind, plan, wants};
+use taskgraft_core::plan::{Facts, Plan, PlanError, Policy, Purpose, Request, Source, SourceKind, plan, wants};
 use taskgraft_core::state::TaskState;
 
 use super::queue::SimQueue;
@@ -142,8 +142,12 @@ impl Push {
     }
 
     pub(crate) fn plan(&self, request: &Request, policy: Policy) -> Plan {
+        self.try_plan(request, policy).unwrap()
+    }
+
+    pub(crate) fn try_plan(&self, request: &Request, policy: Policy) -> Result<Plan, PlanError> {
         let (facts, _) = self.facts(request, policy);
-        plan(&self.closure(request), request, &facts, policy).unwrap()
+        plan(&self.closure(request), request, &facts, policy)
     }
 
     pub(crate) fn graft(&self, labels: &[&str]) -> Plan {
