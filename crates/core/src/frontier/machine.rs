@@ -1,6 +1,6 @@
 //! The frontier itself: takes answers, says what to ask next.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,9 +12,7 @@ use super::step::{Answer, Call, Halt, Place, Step};
 use crate::definition::DefinitionError;
 use crate::ids::TaskId;
 use crate::ids::derive::{self, MAX_K};
-use crate::plan::{
-    Plan, Policy, Role, StatusFact, Target, Warning, deadline, definition, dependencies, same_task, stamped,
-};
+use crate::plan::{Plan, Policy, Role, StatusFact, Warning, deadline, definition, dependencies, same_task, stamped};
 use crate::state::TaskState;
 
 /// What may be created now. Made from a [`Plan`]; asks for calls with [`Frontier::next`], takes what they came to with
@@ -26,19 +24,19 @@ use crate::state::TaskState;
 #[must_use = "a frontier that isn't driven creates nothing"]
 pub struct Frontier {
     pub(super) plan: Plan,
-    limits: Limits,
+    pub(super) limits: Limits,
     group: TaskId,
     pub(super) nodes: Vec<Node>,
     /// Per task, how many of its dependencies are not settled.
     missing: Vec<usize>,
     dependents: Vec<Vec<usize>>,
     /// What to ask next, oldest first.
-    queue: VecDeque<Place>,
+    pub(super) queue: VecDeque<Place>,
     /// What was asked and not answered.
     open: BTreeSet<Place>,
     unsettled: usize,
     phase: Phase,
-    checks: u32,
+    pub(super) checks: u32,
     pub(super) halt: Option<Halt>,
     pub(super) mends: Vec<Mend>,
     pub(super) warnings: Vec<Warning>,
@@ -209,6 +207,7 @@ impl Frontier {
         self.queue.clear();
         if self.phase == Phase::Survey && self.open.is_empty() {
             self.phase = Phase::Creating;
+            self.all_may_exist();
         }
         for at in 0..self.nodes.len() {
             let settled = matches!(self.nodes[at].state, State::Settled(_));
@@ -314,6 +313,7 @@ impl Frontier {
                 }
             }
             Answer::Transient { .. } if self.checks < self.limits.reads => self.queue.push_back(Place::Survey),
+            Answer::Transient { .. } | Answer::Rejected { .. } if self.halt.is_some() => self.all_may_exist(),
             // Without it each task is found out about when it is sent.
             Answer::Transient { .. } | Answer::Rejected { .. } => {}
             Answer::Status { .. }
@@ -323,6 +323,11 @@ impl Frontier {
             | Answer::Conflict { .. } => return false,
         }
         true
+    }
+
+    /// An earlier try may have made any of them, and nobody will look any more.
+    fn all_may_exist(&mut self) {
+        self.nodes.iter_mut().for_each(|node| node.exists = true);
     }
 
     fn task_answered(&mut self, at: usize, answer: &Answer, now: Timestamp) -> bool {
@@ -479,81 +484,5 @@ impl Frontier {
                 self.put(on, if stopped { Outcome::Stopped } else { Outcome::Blocked { by: by.clone() } });
             }
         }
-    }
-
-    /// Tasks that the created ones depend on and that others answer for, with their labels.
-    fn to_check(&self) -> BTreeMap<TaskId, String> {
-        let mut ids = BTreeMap::new();
-        for (task, node) in self.plan.tasks.iter().zip(&self.nodes) {
-            let State::Settled(outcome) = &node.state else { continue };
-            if !outcome.exists() {
-                continue;
-            }
-            if !task.role.is_own() && matches!(outcome, Outcome::Adopted { .. }) {
-                ids.insert(node.task_id, task.label.clone());
-            }
-            for dependency in &task.dependencies {
-                if let Target::Existing(id) = dependency.on {
-                    ids.insert(id, self.plan.label_of(id).unwrap_or(&dependency.name).to_owned());
-                }
-            }
-        }
-        ids
-    }
-
-    /// The request's own tasks that exist, or may.
-    fn to_cancel(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|at| self.plan.tasks[*at].role.is_own() && self.nodes[*at].may_exist()).collect()
-    }
-
-    fn checked(&mut self, answer: &Answer) -> bool {
-        match answer {
-            Answer::Statuses { found } => self.mend_lost(found),
-            Answer::Transient { .. } if self.checks < self.limits.reads => self.queue.push_back(Place::Check),
-            Answer::Transient { .. } | Answer::Rejected { .. } => self.warnings.push(Warning::NotChecked),
-            Answer::Status { .. }
-            | Answer::Task { .. }
-            | Answer::Group { .. }
-            | Answer::Absent
-            | Answer::Conflict { .. } => return false,
-        }
-        true
-    }
-
-    fn mend_lost(&mut self, found: &BTreeMap<TaskId, StatusFact>) {
-        for (task_id, label) in self.to_check() {
-            if self.mends.iter().any(|mend| mend.task_id == task_id) {
-                continue;
-            }
-            if let Some(mend) = Mend::after_check(task_id, label, found.get(&task_id)) {
-                self.add_mend(mend);
-            }
-        }
-    }
-
-    fn mend_adopted(&mut self, at: usize, definition: Value) {
-        if self.plan.policy == Policy::Graft && self.halt.is_none() {
-            let label = self.plan.tasks[at].label.clone();
-            self.add_mend(Mend::adopted(self.nodes[at].task_id, label, definition));
-        }
-    }
-
-    fn add_mend(&mut self, mend: Mend) {
-        if mend.result().is_none() {
-            self.queue.push_back(Place::Mend(self.mends.len()));
-        }
-        self.mends.push(mend);
-    }
-
-    fn mended(&mut self, at: usize, answer: &Answer, now: Timestamp) -> bool {
-        let halted = self.halt.is_some();
-        let Some(mend) = self.mends.get_mut(at) else { return false };
-        if !mend.answered(answer, self.limits, now) {
-            return false;
-        }
-        if mend.result().is_none() && !halted {
-            self.queue.push_back(Place::Mend(at));
-        }
-        true
     }
 }

@@ -8,6 +8,7 @@
 //! one that would be created, else passed over for the next derived id. What is adopted half made is put back, and what
 //! is reused is looked at once more in the end.
 
+mod after;
 mod ending;
 mod machine;
 mod mend;

@@ -1,6 +1,6 @@
 //! From the walk's decisions to the tasks to create.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::copies::Copies;
 use super::demand::{Decision, Demand};
@@ -21,6 +21,8 @@ struct Builder<'a, 'l> {
     request: &'a Request,
     looks: &'l mut Looks<'a>,
     decisions: &'l [Decision],
+    /// What was asked for.
+    asked: BTreeSet<TaskIx>,
     /// Per task of the graph, the places of its copies.
     places: Vec<Vec<usize>>,
     tasks: Vec<PlannedTask>,
@@ -43,6 +45,11 @@ pub(super) fn build<'a>(
         request,
         looks,
         decisions,
+        asked: if request.is_optimization() {
+            BTreeSet::new()
+        } else {
+            request.labels.iter().filter_map(|label| graph.by_label(label)).collect()
+        },
     };
     let is_new = |ix: TaskIx| decisions[ix.index()].template.is_some();
     // What is shared must not depend on what is not, softly either.
@@ -52,21 +59,15 @@ pub(super) fn build<'a>(
         let labels = order.circle.iter().map(|ix| graph.task(*ix).label.to_string()).collect();
         builder.warnings.push(Warning::SoftCircle { labels });
     }
-    for ix in order.tasks {
-        let soft: Vec<TaskIx> =
-            order.soft.range((ix, first())..).take_while(|(of, _)| *of == ix).map(|(_, on)| *on).collect();
-        builder.add(ix, &soft);
+    for ix in &order.tasks {
+        builder.add(*ix, &order.soft_of(*ix));
     }
     (builder.tasks, builder.warnings)
 }
 
-fn first() -> TaskIx {
-    TaskIx::new(0)
-}
-
 impl Builder<'_, '_> {
     fn is_copy(&self, ix: TaskIx) -> bool {
-        !self.request.is_optimization() && self.request.labels.iter().any(|label| **label == *self.graph.task(ix).label)
+        self.asked.contains(&ix)
     }
 
     fn is_own(&self, ix: TaskIx) -> bool {

@@ -8,9 +8,17 @@ use crate::graph::{TaskGraph, TaskIx};
 pub(super) struct Order {
     pub(super) tasks: Vec<TaskIx>,
     /// Pairs of a task and what it softly depends on.
-    pub(super) soft: BTreeSet<(TaskIx, TaskIx)>,
+    soft: BTreeSet<(TaskIx, TaskIx)>,
     /// Tasks whose soft dependencies had to be left out because they lead round in a circle.
     pub(super) circle: Vec<TaskIx>,
+}
+
+impl Order {
+    /// What a task softly depends on.
+    pub(super) fn soft_of(&self, ix: TaskIx) -> Vec<TaskIx> {
+        let pairs = self.soft.range((ix, TaskIx::new(0))..).take_while(|(of, _)| *of == ix);
+        pairs.map(|(_, on)| *on).collect()
+    }
 }
 
 /// Orders the tasks for which `is_new` holds. `may_follow` says whether a soft dependency may be kept at all.

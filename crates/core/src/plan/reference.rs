@@ -112,9 +112,8 @@ impl Following<'_> {
         for iteration in 0..self.request.times() {
             let mut places = BTreeMap::new();
             for ix in &order.tasks {
-                let soft = order.soft.iter().filter(|(of, _)| of == ix).map(|(_, on)| *on).collect::<Vec<_>>();
                 if let Some(open) = templates.get(ix) {
-                    self.add(*ix, &soft, iteration, open, &mut places);
+                    self.add(*ix, &order.soft_of(*ix), iteration, open, &mut places);
                 }
             }
         }

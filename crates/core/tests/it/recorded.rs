@@ -5,4 +5,5 @@ mod actions;
 mod decisions;
 mod example;
 mod optimisations;
+mod planned;
 mod run;

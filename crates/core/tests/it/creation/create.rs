@@ -304,6 +304,17 @@ fn cancelling_stops_creation_and_cancels_what_is_its_own() {
 }
 
 #[test]
+fn cancelling_before_anybody_looked_cancels_what_an_earlier_try_made() {
+    let mut push = chain();
+    let plan = push.graft(&["lint"]);
+    drive(&mut Frontier::new(plan.clone(), Limits::default()).unwrap(), &mut push.queue);
+    let mut frontier = Frontier::resume(plan.clone(), Limits::default()).unwrap();
+    frontier.halt(Halt::Cancelled);
+    assert_eq!(drive(&mut frontier, &mut push.queue).result, Terminal::Cancelled);
+    assert_eq!(push.queue.tasks[&plan.tasks[0].task_id.unwrap()].state, TaskState::Exception);
+}
+
+#[test]
 fn a_superseded_run_creates_nothing_more_and_cancels_nothing() {
     let mut push = chain();
     let mut frontier = Frontier::new(push.graft(&["lint", "test"]), Limits::default()).unwrap();
