@@ -233,7 +233,8 @@ class Dependencies(Case):
         task_id = taskcluster.slugId()
         self.refused(400, "InputError", self.queue.createTask, task_id, definition(dependencies=[ghost]))
         self.refused(404, "ResourceNotFound", self.queue.status, task_id)
-        brief, _ = self.create(deadline=taskcluster.fromNowJSON("5 minutes"), expires=taskcluster.fromNowJSON("6 minutes"))
+        soon, later = taskcluster.fromNowJSON("5 minutes"), taskcluster.fromNowJSON("6 minutes")
+        brief, _ = self.create(deadline=soon, expires=later)
         self.refused(400, "InputError", self.queue.createTask, taskcluster.slugId(), definition(dependencies=[brief]))
         real, _ = self.create()
         twice = definition(dependencies=[real, real])
@@ -267,9 +268,10 @@ class Artifacts(Case):
     def test_references_become_links_and_nothing_else(self):
         task_id, _, worker = self.running()
         until = taskcluster.fromNowJSON("2 hours")
-        reference = {"storageType": "reference", "url": "https://example.org/log", "contentType": "text/plain", "expires": until}
+        where = "https://example.org/log"
+        reference = {"storageType": "reference", "url": where, "contentType": "text/plain", "expires": until}
         worker.createArtifact(task_id, "0", "public/live.log", reference)
-        self.assertEqual(self.queue.getLatestArtifact(task_id, "public/live.log")["url"], "https://example.org/log")
+        self.assertEqual(self.queue.getLatestArtifact(task_id, "public/live.log")["url"], where)
         s3 = {"storageType": "s3", "contentType": "text/plain", "expires": until}
         self.refused(409, "RequestConflict", worker.createArtifact, task_id, "0", "public/live.log", s3)
         self.put(worker, task_id, "public/backing.log", b"the whole log")
@@ -332,6 +334,8 @@ class Artifacts(Case):
         s3 = {"storageType": "s3", "contentType": "text/plain", "expires": taskcluster.fromNowJSON("2 hours")}
         other_id, _, _ = self.running()
         self.refused(403, "InsufficientScopes", worker.createArtifact, other_id, "0", "public/a", s3)
+        for name in ("public/../private/a", "../a", "./a"):
+            self.refused(400, "InputError", worker.createArtifact, task_id, "0", name, s3)
         late = {**s3, "expires": taskcluster.fromNowJSON("2 days")}
         self.refused(400, "InputError", worker.createArtifact, task_id, "0", "public/a", late)
         worker.reportCompleted(task_id, "0")
@@ -345,7 +349,8 @@ class Index(Case):
         until = taskcluster.fromNowJSON("1 day")
 
         def insert(path, task_id, rank):
-            self.index.insertTask(f"{root}.{path}", {"taskId": task_id, "rank": rank, "data": {"n": rank}, "expires": until})
+            entry = {"taskId": task_id, "rank": rank, "data": {"n": rank}, "expires": until}
+            self.index.insertTask(f"{root}.{path}", entry)
 
         insert("builds.linux", ids[0], 1)
         insert("builds.mac", ids[1], 1)

@@ -13,7 +13,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use taskgraft_core::scopes::ScopeExpression;
 
-use super::body::{self, Coding, Parsed};
+use super::body::{self, Coding, Parsed, Places};
 use super::endpoint::{Access, Endpoint, Input, Service};
 use super::route::{BadPattern, Found, Routes};
 use super::schema::{SchemaError, Schemas};
@@ -53,12 +53,13 @@ pub struct App {
     ctx: Arc<Ctx>,
     routes: Routes,
     schemas: Schemas,
+    places: Places,
 }
 
 impl App {
     /// Puts tables and schemas together.
     pub fn new(ctx: Arc<Ctx>, services: &'static [Service]) -> Result<Self, AppError> {
-        Ok(Self { ctx, routes: Routes::new(services)?, schemas: Schemas::compile()? })
+        Ok(Self { ctx, routes: Routes::new(services)?, schemas: Schemas::compile()?, places: Places::default() })
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -115,6 +116,7 @@ impl App {
             body: json!({}),
             echo: true,
             bytes: Bytes::new(),
+            place: None,
             stream: Mutex::new(None),
             headers: parts.headers.clone(),
             signed: SignedRequest::received(parts, &self.ctx),
@@ -129,7 +131,7 @@ impl App {
         if endpoint.input == Input::Stream {
             call.stream = Mutex::new(Some(body));
         } else {
-            receive(call, body).await?;
+            receive(call, body, &self.places).await?;
         }
         if let Access::Scope(template) = endpoint.access {
             call.authorize(fill(template, call))?;
@@ -146,11 +148,13 @@ impl App {
 }
 
 /// Reads the body into the call. Only what says that it is JSON is parsed; everything else counts as `{}`.
-async fn receive(call: &mut Call, body: Body) -> Result<(), ApiError> {
+async fn receive(call: &mut Call, body: Body, places: &Places) -> Result<(), ApiError> {
     call.echo = false;
-    let bytes = body::read(body).await?;
     let unknown = || ApiError::new(ErrorCode::MalformedPayload, "The request's content-encoding is not supported.");
-    let bytes = body::decode(bytes, Coding::of(&call.headers).ok_or_else(unknown)?)?;
+    let coding = Coding::of(&call.headers).ok_or_else(unknown)?;
+    let (bytes, place) = body::read(body, coding, places).await?;
+    call.place = place;
+    let bytes = body::decode(bytes, coding)?;
     call.echo = true;
     if !Call::is_json(&call.headers) {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Reading a request's body: bounded in bytes and in time, then as JSON.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,12 +10,19 @@ use futures_util::StreamExt as _;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use serde_json::{Number, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::{ApiError, ErrorCode};
 
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
+
+/// How large a body may be, in bytes, that is always read at once.
+const SMALL: usize = 64 * 1024;
+
+/// How many larger ones are read and worked on at a time; the others wait, no longer than their senders may take.
+const MAX_LARGE: usize = 32;
 
 /// How long a client may stay silent while it sends a body.
 const MAX_SILENCE: Duration = Duration::from_secs(20);
@@ -64,23 +72,59 @@ fn too_large() -> ApiError {
     ApiError::new(ErrorCode::InputTooLarge, format!("The request's body is larger than {MAX_BODY} bytes."))
 }
 
-/// Reads a whole body.
-pub(super) async fn read(body: Body) -> Result<Bytes, ApiError> {
-    let late = |_| ApiError::new(ErrorCode::RequestTimeout, "The request's body came too slowly.");
-    timeout(MAX_TIME, read_all(body, MAX_SILENCE)).await.map_err(late)?
+/// The places of requests with large bodies: without them, as many as may be connected could fill the memory.
+#[derive(Debug)]
+pub(super) struct Places(Arc<Semaphore>);
+
+/// One of them, for as long as a request is worked on.
+pub(super) type Place = OwnedSemaphorePermit;
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MAX_LARGE)))
+    }
 }
 
-async fn read_all(body: Body, silence: Duration) -> Result<Bytes, ApiError> {
+impl Places {
+    async fn take(&self) -> Result<Place, ApiError> {
+        Arc::clone(&self.0).acquire_owned().await.map_err(ApiError::internal)
+    }
+}
+
+fn late() -> ApiError {
+    ApiError::new(ErrorCode::RequestTimeout, "The request's body came too slowly.")
+}
+
+/// Reads a whole body. One that is large, or coded and so may become large, comes with its place.
+pub(super) async fn read(body: Body, coding: Coding, places: &Places) -> Result<(Bytes, Option<Place>), ApiError> {
+    let reading = async {
+        let mut place = None;
+        if coding != Coding::Identity {
+            place = Some(places.take().await?);
+        }
+        let bytes = read_all(body, MAX_SILENCE, places, &mut place).await?;
+        Ok((bytes, place))
+    };
+    timeout(MAX_TIME, reading).await.map_err(|_| late())?
+}
+
+async fn read_all(
+    body: Body,
+    silence: Duration,
+    places: &Places,
+    place: &mut Option<Place>,
+) -> Result<Bytes, ApiError> {
     let mut stream = body.into_data_stream();
     let mut read = BytesMut::new();
     let mut size = 0_usize;
     loop {
-        let Ok(next) = timeout(silence, stream.next()).await else {
-            return Err(ApiError::new(ErrorCode::RequestTimeout, "The request's body came too slowly."));
-        };
+        let next = timeout(silence, stream.next()).await.map_err(|_| late())?;
         let Some(chunk) = next else { break };
         let chunk = chunk.map_err(|_| ApiError::new(ErrorCode::MalformedPayload, "The request's body broke off."))?;
         size = size.saturating_add(chunk.len());
+        if size > SMALL && place.is_none() {
+            *place = Some(places.take().await?);
+        }
         match size {
             _ if size <= MAX_BODY => read.extend_from_slice(&chunk),
             _ if size <= MAX_DISCARDED => read.clear(),
@@ -168,6 +212,7 @@ fn whole(number: &Number) -> Option<Number> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
     use serde_json::json;
 
     #[test]
@@ -194,10 +239,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn large_bodies_wait_for_a_place_and_small_ones_do_not() {
+        let places = Places(Arc::new(Semaphore::new(1)));
+        let read = |size: usize| read(Body::from(vec![b' '; size]), Coding::Identity, &places);
+        let (_, held) = read(SMALL + 1).await.unwrap();
+        assert!(held.is_some());
+        let (bytes, none) = read(SMALL).await.unwrap();
+        assert!(none.is_none() && bytes.len() == SMALL);
+        assert!(read(SMALL + 1).now_or_never().is_none(), "there is one place only");
+        drop(held);
+        assert!(read(SMALL + 1).await.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_body_over_the_limit_is_refused() {
-        assert_eq!(read(Body::from(vec![b' '; MAX_BODY])).await.map(|body| body.len()), Ok(MAX_BODY));
-        let refused = read(Body::from(vec![b' '; MAX_BODY + 1])).await;
-        assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::InputTooLarge));
+        let places = Places::default();
+        let read = |size: usize| read(Body::from(vec![b' '; size]), Coding::Identity, &places);
+        assert_eq!(read(MAX_BODY).await.unwrap().0.len(), MAX_BODY);
+        assert_eq!(read(MAX_BODY + 1).await.unwrap_err().code, ErrorCode::InputTooLarge);
     }
 
     #[test]
@@ -217,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_body_is_given_up() {
         let silent = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
-        let refused = read_all(silent, Duration::from_millis(1)).await;
+        let refused = read_all(silent, Duration::from_millis(1), &Places::default(), &mut None).await;
         assert_eq!(refused.map_err(|error| error.code), Err(ErrorCode::RequestTimeout));
     }
 }

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use taskgraft_core::scopes::ScopeExpression;
 
+use super::body::Place;
 use super::{ApiError, ErrorCode};
 use crate::auth::{Auth, Authentication, SignedRequest};
 
@@ -21,6 +22,8 @@ pub struct Call {
     /// Whether the body is echoed in errors; one that could not be read at all is not.
     pub(super) echo: bool,
     pub(super) bytes: Bytes,
+    /// Given back when the call is answered.
+    pub(super) place: Option<Place>,
     /// Behind a lock only so that a call can be looked at from another thread.
     pub(super) stream: Mutex<Option<Body>>,
     pub(super) headers: HeaderMap,

@@ -32,7 +32,12 @@ const UNKNOWN_CONTENT: &str = "application/binary";
 
 pub(in crate::queue) async fn create_artifact(ctx: &Arc<Ctx>, call: &mut Call) -> Result<Reply, ApiError> {
     let (task_id, run) = (task_id(call)?, run_id(call));
-    let asked = requested(call.param("name").to_owned(), call.input()?);
+    let name = call.param("name");
+    // Who downloads artifacts makes files of their names.
+    if name.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err(ApiError::input(format!("Artifact name '{name}' has a part that is '.' or '..'")));
+    }
+    let asked = requested(name.to_owned(), call.input()?);
     let now = ctx.now();
     if asked.expires.saturating_add(DRIFT).is_ok_and(|late| late < now) {
         return Err(ApiError::input("Expires must be in the future"));
