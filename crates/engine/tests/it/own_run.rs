@@ -1,0 +1,157 @@
+//! Requests carried out by an action task: its runs are one request, and an ended run creates nothing more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use taskgraft_core::api::queue::ExceptionReason;
+use taskgraft_core::frontier::Halt;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::{Policy, Request};
+use taskgraft_core::report::{Report, Terminal};
+use taskgraft_engine::AuthorityError;
+use taskgraft_engine::OwnRun;
+use taskgraft_engine::action::{self, Action, ActionError, Keep};
+
+use crate::graph::{job, layered};
+use crate::proxy::Fault;
+use crate::site::{Machine, SCHEDULER, Site, counts, request};
+
+/// Runs the action as a run of its action task; gives the report and the log.
+async fn act(
+    machine: &Machine,
+    decision: TaskId,
+    labels: &[&str],
+    own: OwnRun,
+) -> (Result<Report, ActionError>, Vec<String>) {
+    let push = machine.load(decision).await;
+    let request = Request { action_task: Some(own.task), ..request(&push, labels, own.task.as_str()) };
+    let out = tempfile::tempdir().unwrap();
+    let action = Action { request, policy: Policy::Graft, keep: Keep::Run(own), out: out.path().to_owned() };
+    let mut log = Vec::new();
+    let ran = action::run(&machine.means, &push, &action, std::future::pending(), |line| log.push(line.to_owned()));
+    (ran.await, log)
+}
+
+async fn action_task(site: &Site, group: TaskId) -> OwnRun {
+    let task = site.task(group, SCHEDULER, "action", &[]).await;
+    site.claim(task).await;
+    OwnRun { task, run: 0 }
+}
+
+/// Ends a run as a worker that goes away does, and claims the next one.
+async fn next_run(site: &Site, own: OwnRun) -> OwnRun {
+    site.client().queue().report_exception(own.task, own.run, ExceptionReason::WorkerShutdown).await.unwrap();
+    site.claim(own.task).await;
+    OwnRun { run: own.run + 1, ..own }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_run_finishes_the_plan_of_the_one_that_died() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(2, 2), &[]).await;
+    let own = action_task(&site, decision).await;
+    // The queue takes three tasks and then nothing more: the first run ends with that.
+    let creates = AtomicUsize::new(0);
+    site.proxy.rule(move |method, path| {
+        let create = method == "PUT" && path.starts_with("/api/queue/");
+        if create && creates.fetch_add(1, Ordering::SeqCst) >= 3 { Fault::Status(503) } else { Fault::None }
+    });
+    let labels = ["test-0-0", "test-1-1"];
+    let (report, _) = act(&site.machine("worker-1"), decision, &labels, own).await;
+    assert_eq!(report.unwrap().result, Terminal::Unfinished);
+    site.proxy.heal();
+    let begun = site.group(decision).await;
+    let own = next_run(&site, own).await;
+    let (report, log) = act(&site.machine("worker-2"), decision, &labels, own).await;
+    let report = report.unwrap();
+    assert_eq!(report.result, Terminal::Done, "{report:?}");
+    assert!(log.iter().any(|line| line.contains("an earlier try")), "{log:#?}");
+    assert!(log.last().unwrap().starts_with("done"), "{log:#?}");
+    let group = site.group(decision).await;
+    let expected = [
+        ("action", 1),
+        ("build-0", 1),
+        ("build-1", 1),
+        ("test-0-0", 1),
+        ("test-1-1", 1),
+        ("toolchain-a", 1),
+        ("toolchain-b", 1),
+    ];
+    assert_eq!(counts(&group).into_iter().collect::<Vec<_>>(), expected);
+    for (name, tasks) in &begun {
+        assert_eq!(group[name][0].status.task_id, tasks[0].status.task_id, "{name}");
+    }
+    // Only what was asked for waits for the action task.
+    for (name, tasks) in &group {
+        let waits = tasks[0].task.dependencies.contains(&own.task);
+        assert_eq!(waits, name.starts_with("test-"), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_run_creates_nothing() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 1), &[]).await;
+    let first = action_task(&site, decision).await;
+    let second = next_run(&site, first).await;
+    assert_eq!(first.check(&site.client()).await.unwrap(), Some(Halt::Superseded));
+    assert_eq!(second.check(&site.client()).await.unwrap(), None);
+    let cancelled = action_task(&site, decision).await;
+    site.client().queue().cancel_task(cancelled.task).await.unwrap();
+    assert_eq!(cancelled.check(&site.client()).await.unwrap(), Some(Halt::Cancelled));
+    let (report, _) = act(&site.machine("worker"), decision, &["test-0-0"], first).await;
+    // Storing the plan is refused to it already, or it stops before the first task.
+    assert!(report.is_err() || report.is_ok_and(|report| report.result == Terminal::Superseded));
+    assert_eq!(counts(&site.group(decision).await).into_iter().collect::<Vec<_>>(), [("action", 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_request_stops_and_cancels_its_own_copies() {
+    let site = Arc::new(Site::start().await);
+    let jobs: Vec<_> = (0..120).map(|n| job(&format!("job-{n}"), &[])).collect();
+    let labels: Vec<_> = jobs.iter().map(|job| job.label.as_str()).collect();
+    let (decision, _) = site.push(&jobs, &[]).await;
+    let own = action_task(&site, decision).await;
+    let client = site.client();
+    let creates = AtomicUsize::new(0);
+    let runtime = tokio::runtime::Handle::current();
+    site.proxy.rule(move |method, path| {
+        if method != "PUT" || !path.starts_with("/api/queue/") {
+            return Fault::None;
+        }
+        let client = client.clone();
+        match creates.fetch_add(1, Ordering::SeqCst) {
+            20 => {
+                // Somebody cancels the action while its tasks are being created.
+                runtime.spawn(async move { client.queue().cancel_task(own.task).await });
+                Fault::None
+            }
+            // The queue is slow from then on, so that there is time to notice.
+            21.. => Fault::Silence,
+            _ => Fault::None,
+        }
+    });
+    let (report, _) = act(&site.machine("worker"), decision, &labels, own).await;
+    site.proxy.heal();
+    let report = report.unwrap();
+    assert_eq!(report.result, Terminal::Cancelled, "{:?}", report.result);
+    let group = site.group(decision).await;
+    let copies: Vec<_> =
+        group.iter().filter(|(name, _)| name.starts_with("job-")).flat_map(|(_, tasks)| tasks).collect();
+    assert!(copies.len() < 120, "{} of 120 were created", copies.len());
+    for copy in copies {
+        assert!(copy.status.state.is_resolved(), "{} is {}", copy.task.metadata.name, copy.status.state.as_str());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_task_of_another_group_may_not_act_here() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 1), &[]).await;
+    let (elsewhere, _) = site.push(&layered(1, 1), &[]).await;
+    let own = action_task(&site, elsewhere).await;
+    let (report, _) = act(&site.machine("worker"), decision, &["test-0-0"], own).await;
+    let error = report.unwrap_err();
+    assert!(matches!(error, ActionError::Authority(AuthorityError::ActionGroup { .. })), "{error}");
+    assert!(site.group(decision).await.is_empty());
+}
