@@ -1,6 +1,6 @@
 //! What comes after creation: the last look at what is reused, repairs, and cancelling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,16 +11,27 @@ use super::node::State;
 use super::outcome::Outcome;
 use super::step::{Answer, Place};
 use crate::ids::TaskId;
-use crate::plan::{Policy, StatusFact, Target, Verdict, Warning};
+use crate::plan::{Origin, Policy, StatusFact, Target, Verdict, Warning};
+
+/// A task that others answer for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relied<'a> {
+    pub(super) label: &'a str,
+    /// It is what this plan would have made, so it may be put back.
+    pub(super) ours: bool,
+}
 
 impl Frontier {
-    /// Tasks that the created ones depend on and that others answer for, with their labels.
-    pub(super) fn to_check(&self) -> BTreeMap<TaskId, String> {
+    /// Tasks that the created ones depend on and that others answer for.
+    pub(super) fn to_check(&self) -> BTreeMap<TaskId, Relied<'_>> {
         let reused = self.plan.verdicts.iter().filter_map(|entry| match &entry.verdict {
-            Verdict::Reuse(reuse) => Some((reuse.task_id, entry.label.as_str())),
+            Verdict::Reuse(reuse) => {
+                let ours = matches!(reuse.from, Origin::Promised { .. });
+                Some((reuse.task_id, Relied { label: &entry.label, ours }))
+            }
             Verdict::New { .. } | Verdict::Removed { .. } | Verdict::Refused { .. } => None,
         });
-        let labels: BTreeMap<TaskId, &str> = reused.collect();
+        let reused: BTreeMap<TaskId, Relied<'_>> = reused.collect();
         let mut ids = BTreeMap::new();
         for (task, node) in self.plan.tasks.iter().zip(&self.nodes) {
             let State::Settled(outcome) = &node.state else { continue };
@@ -28,11 +39,12 @@ impl Frontier {
                 continue;
             }
             if !task.role.is_own() && matches!(outcome, Outcome::Adopted { .. }) {
-                ids.insert(node.task_id, task.label.clone());
+                ids.insert(node.task_id, Relied { label: &task.label, ours: true });
             }
             for dependency in &task.dependencies {
                 if let Target::Existing(id) = dependency.on {
-                    ids.insert(id, (*labels.get(&id).unwrap_or(&dependency.name.as_str())).to_owned());
+                    let unnamed = Relied { label: &dependency.name, ours: false };
+                    ids.insert(id, reused.get(&id).copied().unwrap_or(unnamed));
                 }
             }
         }
@@ -59,14 +71,11 @@ impl Frontier {
     }
 
     fn mend_lost(&mut self, found: &BTreeMap<TaskId, StatusFact>) {
-        for (task_id, label) in self.to_check() {
-            if self.mends.iter().any(|mend| mend.task_id == task_id) {
-                continue;
-            }
-            if let Some(mend) = Mend::after_check(task_id, label, found.get(&task_id)) {
-                self.add_mend(mend);
-            }
-        }
+        let done: BTreeSet<TaskId> = self.mends.iter().map(|mend| mend.task_id).collect();
+        let relied = self.to_check().into_iter().filter(|(task_id, _)| !done.contains(task_id));
+        let mends: Vec<Mend> =
+            relied.filter_map(|(task_id, relied)| Mend::after_check(task_id, relied, found.get(&task_id))).collect();
+        mends.into_iter().for_each(|mend| self.add_mend(mend));
     }
 
     pub(super) fn mend_adopted(&mut self, at: usize, definition: Value) {

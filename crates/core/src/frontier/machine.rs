@@ -241,6 +241,7 @@ impl Frontier {
             Phase::Creating | Phase::Checking | Phase::Cancelling => Phase::Done,
         };
         self.phase = next;
+        self.checks = 0;
         match next {
             Phase::Checking if !self.to_check().is_empty() => self.queue.push_back(Place::Check),
             Phase::Cancelling => self.queue.extend(self.to_cancel().into_iter().map(Place::Cancel)),

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::after::Relied;
 use super::node::Limits;
 use super::outcome::Mended;
 use super::step::{Answer, Call};
@@ -58,13 +59,13 @@ impl Mend {
     }
 
     /// What the last look at a task that the plan relies on calls for.
-    pub(super) fn after_check(task_id: TaskId, label: String, status: Option<&StatusFact>) -> Option<Self> {
+    pub(super) fn after_check(task_id: TaskId, relied: Relied<'_>, status: Option<&StatusFact>) -> Option<Self> {
         let state = match status.map(|status| status.state) {
             Some(TaskState::Pending | TaskState::Running | TaskState::Completed) => return None,
             Some(TaskState::Unscheduled | TaskState::Failed | TaskState::Exception) => State::Read,
             None => lost("the queue no longer has it"),
         };
-        Some(Self { task_id, label, ours: false, tries: 0, state })
+        Some(Self { task_id, label: relied.label.to_owned(), ours: relied.ours, tries: 0, state })
     }
 
     /// What came of it, once it is known. `Some(None)` is a task that is well.

@@ -202,7 +202,9 @@ impl Plan {
             return Err("its role is another policy's");
         }
         let derived = match task.role {
-            Role::Index { parent } if parent >= at => return Err("it comes before its parent"),
+            Role::Index { parent } if !task.new_dependencies().any(|on| on == parent) => {
+                return Err("it doesn't depend on its parent");
+            }
             Role::Index { parent } => self.tasks[parent].task_id.map(|id| derive::morph(id, INDEX_PURPOSE)),
             Role::Copy { .. } | Role::Needed { .. } | Role::Bridge | Role::Reference { .. } => {
                 task_id(&self.request, &task.label, &task.role, task.k)

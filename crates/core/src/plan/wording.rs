@@ -137,7 +137,7 @@ fn not_there(passed_over: &[PassedOver], now: Timestamp) -> String {
 fn because(over: &PassedOver, now: Timestamp) -> String {
     let id = over.task_id.map_or_else(String::new, |id| format!(" ({})", short(id)));
     match &over.because {
-        Unusable::Absent => format!("is gone{id}"),
+        Unusable::Absent => format!("was not found{id}"),
         Unusable::Unsuccessful { state, at } => {
             let how = if *state == TaskState::Failed { "failed" } else { "ended in an exception" };
             format!("{how}{}{id}", at.map_or_else(String::new, |at| format!(" {}", ago(at, now))))

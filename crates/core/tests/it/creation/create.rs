@@ -259,6 +259,24 @@ fn a_half_made_task_whose_dependencies_still_run_is_put_back_while_that_is_possi
 }
 
 #[test]
+fn what_another_request_left_half_made_is_put_back() {
+    let mut push = chain();
+    let first = push.by_action(&["build"], id(8));
+    let mut frontier = Frontier::new(push.plan(&first, Policy::Graft), Limits::default()).unwrap();
+    push.queue.faults.half = 1;
+    for step in frontier.next(push.queue.now, 9) {
+        push.queue.call(&step.call);
+    }
+    push.queue.faults.half = 0;
+    let second = push.by_action(&["build"], id(9));
+    let plan = push.plan(&second, Policy::Graft);
+    assert_eq!(plan.tasks.len(), 1);
+    let report = drive(&mut Frontier::new(plan, Limits::default()).unwrap(), &mut push.queue);
+    assert_eq!(report.mended.len(), 1);
+    assert_eq!(push.queue.tasks[&push.needed_id("clang", 0)].state, TaskState::Pending);
+}
+
+#[test]
 fn a_reused_dependency_lost_meanwhile_is_rerun_or_reported() {
     for helped in [true, false] {
         let mut push = chain().ran("build", id(10), TaskState::Completed);

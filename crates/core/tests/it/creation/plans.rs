@@ -123,6 +123,81 @@ fn index_paths_statuses_and_definitions_are_asked_for_in_few_rounds() {
     assert!(facts.tasks.is_empty());
 }
 
+fn softly(mut task: taskgraft_core::graph::Task, on: &[&str]) -> taskgraft_core::graph::Task {
+    task.soft_dependencies = on.iter().map(|label| (*label).into()).collect();
+    task
+}
+
+#[test]
+fn soft_dependencies_count_between_what_is_made() {
+    let push = Push::new(vec![
+        softly(task("a", &[]), &["b", "elsewhere"]),
+        softly(task("b", &[("c", "c")]), &["a"]),
+        softly(task("c", &[]), &["b"]),
+        softly(task("d", &[]), &["a"]),
+    ]);
+    for policy in [Policy::Graft, Policy::Reference] {
+        let plan = push.plan(&push.request(&["d", "a"]), policy);
+        let of = |label: &str| plan.tasks.iter().position(|task| task.label == label).unwrap();
+        assert_eq!(plan.tasks[of("d")].new_dependencies().collect::<Vec<_>>(), [of("a")]);
+        assert_eq!(plan.warnings, []);
+        // In a circle they are left out, and the hard ones stay.
+        let plan = push.plan(&push.request(&["b", "a", "c"]), policy);
+        assert_eq!(plan.tasks.len(), 3);
+        assert!(matches!(plan.warnings[..], [taskgraft_core::plan::Warning::SoftCircle { .. }]), "{:?}", plan.warnings);
+        let b = plan.tasks.iter().position(|task| task.label == "b").unwrap();
+        assert!(plan.tasks[b].dependencies.iter().any(|dependency| dependency.name == "c"));
+    }
+}
+
+#[test]
+fn what_is_shared_never_depends_on_a_copy_even_softly() {
+    let push = Push::new(vec![
+        task("test", &[("build", "build")]),
+        softly(task("build", &[]), &["lint"]),
+        softly(task("lint", &[]), &[]),
+    ]);
+    let (graft, reference) = (push.graft(&["test", "lint"]), push.reference(&["test", "lint"]));
+    let count = |plan: &Plan| plan.tasks.iter().find(|task| task.label == "build").unwrap().dependencies.len();
+    assert_eq!((count(&graft), count(&reference)), (0, 1));
+}
+
+#[test]
+fn too_many_routes_go_to_an_index_task_that_follows_its_parent() {
+    let mut build = task("build", &[]);
+    let mut definition = build.body().unwrap();
+    let routes: Vec<String> = (0..70).map(|n| format!("index.lander.v2.main.job-{n}")).collect();
+    definition["routes"] = serde_json::json!(routes);
+    build.definition = definition.to_string().into();
+    let mut push = Push::new(vec![task("test", &[("build", "build")]), build]);
+    let request = push.request(&["test"]);
+    let (mut facts, _) = push.facts(&request, Policy::Graft);
+    let make =
+        |facts: &_, policy| taskgraft_core::plan::plan(&push.closure(&request), &request, facts, policy).unwrap();
+    // Without the project's configuration there is no index task; the reference lets the queue refuse it.
+    assert_eq!(make(&facts, Policy::Graft).tasks.len(), 0);
+    assert_eq!(make(&facts, Policy::Reference).tasks.len(), 2);
+    let config = serde_json::json!({"trust-domain": "lander", "workers": {"aliases": {
+        "misc": {"provisioner": "p", "implementation": "docker-worker", "os": "linux", "worker-type": "misc"},
+    }}});
+    facts.index_tasks = Some(taskgraft_core::morph::GraphConfig::new(config).unwrap());
+    let plan = make(&facts, Policy::Graft);
+    let labels: Vec<&str> = plan.tasks.iter().map(|task| task.label.as_str()).collect();
+    assert_eq!(labels, ["build", "index-task-build", "test"]);
+    assert_eq!(Plan::read(plan.to_json().as_bytes()).unwrap(), plan);
+
+    push.queue.plant(push.needed_id("build", 0), serde_json::json!({"taskGroupId": id(66)}), TaskState::Completed);
+    let mut frontier = taskgraft_core::frontier::Frontier::new(plan, Default::default()).unwrap();
+    let report = super::create::drive(&mut frontier, &mut push.queue);
+    let parent = push.needed_id("build", 1);
+    assert_eq!(report.tasks[1].task_id, taskgraft_core::ids::derive::morph(parent, "index-task"));
+    let index = &push.queue.tasks[&report.tasks[1].task_id].definition;
+    assert_eq!(index["payload"]["env"]["TARGET_TASKID"], serde_json::json!(parent));
+    assert_eq!(index["dependencies"], serde_json::json!([parent]));
+    assert_eq!(index["payload"]["command"].as_array().unwrap().len(), 71);
+    assert!(push.queue.tasks[&parent].definition["routes"].as_array().unwrap().is_empty());
+}
+
 /// A graph over `edges.len()` labels in which each depends on some earlier ones.
 pub(crate) fn graph_of(edges: &[Vec<usize>]) -> Push {
     let tasks = edges.iter().enumerate().map(|(at, on)| {
