@@ -13,6 +13,7 @@ demo: ## build taskgraft and watch it add jobs to a running push, on this machin
 
 test: venv check-lander ## set up what the tests need and run all of them, the demo among them
 	$(CARGO) run --locked --package taskgraft -- demo
+	.ci/commands-page --check
 	$(CARGO) test --locked --workspace
 	@echo "make test: all of it passed; nothing was left running"
 
