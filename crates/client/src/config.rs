@@ -1,6 +1,7 @@
 //! What a client is made of.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use url::Url;
@@ -18,6 +19,8 @@ pub struct Config {
     pub credentials: Option<Credentials>,
     /// How often and how long transient failures are tried again.
     pub retry: Retry,
+    /// Once this is set, nothing is tried again: what is on its way ends with its present try.
+    pub no_more_tries: Arc<AtomicBool>,
     /// The longest one try of one call may take. claimWork answers within 20 s, so keep it above that.
     pub timeout: Duration,
     /// The largest answer that is read, in bytes; artifacts have bounds of their own.
@@ -51,6 +54,7 @@ impl Config {
             proxy_url: None,
             credentials: None,
             retry: Retry::default(),
+            no_more_tries: Arc::default(),
             timeout: Duration::from_secs(60),
             max_answer: 64 << 20,
             clock: Arc::new(SystemClock),

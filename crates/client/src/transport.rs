@@ -1,6 +1,7 @@
 //! Signing, sending, bounding, retrying: every call goes through here.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -13,7 +14,7 @@ use url::Url;
 
 use crate::call::Call;
 use crate::config::ConfigError;
-use crate::{Auth, Cause, Clock, Config, Credentials, Error, Index, Queue, tls};
+use crate::{Auth, Cause, Clock, Config, Credentials, Error, Index, Queue, Retry, tls};
 
 /// A Taskcluster deployment as seen by one set of credentials. Cheap to clone: clones share connections.
 #[derive(Debug, Clone)]
@@ -66,7 +67,16 @@ impl Client {
     /// The same deployment and connections, asked as somebody else.
     #[must_use]
     pub fn as_credentials(&self, credentials: Option<Credentials>) -> Self {
-        let config = Config { credentials, ..self.inner.config.clone() };
+        self.with(Config { credentials, ..self.inner.config.clone() })
+    }
+
+    /// The same connections and credentials with another patience: its own retries, and a switch that ends them.
+    #[must_use]
+    pub fn with_patience(&self, retry: Retry, timeout: Duration, no_more_tries: Arc<AtomicBool>) -> Self {
+        self.with(Config { retry, timeout, no_more_tries, ..self.inner.config.clone() })
+    }
+
+    fn with(&self, config: Config) -> Self {
         Self { inner: Arc::new(Inner { http: self.inner.http.clone(), base: self.inner.base.clone(), config }) }
     }
 
@@ -176,12 +186,12 @@ impl<'a> Tries<'a> {
         self.made += 1;
         let (call, tries) = (self.call, self.made);
         let elapsed = self.config.clock.now().duration_since(self.start).unsigned_abs();
-        let Some(pause) = self.config.retry.pause(tries, elapsed, rand::random(), asked) else {
-            return Err(Error::Transient { call, last, tries, elapsed });
-        };
+        let stopped = || self.config.no_more_tries.load(Ordering::SeqCst);
+        let pause = self.config.retry.pause(tries, elapsed, rand::random(), asked).filter(|_| !stopped());
+        let Some(pause) = pause else { return Err(Error::Transient { call, last, tries, elapsed }) };
         tracing::debug!(call, cause = %last, tries, pause_ms = pause.as_millis(), "trying again");
         self.config.clock.sleep(pause).await;
-        Ok(())
+        if stopped() { Err(Error::Transient { call, last, tries, elapsed }) } else { Ok(()) }
     }
 }
 

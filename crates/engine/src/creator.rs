@@ -2,6 +2,8 @@
 
 use std::future::{self, Future};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -47,28 +49,33 @@ pub async fn create(
     stop: impl Future<Output = ()>,
     mut watch: impl FnMut(Progress),
 ) -> Result<Frontier, Error> {
+    let looking = impatient(client);
     let ended = async {
         match own {
-            // Without a second client there is no watch, but the first one's configuration was good already.
-            Some(own) => match impatient(client) {
-                Ok(client) => own.ended(&client).await,
-                Err(_) => own.ended(client).await,
-            },
+            Some(own) => own.ended(&looking).await,
             None => future::pending().await,
         }
     };
+    // A halt lets what is on its way end, and must not have it sent once more.
+    let halted = Arc::new(AtomicBool::new(false));
+    let config = client.config();
+    let creating = client.with_patience(config.retry, config.timeout, Arc::clone(&halted));
+    let halt = |frontier: &mut Frontier, why, watch: &mut dyn FnMut(Progress)| {
+        halted.store(true, Ordering::SeqCst);
+        watch(Progress::Halted(why));
+        frontier.halt(why);
+    };
     if let Some(own) = own
-        && let Some(halt) = own.check(client).await?
+        && let Some(why) = own.check(client).await?
     {
-        watch(Progress::Halted(halt));
-        frontier.halt(halt);
+        halt(&mut frontier, why, &mut watch);
     }
     let (mut ended, mut stop) = (pin!(ended.fuse()), pin!(stop.fuse()));
     let mut calls = FuturesUnordered::new();
     loop {
         let room = CONCURRENCY.saturating_sub(calls.len());
         for step in frontier.next(client.clock().now(), room) {
-            calls.push(make(client, step));
+            calls.push(make(client, &creating, step));
         }
         if calls.is_empty() {
             return Ok(frontier);
@@ -77,14 +84,8 @@ pub async fn create(
             answered = calls.next() => if let Some((place, answer)) = answered {
                 took(&mut frontier, client, place, &answer, &mut watch);
             },
-            halt = ended => {
-                watch(Progress::Halted(halt));
-                frontier.halt(halt);
-            }
-            () = stop => {
-                watch(Progress::Halted(Halt::Interrupted));
-                frontier.halt(Halt::Interrupted);
-            }
+            why = ended => halt(&mut frontier, why, &mut watch),
+            () = stop => halt(&mut frontier, Halt::Interrupted, &mut watch),
         }
     }
 }
@@ -101,15 +102,15 @@ fn took(frontier: &mut Frontier, client: &Client, place: Place, answer: &Answer,
     }
 }
 
-/// Makes the call of a step.
-async fn make(client: &Client, step: Step) -> (Place, Answer) {
+/// Makes the call of a step; `creating` is for those that a halt shall not see repeated.
+async fn make(client: &Client, creating: &Client, step: Step) -> (Place, Answer) {
     let queue = client.queue();
     let status = |status: taskgraft_core::api::queue::TaskStatus| Answer::Status { state: status.state };
     let answer = match step.call {
         Call::Create { task_id, definition } | Call::PutBack { task_id, definition } => {
             // Written once: each try inside the client sends these bytes.
             let bytes = definition.to_string().into();
-            queue.create_task(task_id, bytes).await.map(status)
+            creating.queue().create_task(task_id, bytes).await.map(status)
         }
         Call::ReadTask { task_id } => read_task(client, task_id).await,
         Call::ReadGroup { group } => queue

@@ -1,8 +1,9 @@
 //! Whether the run that this process works for is still the one to do it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use taskgraft_client::{Client, Config, Error, Retry};
+use taskgraft_client::{Client, Error, Retry};
 use taskgraft_core::api::queue::TaskStatus;
 use taskgraft_core::frontier::Halt;
 use taskgraft_core::ids::TaskId;
@@ -54,6 +55,6 @@ impl OwnRun {
 }
 
 /// A client for looks that are soon repeated anyway.
-pub(crate) fn impatient(client: &Client) -> Result<Client, taskgraft_client::ConfigError> {
-    Client::new(Config { retry: Retry::never(), timeout: Duration::from_secs(10), ..client.config().clone() })
+pub(crate) fn impatient(client: &Client) -> Client {
+    client.with_patience(Retry::never(), Duration::from_secs(10), Arc::default())
 }
