@@ -117,7 +117,8 @@ async fn temporary_credentials_hold_what_their_certificate_says() {
 #[tokio::test]
 async fn a_certificate_that_was_changed_is_refused() {
     let up = Up::start().await;
-    let changes: [(&str, fn(&mut Value)); 7] = [
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 7] = [
         ("scopes", |c| c["scopes"] = json!(["wire:a", "wire:b"])),
         ("expiry", |c| c["expiry"] = json!(c["expiry"].as_i64().unwrap() + 1)),
         ("seed", |c| c["seed"] = json!("A".repeat(44))),
