@@ -95,6 +95,7 @@ impl Changes<'_> {
         if known.waiting < 0 {
             let dependencies = self.dependencies(new)?;
             self.track(&mut known, &dependencies)?;
+            self.inserted(&known);
             if known.waiting == 0 {
                 self.apply(&mut known, &Event::Schedule).map_err(|error| error.or(ApiError::internal))?;
             }

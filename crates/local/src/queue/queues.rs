@@ -100,6 +100,11 @@ fn page<T: Serialize>(
     let page = Page::of(call, PAGE)?;
     rows.retain(|row| page.after.as_ref().is_none_or(|after| key(row) > *after));
     let (rows, token) = page.cut(rows, key);
+    listed(name, &rows, token)
+}
+
+/// Rows below a name, and the token for the next page.
+fn listed<T: Serialize>(name: &str, rows: &[T], token: Option<String>) -> Result<Reply, ApiError> {
     let mut answer = serde_json::Map::new();
     answer.insert(name.to_owned(), serde_json::to_value(rows).map_err(ApiError::internal)?);
     if let Some(token) = token {
@@ -229,17 +234,19 @@ struct Running {
 }
 
 pub(super) async fn list_pending_tasks(ctx: &Arc<Ctx>, call: &mut Call) -> Result<Reply, ApiError> {
-    let tasks = in_state(ctx, call, PENDING).await?;
+    let page = Page::of(call, PAGE)?;
+    let tasks = in_state(ctx, call, &page, PENDING).await?;
     let entries = tasks.into_iter().filter_map(|(task, body)| {
         let run = task.life.runs.last()?;
         Some(Pending { task_id: task.task_id, run_id: run.run_id, task: body, inserted: run.scheduled })
     });
-    let key = |entry: &Pending| key(entry.inserted, entry.task_id);
-    page(call, "tasks", entries.collect(), key)
+    let (tasks, token) = page.cut(entries.collect(), |entry| key(entry.inserted, entry.task_id));
+    listed("tasks", &tasks, token)
 }
 
 pub(super) async fn list_claimed_tasks(ctx: &Arc<Ctx>, call: &mut Call) -> Result<Reply, ApiError> {
-    let tasks = in_state(ctx, call, RUNNING).await?;
+    let page = Page::of(call, PAGE)?;
+    let tasks = in_state(ctx, call, &page, RUNNING).await?;
     let entries = tasks.into_iter().filter_map(|(task, body)| {
         let run = task.life.runs.last()?;
         Some(Running {
@@ -251,23 +258,35 @@ pub(super) async fn list_claimed_tasks(ctx: &Arc<Ctx>, call: &mut Call) -> Resul
             task: body,
         })
     });
-    let key = |entry: &Running| key(entry.claimed, entry.task_id);
-    page(call, "tasks", entries.collect(), key)
+    let (tasks, token) = page.cut(entries.collect(), |entry| key(entry.claimed, entry.task_id));
+    listed("tasks", &tasks, token)
 }
 
-/// Sorts as the moment does, then by id.
-fn key(moment: Millis, task_id: TaskId) -> String {
-    format!("{moment}/{task_id}")
+/// Where a task stands in [`in_state`]: when it entered its state, in milliseconds, then its id.
+fn key(since: Millis, task_id: TaskId) -> String {
+    format!("{}/{task_id}", since.epoch())
 }
 
-/// A queue's tasks in a state, those that entered it first first.
-async fn in_state(ctx: &Arc<Ctx>, call: &Call, state: &'static str) -> Result<Vec<(Task, Box<RawValue>)>, ApiError> {
+/// A queue's tasks in a state, those that entered it first first: one more than the page takes.
+async fn in_state(
+    ctx: &Arc<Ctx>,
+    call: &Call,
+    page: &Page,
+    state: &'static str,
+) -> Result<Vec<(Task, Box<RawValue>)>, ApiError> {
     let id = call.param("taskQueueId").to_owned();
+    let after = page.after.as_deref().map_or(Some((0, "")), |after| {
+        let (since, task_id) = after.split_once('/')?;
+        Some((since.parse().ok()?, task_id))
+    });
+    let (since, task_id): (i64, _) = after.ok_or_else(|| ApiError::input("Invalid continuation token"))?;
+    let (task_id, most) = (task_id.to_owned(), page.limit + 1);
     let found = ctx.store.read(move |tx| {
         let mut statement = tx.prepare_cached(&format!(
-            "{TASKS_DEFINED} WHERE t.task_queue_id = ?1 AND t.state = {state} ORDER BY t.since, t.task_id"
+            "{TASKS_DEFINED} WHERE t.task_queue_id = ?1 AND t.state = {state} AND (t.since, t.task_id) > (?2, ?3) \
+             ORDER BY t.since, t.task_id LIMIT {most}"
         ))?;
-        let rows = statement.query_map(params![id], |row| Ok((Task::of(row)?, raw(row, 13)?)))?;
+        let rows = statement.query_map(params![id, since, task_id], |row| Ok((Task::of(row)?, raw(row, 13)?)))?;
         Ok::<_, StoreError>(rows.collect::<Result<_, _>>()?)
     });
     Ok(found.await?)

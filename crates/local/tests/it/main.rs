@@ -5,6 +5,7 @@ mod clients;
 mod hawk;
 mod http;
 mod index;
+mod migrations;
 mod python_client;
 mod queue;
 mod requests;

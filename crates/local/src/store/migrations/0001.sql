@@ -12,10 +12,11 @@ CREATE TABLE task_groups (
 CREATE INDEX task_groups_by_expiry ON task_groups (expires);
 
 -- What changes of a task. `state`: 0 unscheduled, 1 pending, 2 running, 3 completed, 4 failed, 5 exception.
+-- Row ids are never used again: other tables may name a task that is gone until what they say of it goes too.
 -- `waiting`: how many dependencies are not satisfied; -1 until the dependencies are tracked at all.
 -- `priority`: 0 lowest to 6 highest. `since`: when it entered its state. `runs`: as on the wire.
 CREATE TABLE tasks (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id TEXT NOT NULL UNIQUE,
     group_row INTEGER NOT NULL,
     task_queue_id TEXT NOT NULL,

@@ -21,8 +21,10 @@ mod artifacts;
 mod claims;
 mod dependencies;
 mod durability;
+mod laws;
 mod life;
 mod limits;
+mod schemas;
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]

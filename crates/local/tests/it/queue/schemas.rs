@@ -1,0 +1,141 @@
+//! What is answered matches the schemas that Taskcluster publishes for its answers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use taskgraft_testkit::recorded::shared;
+
+use crate::requests::Up;
+use crate::support::fresh_id;
+
+/// The published references and schemas, by path.
+struct Published(HashMap<String, Value>);
+
+impl Published {
+    fn read() -> Option<Self> {
+        let text = std::fs::read_to_string(shared()?.join("data/taskcluster-api.json")).unwrap();
+        let files: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let entry = |file: Value| (file["filename"].as_str().unwrap().to_owned(), file["content"].clone());
+        Some(Self(files.into_iter().map(entry).collect()))
+    }
+
+    /// What validates the answers of an endpoint.
+    fn validator(&self, name: &str) -> jsonschema::Validator {
+        let entries = self.0["references/queue/v1/api.json"]["entries"].as_array().unwrap();
+        let entry = entries.iter().find(|entry| entry["name"] == name).unwrap();
+        let path = entry["output"].as_str().unwrap().trim_end_matches('#');
+        let mut schema = self.0[&format!("schemas/queue/{path}")].clone();
+        self.inline(&mut schema);
+        jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
+    }
+
+    /// Puts what `$ref` names in its place; the schemas name each other by file, and never themselves.
+    fn inline(&self, schema: &mut Value) {
+        while let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            let (file, pointer) = reference.split_once('#').unwrap();
+            let file = &self.0[&format!("schemas/queue/v1/{}", file.trim_start_matches("./"))];
+            *schema = file.pointer(pointer).unwrap().clone();
+        }
+        if let Some(fields) = schema.as_object_mut() {
+            fields.retain(|key, _| key != "$id" && key != "$schema");
+            fields.values_mut().for_each(|value| self.inline(value));
+        } else if let Some(items) = schema.as_array_mut() {
+            items.iter_mut().for_each(|value| self.inline(value));
+        }
+    }
+}
+
+fn definition(up: &Up, dependencies: &Value) -> Value {
+    json!({
+        "taskQueueId": "p/w", "schedulerId": "s", "created": up.date(0), "deadline": up.date(3600),
+        "dependencies": dependencies, "payload": {}, "tags": {"kind": "build"},
+        "metadata": {"name": "n", "description": "", "owner": "a@example.org", "source": "https://example.org"},
+    })
+}
+
+/// Every endpoint once, in an order in which each has something to say.
+fn requests(up: &Up) -> Vec<(&'static str, &'static str, String, Value)> {
+    let (a, b, c) = (fresh_id(), fresh_id(), fresh_id());
+    let worker = json!({"workerGroup": "g", "workerId": "w"});
+    let artifact = |storage: &str, more: Value| {
+        let mut body = json!({"storageType": storage, "expires": up.date(7200)});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let artifacts = format!("/task/{a}/runs/0/artifacts");
+    let content = format!("/task/{a}/artifact-content");
+    let pool = "/provisioners/p/worker-types";
+    let ids = json!({"taskIds": [a, b, c]});
+    let quarantine = json!({"quarantineUntil": up.date(60), "quarantineInfo": "why"});
+    let typed = json!({"contentType": "text/plain"});
+    let reference = json!({"contentType": "text/html", "url": "https://example.org"});
+    let error = json!({"reason": "file-missing-on-worker", "message": "no"});
+    vec![
+        ("createTask", "PUT", format!("/task/{a}"), definition(up, &json!([]))),
+        ("createTask", "PUT", format!("/task/{b}"), definition(up, &json!([a]))),
+        ("createTask", "PUT", format!("/task/{c}"), definition(up, &json!([]))),
+        ("task", "GET", format!("/task/{a}"), Value::Null),
+        ("tasks", "POST", "/tasks".into(), ids.clone()),
+        ("statuses", "POST", "/tasks/status?limit=2".into(), ids),
+        ("listPendingTasks", "GET", "/task-queues/p%2Fw/pending".into(), Value::Null),
+        ("claimTask", "POST", format!("/task/{a}/runs/0/claim"), worker.clone()),
+        ("claimWork", "POST", "/claim-work/p%2Fw".into(), worker),
+        ("listClaimedTasks", "GET", "/task-queues/p%2Fw/claimed".into(), Value::Null),
+        ("reclaimTask", "POST", format!("/task/{a}/runs/0/reclaim"), json!({})),
+        ("createArtifact", "POST", format!("{artifacts}/public/s3"), artifact("s3", typed.clone())),
+        ("createArtifact", "POST", format!("{artifacts}/public/object"), artifact("object", typed)),
+        ("createArtifact", "POST", format!("{artifacts}/public/reference"), artifact("reference", reference)),
+        ("createArtifact", "POST", format!("{artifacts}/public/error"), artifact("error", error)),
+        ("createArtifact", "POST", format!("{artifacts}/public/link"), artifact("link", json!({"artifact": "x"}))),
+        ("listArtifacts", "GET", format!("{artifacts}?limit=2"), Value::Null),
+        ("listLatestArtifacts", "GET", format!("/task/{a}/artifacts"), Value::Null),
+        ("artifactInfo", "GET", format!("/task/{a}/runs/0/artifact-info/public/s3"), Value::Null),
+        ("latestArtifactInfo", "GET", format!("/task/{a}/artifact-info/public/error"), Value::Null),
+        ("getArtifact", "GET", format!("{artifacts}/public/s3"), Value::Null),
+        ("getLatestArtifact", "GET", format!("/task/{a}/artifacts/public/reference"), Value::Null),
+        ("artifact", "GET", format!("/task/{a}/runs/0/artifact-content/public/s3"), Value::Null),
+        ("latestArtifact", "GET", format!("{content}/public/reference"), Value::Null),
+        ("latestArtifact", "GET", format!("{content}/public/error"), Value::Null),
+        ("reportCompleted", "POST", format!("/task/{a}/runs/0/completed"), json!({})),
+        ("reportException", "POST", format!("/task/{c}/runs/0/exception"), json!({"reason": "worker-shutdown"})),
+        ("status", "GET", format!("/task/{c}/status"), Value::Null),
+        ("listDependentTasks", "GET", format!("/task/{a}/dependents"), Value::Null),
+        ("changeTaskPriority", "POST", format!("/task/{b}/priority"), json!({"newPriority": "high"})),
+        ("changeTaskGroupPriority", "POST", format!("/task-group/{b}/priority"), json!({"newPriority": "low"})),
+        ("rerunTask", "POST", format!("/task/{a}/rerun"), json!({})),
+        ("scheduleTask", "POST", format!("/task/{b}/schedule"), json!({})),
+        ("cancelTask", "POST", format!("/task/{a}/cancel"), json!({})),
+        ("getTaskGroup", "GET", format!("/task-group/{b}"), Value::Null),
+        ("listTaskGroup", "GET", format!("/task-group/{b}/list"), Value::Null),
+        ("sealTaskGroup", "POST", format!("/task-group/{b}/seal"), json!({})),
+        ("listTaskGroup", "GET", format!("/task-group/{b}/list"), Value::Null),
+        ("cancelTaskGroup", "POST", format!("/task-group/{b}/cancel"), json!({})),
+        ("pendingTasks", "GET", "/pending/p/w".into(), Value::Null),
+        ("taskQueueCounts", "GET", "/task-queues/p%2Fw/counts".into(), Value::Null),
+        ("listTaskQueues", "GET", "/task-queues".into(), Value::Null),
+        ("getTaskQueue", "GET", "/task-queues/p%2Fw".into(), Value::Null),
+        ("listProvisioners", "GET", "/provisioners".into(), Value::Null),
+        ("getProvisioner", "GET", "/provisioners/p".into(), Value::Null),
+        ("listWorkerTypes", "GET", pool.into(), Value::Null),
+        ("getWorkerType", "GET", format!("{pool}/w"), Value::Null),
+        ("quarantineWorker", "PUT", format!("{pool}/w/workers/g/w"), quarantine),
+        ("listWorkers", "GET", format!("{pool}/w/workers?quarantined=true"), Value::Null),
+        ("getWorker", "GET", format!("{pool}/w/workers/g/w"), Value::Null),
+    ]
+}
+
+#[tokio::test]
+async fn answers_match_the_published_schemas() {
+    let Some(published) = Published::read() else { return };
+    let up = Up::with(|config| config.queue.long_poll = Duration::from_millis(1)).await;
+    let root = up.root();
+    for (name, method, path, body) in requests(&up) {
+        let answer = up.call(method, &format!("/api/queue/v1{path}"), &root, &body).await;
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!([200, 303].contains(&answer.status), "{name}: {} {text}", answer.status);
+        let answered: Value = serde_json::from_str(&text).unwrap();
+        let mistakes: Vec<String> = published.validator(name).iter_errors(&answered).map(|it| it.to_string()).collect();
+        assert!(mistakes.is_empty(), "{name}: {mistakes:?} in {text}");
+    }
+}
