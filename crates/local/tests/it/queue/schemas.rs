@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use taskgraft_core::ids::TaskId;
 use taskgraft_testkit::recorded::shared;
 
 use crate::requests::Up;
@@ -54,23 +55,19 @@ fn definition(up: &Up, dependencies: &Value) -> Value {
     })
 }
 
-/// Every endpoint once, in an order in which each has something to say.
-fn requests(up: &Up) -> Vec<(&'static str, &'static str, String, Value)> {
-    let (a, b, c) = (fresh_id(), fresh_id(), fresh_id());
+/// Name, method, path and body of a request.
+type Request = (&'static str, &'static str, String, Value);
+
+/// Every endpoint at least once, in an order in which each has something to say.
+fn requests(up: &Up) -> Vec<Request> {
+    let ids = [fresh_id(), fresh_id(), fresh_id()];
+    [begin(up, ids), artifacts(up, ids[0]), end(ids), queues(up)].concat()
+}
+
+/// Three tasks are made, two are claimed.
+fn begin(up: &Up, [a, b, c]: [TaskId; 3]) -> Vec<Request> {
     let worker = json!({"workerGroup": "g", "workerId": "w"});
-    let artifact = |storage: &str, more: Value| {
-        let mut body = json!({"storageType": storage, "expires": up.date(7200)});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
-    let artifacts = format!("/task/{a}/runs/0/artifacts");
-    let content = format!("/task/{a}/artifact-content");
-    let pool = "/provisioners/p/worker-types";
     let ids = json!({"taskIds": [a, b, c]});
-    let quarantine = json!({"quarantineUntil": up.date(60), "quarantineInfo": "why"});
-    let typed = json!({"contentType": "text/plain"});
-    let reference = json!({"contentType": "text/html", "url": "https://example.org"});
-    let error = json!({"reason": "file-missing-on-worker", "message": "no"});
     vec![
         ("createTask", "PUT", format!("/task/{a}"), definition(up, &json!([]))),
         ("createTask", "PUT", format!("/task/{b}"), definition(up, &json!([a]))),
@@ -83,6 +80,21 @@ fn requests(up: &Up) -> Vec<(&'static str, &'static str, String, Value)> {
         ("claimWork", "POST", "/claim-work/p%2Fw".into(), worker),
         ("listClaimedTasks", "GET", "/task-queues/p%2Fw/claimed".into(), Value::Null),
         ("reclaimTask", "POST", format!("/task/{a}/runs/0/reclaim"), json!({})),
+    ]
+}
+
+fn artifacts(up: &Up, a: TaskId) -> Vec<Request> {
+    let artifact = |storage: &str, more: Value| {
+        let mut body = json!({"storageType": storage, "expires": up.date(7200)});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let artifacts = format!("/task/{a}/runs/0/artifacts");
+    let content = format!("/task/{a}/artifact-content");
+    let typed = json!({"contentType": "text/plain"});
+    let reference = json!({"contentType": "text/html", "url": "https://example.org"});
+    let error = json!({"reason": "file-missing-on-worker", "message": "no"});
+    vec![
         ("createArtifact", "POST", format!("{artifacts}/public/s3"), artifact("s3", typed.clone())),
         ("createArtifact", "POST", format!("{artifacts}/public/object"), artifact("object", typed)),
         ("createArtifact", "POST", format!("{artifacts}/public/reference"), artifact("reference", reference)),
@@ -97,6 +109,12 @@ fn requests(up: &Up) -> Vec<(&'static str, &'static str, String, Value)> {
         ("artifact", "GET", format!("/task/{a}/runs/0/artifact-content/public/s3"), Value::Null),
         ("latestArtifact", "GET", format!("{content}/public/reference"), Value::Null),
         ("latestArtifact", "GET", format!("{content}/public/error"), Value::Null),
+    ]
+}
+
+/// The tasks come to their ends, in all ways.
+fn end([a, b, c]: [TaskId; 3]) -> Vec<Request> {
+    vec![
         ("reportCompleted", "POST", format!("/task/{a}/runs/0/completed"), json!({})),
         ("reportException", "POST", format!("/task/{c}/runs/0/exception"), json!({"reason": "worker-shutdown"})),
         ("status", "GET", format!("/task/{c}/status"), Value::Null),
@@ -111,6 +129,13 @@ fn requests(up: &Up) -> Vec<(&'static str, &'static str, String, Value)> {
         ("sealTaskGroup", "POST", format!("/task-group/{b}/seal"), json!({})),
         ("listTaskGroup", "GET", format!("/task-group/{b}/list"), Value::Null),
         ("cancelTaskGroup", "POST", format!("/task-group/{b}/cancel"), json!({})),
+    ]
+}
+
+fn queues(up: &Up) -> Vec<Request> {
+    let pool = "/provisioners/p/worker-types";
+    let quarantine = json!({"quarantineUntil": up.date(60), "quarantineInfo": "why"});
+    vec![
         ("pendingTasks", "GET", "/pending/p/w".into(), Value::Null),
         ("taskQueueCounts", "GET", "/task-queues/p%2Fw/counts".into(), Value::Null),
         ("listTaskQueues", "GET", "/task-queues".into(), Value::Null),
