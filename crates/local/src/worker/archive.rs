@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::paths::{RelativePath, link_stays_inside, make_parents};
 use super::payload::{ArchiveFormat, FileFormat};
@@ -29,26 +31,58 @@ pub(crate) enum ArchiveError {
     Zip(#[from] zip::result::ZipError),
 }
 
+/// Breaks off the unpacking that it was given to, at its next bytes, once the original is dropped: a thread that unpacks
+/// can't be stopped otherwise, and the task it does it for may be cancelled.
+#[derive(Debug, Default)]
+pub(crate) struct WhileWanted(Arc<AtomicBool>);
+
+/// What the unpacking thread has of a [`WhileWanted`].
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted(Arc<AtomicBool>);
+
+impl WhileWanted {
+    /// For the thread.
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for WhileWanted {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Unpacks `archive` into the directory `destination`, which exists. Blocking.
-pub(crate) fn unpack(archive: &Path, format: ArchiveFormat, destination: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn unpack(
+    archive: &Path,
+    format: ArchiveFormat,
+    destination: &Path,
+    wanted: &Wanted,
+) -> Result<(), ArchiveError> {
     let file = BufReader::new(File::open(archive)?);
     match format {
-        ArchiveFormat::Tar => untar(file, destination),
-        ArchiveFormat::TarGz => untar(flate2::read::MultiGzDecoder::new(file), destination),
-        ArchiveFormat::TarZst => untar(unzstd(file)?, destination),
-        ArchiveFormat::Zip => unzip(file, destination),
+        ArchiveFormat::Tar => untar(file, destination, wanted),
+        ArchiveFormat::TarGz => untar(flate2::read::MultiGzDecoder::new(file), destination, wanted),
+        ArchiveFormat::TarZst => untar(unzstd(file)?, destination, wanted),
+        ArchiveFormat::Zip => unzip(file, destination, wanted),
     }
 }
 
 /// Decompresses one file to `destination`, which must not exist. Blocking.
-pub(crate) fn decompress(file: &Path, format: FileFormat, destination: &Path) -> Result<(), ArchiveError> {
+pub(crate) fn decompress(
+    file: &Path,
+    format: FileFormat,
+    destination: &Path,
+    wanted: &Wanted,
+) -> Result<(), ArchiveError> {
     let file = BufReader::new(File::open(file)?);
     let mut reader: Box<dyn Read> = match format {
         FileFormat::Gz => Box::new(flate2::read::MultiGzDecoder::new(file)),
         FileFormat::Zst => Box::new(unzstd(file)?),
     };
     let mut out = File::create_new(destination)?;
-    io::copy(&mut Bounded { inner: &mut reader, left: MAX_UNPACKED_BYTES }, &mut out)?;
+    io::copy(&mut Bounded::new(&mut reader, MAX_UNPACKED_BYTES, wanted), &mut out)?;
     Ok(())
 }
 
@@ -56,14 +90,24 @@ fn unzstd(file: impl Read) -> Result<impl Read, ArchiveError> {
     ruzstd::decoding::StreamingDecoder::new(file).map_err(|error| ArchiveError::Io(io::Error::other(error)))
 }
 
-/// A reader that fails instead of giving more than so many bytes.
+/// A reader that fails instead of giving more than so many bytes, or any that nobody wants.
 struct Bounded<R> {
     inner: R,
     left: u64,
+    wanted: Wanted,
+}
+
+impl<R> Bounded<R> {
+    fn new(inner: R, left: u64, wanted: &Wanted) -> Self {
+        Self { inner, left, wanted: wanted.clone() }
+    }
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.wanted.0.load(Ordering::Relaxed) {
+            return Err(io::Error::other("it is no longer wanted"));
+        }
         let count = self.inner.read(buffer)?;
         match self.left.checked_sub(count as u64) {
             Some(left) => self.left = left,
@@ -73,8 +117,8 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-fn untar(reader: impl Read, destination: &Path) -> Result<(), ArchiveError> {
-    let mut archive = tar::Archive::new(Bounded { inner: reader, left: MAX_UNPACKED_BYTES });
+fn untar(reader: impl Read, destination: &Path, wanted: &Wanted) -> Result<(), ArchiveError> {
+    let mut archive = tar::Archive::new(Bounded::new(reader, MAX_UNPACKED_BYTES, wanted));
     archive.set_preserve_mtime(true);
     for (n, entry) in archive.entries()?.enumerate() {
         let mut entry = entry?;
@@ -126,7 +170,7 @@ fn check_entry(path: &Path, destination: &Path) -> Result<RelativePath, ArchiveE
     Ok(place)
 }
 
-fn unzip(file: BufReader<File>, destination: &Path) -> Result<(), ArchiveError> {
+fn unzip(file: BufReader<File>, destination: &Path, wanted: &Wanted) -> Result<(), ArchiveError> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut archive = zip::ZipArchive::new(file)?;
     if archive.len() > MAX_ENTRIES {
@@ -147,7 +191,7 @@ fn unzip(file: BufReader<File>, destination: &Path) -> Result<(), ArchiveError> 
         let mode = entry.unix_mode().unwrap_or(0o644) & 0o777;
         // `create_new` follows no link, and two entries of one name are a mistake or worse.
         let mut out = File::options().write(true).create_new(true).mode(mode).open(&place)?;
-        let mut bounded = Bounded { inner: &mut entry, left };
+        let mut bounded = Bounded::new(&mut entry, left, wanted);
         io::copy(&mut bounded, &mut out)?;
         left = bounded.left;
     }
@@ -185,7 +229,8 @@ mod tests {
         std::fs::write(root.path().join("archive"), bytes).unwrap();
         let destination = root.path().join("in");
         std::fs::create_dir(&destination).unwrap();
-        let result = unpack(&root.path().join("archive"), format, &destination);
+        let whole = WhileWanted::default();
+        let result = unpack(&root.path().join("archive"), format, &destination, &whole.wanted());
         (root, result)
     }
 
@@ -268,6 +313,17 @@ mod tests {
         assert_eq!(std::fs::read(file).unwrap(), b"hello");
         let (root, result) = unpacked(&zipped("../a"), ArchiveFormat::Zip);
         assert!(matches!(result, Err(ArchiveError::Entry(..))), "{result:?}");
+        assert!(!root.path().join("a").exists());
+    }
+
+    #[test]
+    fn unpacking_ends_when_nobody_wants_it() {
+        let root = tempfile::tempdir().unwrap();
+        let archive = root.path().join("archive");
+        std::fs::write(&archive, tarball(&[Entry(FILE, "a", "hello")])).unwrap();
+        let wanted = WhileWanted::default().wanted();
+        let refused = unpack(&archive, ArchiveFormat::Tar, root.path(), &wanted).unwrap_err();
+        assert!(refused.to_string().contains("no longer wanted"), "{refused}");
         assert!(!root.path().join("a").exists());
     }
 

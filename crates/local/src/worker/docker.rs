@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use taskgraft_core::api::queue::ArtifactErrorReason;
 use tokio::process::Command;
 use tokio::time::Instant;
 
-use super::archive;
+use super::archive::{self, WhileWanted};
 use super::artifacts::{content_type, publish, report_problem};
 use super::log::TaskLog;
 use super::mounts::{fetch_artifact, fetch_indexed};
@@ -16,7 +17,6 @@ use super::payload::{Artifact, ArtifactKind, DockerPayload, FileFormat, Image};
 use super::process::{self, Ended, Spawn};
 use super::resolution::Resolution;
 use super::session::Session;
-use taskgraft_core::api::queue::ArtifactErrorReason;
 
 /// How long an engine may take to say that it works.
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -200,7 +200,9 @@ fn loaded_image(said: &str) -> Option<String> {
 async fn unzstd(file: PathBuf) -> Result<PathBuf, Resolution> {
     let to = file.with_extension("tar");
     let unpacked = to.clone();
-    let done = tokio::task::spawn_blocking(move || archive::decompress(&file, FileFormat::Zst, &to)).await;
+    let whole = WhileWanted::default();
+    let wanted = whole.wanted();
+    let done = tokio::task::spawn_blocking(move || archive::decompress(&file, FileFormat::Zst, &to, &wanted)).await;
     done.map_err(|error| Resolution::internal("unpacking an image", &error))?
         .map_err(|error| Resolution::Failed(format!("the image can't be unpacked: {error}")))?;
     Ok(unpacked)

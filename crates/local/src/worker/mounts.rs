@@ -9,7 +9,7 @@ use taskgraft_core::api::queue::TaskDefinition;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::scopes;
 
-use super::archive;
+use super::archive::{self, Wanted, WhileWanted};
 use super::cache::{Borrowed, Caches};
 use super::log::TaskLog;
 use super::paths::{RelativePath, make_parents};
@@ -110,7 +110,7 @@ impl Mounting<'_> {
         self.log.say(&format!("Mounting {} at {file}", describe(content)));
         let placed = match format {
             None => std::fs::rename(&source, &place).map_err(|error| failed(n, &error)),
-            Some(format) => blocking(n, move || archive::decompress(&source, format, &place)).await,
+            Some(format) => blocking(n, move |wanted| archive::decompress(&source, format, &place, wanted)).await,
         };
         placed.map_err(|error| at(n, error))
     }
@@ -119,8 +119,8 @@ impl Mounting<'_> {
         let source = self.fetch(n, &preload.content).await?;
         self.log.say(&format!("Unpacking {} to {}", describe(&preload.content), self.shown(place)));
         let (format, place) = (preload.format, place.to_owned());
-        blocking(n, move || {
-            archive::unpack(&source, format, &place)?;
+        blocking(n, move |wanted| {
+            archive::unpack(&source, format, &place, wanted)?;
             Ok(std::fs::remove_file(&source)?)
         })
         .await
@@ -161,7 +161,7 @@ impl Mounting<'_> {
         };
         if let Some(wanted) = sha256 {
             let file = to.clone();
-            let found = blocking(n, move || Ok(hash(&file)?)).await?;
+            let found = blocking(n, move |_| Ok(hash(&file)?)).await?;
             if found != *wanted {
                 return Err(failed(n, &format!("{} has the SHA-256 {found}, not {wanted}", describe(content))));
             }
@@ -206,9 +206,11 @@ async fn download(session: &Session, url: &str, what: &str, to: &Path) -> Result
         None | Some("identity") => Ok(()),
         Some("gzip") => {
             let (packed, to) = (to.with_extension("packed"), to.to_owned());
+            let whole = WhileWanted::default();
+            let wanted = whole.wanted();
             let unpacked = tokio::task::spawn_blocking(move || {
                 std::fs::rename(&to, &packed)?;
-                archive::decompress(&packed, FileFormat::Gz, &to)?;
+                archive::decompress(&packed, FileFormat::Gz, &to, &wanted)?;
                 Ok(std::fs::remove_file(&packed)?)
             });
             let unpacked = unpacked.await.map_err(|error| Resolution::internal(what, &error))?;
@@ -249,9 +251,11 @@ fn at(n: usize, error: Resolution) -> Resolution {
 
 async fn blocking<T: Send + 'static>(
     n: usize,
-    work: impl FnOnce() -> Result<T, archive::ArchiveError> + Send + 'static,
+    work: impl FnOnce(&Wanted) -> Result<T, archive::ArchiveError> + Send + 'static,
 ) -> Result<T, Resolution> {
-    let done = tokio::task::spawn_blocking(work).await;
+    let whole = WhileWanted::default();
+    let wanted = whole.wanted();
+    let done = tokio::task::spawn_blocking(move || work(&wanted)).await;
     done.map_err(|error| Resolution::internal("placing a mount", &error))?.map_err(|error| failed(n, &error))
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 /// A path below some directory: not empty, not absolute, without `..`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,18 +116,25 @@ pub(crate) fn link_stays_inside(link: &Path, target: &Path) -> bool {
     true
 }
 
-/// Removes a directory and all below it, also what a task has made unwritable.
+/// How often a tree is removed again that still grows: a thread that unpacked into it may not have noticed yet.
+const REMOVALS: usize = 20;
+
+/// Removes a directory and all below it, also what a task has made unwritable. Blocking.
 ///
 /// # Errors
 /// What the file system says; nothing there is no error.
 pub(crate) fn remove_tree(directory: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            make_writable(directory)?;
-            std::fs::remove_dir_all(directory)
+    let mut tries = REMOVALS;
+    loop {
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && tries > 0 => make_writable(directory)?,
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && tries > 0 => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            other => return other,
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+        tries -= 1;
     }
 }
 

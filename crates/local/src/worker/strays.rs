@@ -1,7 +1,8 @@
-//! Processes that left their process group, found by what they can't easily shed: their environment and their directory.
+//! Processes that left their process group, found by their environment.
 //!
-//! A task that starts a daemon with `setsid` would otherwise leave it behind. One that also clears its environment and
-//! changes its directory gets away: tasks run with the worker's own rights, see the reference on the worker.
+//! A task that starts a daemon with `setsid` would otherwise leave it behind. One that also clears its environment gets
+//! away: tasks run with the worker's own rights. Where a process has its current directory says nothing: somebody's
+//! shell may be there to have a look.
 
 use std::path::Path;
 #[cfg(target_os = "linux")]
@@ -44,13 +45,10 @@ fn find(directory: &Path) -> Vec<rustix::process::Pid> {
     pids.filter_map(|pid| rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)).collect()
 }
 
-/// Whether a process's environment or directory says that it is of a task in or below `directory`. Zombies have neither.
+/// Whether a process's environment says that it is of a task in or below `directory`. A zombie's says nothing.
 #[cfg(target_os = "linux")]
 fn belongs(pid: u32, directory: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt as _;
-    if std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(directory)) {
-        return true;
-    }
     let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { return false };
     let prefix = format!("{DIRECTORY_VARIABLE}=");
     environment.split(|byte| *byte == 0).any(|entry| {
@@ -65,25 +63,24 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn daemons_are_found_by_environment_or_directory() {
+    fn daemons_are_found_by_their_environment_and_nobody_else_is() {
         let root = tempfile::tempdir().unwrap();
-        let (mine, other) = (root.path().join("mine"), root.path().join("other"));
+        let mine = root.path().join("mine");
         std::fs::create_dir_all(&mine).unwrap();
-        std::fs::create_dir_all(&other).unwrap();
-        let daemon = |directory: &Path, variable: &Path| {
+        let start = |directory: &Path, variable: &Path| {
             let mut command = Command::new("sleep");
             command.arg("1000").current_dir(directory).env(DIRECTORY_VARIABLE, variable).stdin(Stdio::null());
             command.spawn().unwrap()
         };
-        let mut by_environment = daemon(Path::new("/"), &mine);
-        let mut by_directory = daemon(&mine, Path::new(""));
-        let mut foreign = daemon(&other, &other);
+        let mut daemon = start(Path::new("/"), &mine.join("below"));
+        let mut bystanders = [start(&mine, Path::new("")), start(Path::new("/"), &root.path().join("mine-not"))];
 
         kill_below(&mine);
-        assert!(!by_environment.wait().unwrap().success());
-        assert!(!by_directory.wait().unwrap().success());
-        assert!(foreign.try_wait().unwrap().is_none(), "another task's process was killed");
-        kill_below(&other);
-        foreign.wait().unwrap();
+        assert!(!daemon.wait().unwrap().success());
+        for process in &mut bystanders {
+            assert!(process.try_wait().unwrap().is_none(), "somebody else's process was killed");
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
     }
 }

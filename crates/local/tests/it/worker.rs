@@ -263,6 +263,18 @@ async fn a_worker_that_shuts_down_hands_its_tasks_back() {
 }
 
 #[tokio::test]
+async fn what_a_killed_worker_left_is_cleared_by_the_next() {
+    let deployment = Deployment::start().await;
+    let left = deployment.directory.path().canonicalize().unwrap().join("work/tasks/some-task-0");
+    std::fs::create_dir_all(left.join("task")).unwrap();
+    let mut orphan =
+        std::process::Command::new("sleep").arg("1000").env("TASK_WORKDIR", left.join("task")).spawn().unwrap();
+    let _worker = deployment.worker().await;
+    assert!(!orphan.wait().unwrap().success());
+    assert!(!left.exists());
+}
+
+#[tokio::test]
 async fn built_in_queues_resolve_their_tasks() {
     let deployment = Deployment::start().await;
     let _worker = deployment.worker().await;

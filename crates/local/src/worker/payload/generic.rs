@@ -143,6 +143,9 @@ pub(super) fn parse(object: &Map<String, Value>) -> Result<GenericPayload, Malfo
     let backing_log = raw.logs.backing.unwrap_or_else(|| DEFAULT_BACKING_LOG.to_owned());
     names::check("payload.logs.live", &live_log)?;
     names::check("payload.logs.backing", &backing_log)?;
+    if live_log == backing_log {
+        return Err(MalformedPayload::at("payload.logs", "the live log and the backing log need different names"));
+    }
     let artifacts = raw.artifacts.into_iter().enumerate().map(|(n, artifact)| check_artifact(n, artifact));
     let mounts = raw.mounts.into_iter().enumerate().map(|(n, mount)| mount::check(n, mount));
     Ok(GenericPayload {

@@ -51,6 +51,7 @@ fn what_is_wrong_is_named_with_its_path() {
         (with(json!({"features": {"nonsense": false}})), "payload.features.nonsense: no such feature"),
         (with(json!({"colour": 1})), "payload.colour: unknown field `colour`"),
         (with(json!({"logs": {"live": "public/../x"}})), "payload.logs.live: an artifact's name has no empty"),
+        (with(json!({"logs": {"live": "public/l", "backing": "public/l"}})), "payload.logs: the live log and the"),
         (with(json!({"taskclusterProxyInterface": "docker-bridge"})), "payload.taskclusterProxyInterface: only"),
     ];
     for (payload, message) in cases {
