@@ -10,4 +10,5 @@ mod history;
 mod own_run;
 mod planning;
 mod proxy;
+mod recorded;
 mod site;
