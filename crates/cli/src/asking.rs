@@ -129,6 +129,7 @@ pub(crate) fn explain(error: PlannerError, push: &Push) -> Failure {
 pub(crate) fn explain_plain(error: PlannerError) -> Failure {
     match error {
         PlannerError::UnknownLabels(_) => Failure::mistake(error.to_string()),
+        PlannerError::UnknownDependency { .. } => Failure::mistake(format!("failed to {error}")),
         PlannerError::Push(error) => error.into(),
         PlannerError::Client(error) => error.into(),
         PlannerError::Graph(error) => PushError::from(error).into(),

@@ -57,10 +57,12 @@ pub(crate) async fn carry_out(
     let (report, took) = {
         let labels: Vec<String> = frontier.plan().tasks.iter().map(|task| task.label.clone()).collect();
         let started = Instant::now();
-        let watch = |progress| {
-            if let taskgraft_engine::Progress::Task { at, task_id, created: true } = progress {
+        let watch = |progress| match progress {
+            taskgraft_engine::Progress::Task { at, task_id, created: true } => {
                 out.note(&format!("  created  {}  {task_id}", labels.get(at).map_or("", String::as_str)));
             }
+            taskgraft_engine::Progress::Task { .. } => {}
+            taskgraft_engine::Progress::Halted(_) => out.note("stopping: waiting for what is on its way"),
         };
         let frontier = taskgraft_engine::create(client, frontier, None, Stop::listen()?.asked(), watch).await?;
         (frontier.report(), started.elapsed())

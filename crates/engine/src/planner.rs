@@ -52,6 +52,16 @@ pub enum PlannerError {
     /// The graph can't be used.
     #[error("read full-task-graph.json: {0}")]
     Graph(#[from] ReadError),
+    /// A task needs another that the graph doesn't hold: it is not whole.
+    #[error("read full-task-graph.json: {task} depends on {label} (as `{name}`), which is not in it")]
+    UnknownDependency {
+        /// The task.
+        task: String,
+        /// What it calls that dependency.
+        name: String,
+        /// The label that isn't there.
+        label: String,
+    },
     /// The push can't be read.
     #[error(transparent)]
     Push(#[from] PushError),
@@ -81,9 +91,19 @@ pub async fn plan(lookups: &Lookups, push: &Push, request: &Request, policy: Pol
         return Err(PlannerError::UnknownLabels(unknown));
     }
     let closure = push.graph.closure(&known)?;
+    if policy == Policy::Graft {
+        whole(&closure)?;
+    }
     let (mut facts, notices) = first_facts(lookups, push, request, policy).await?;
     facts.nearest = unknown;
     plan_closure(lookups, &closure, request, &mut facts, policy).await.map(|plan| Planned { plan, facts, notices })
+}
+
+/// Fails for a graph that lacks what one of its tasks depends on. The reference drops such dependencies.
+fn whole(graph: &TaskGraph) -> Result<(), PlannerError> {
+    let Some(missing) = graph.missing().first() else { return Ok(()) };
+    let (task, label) = (graph.task(missing.task).label.to_string(), missing.label.to_string());
+    Err(PlannerError::UnknownDependency { task, name: missing.name.clone(), label })
 }
 
 /// Plans with the facts so far, looking up what is missing.

@@ -1,6 +1,16 @@
 //! The binary, run as somebody at a shell would run it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod durability;
+mod action;
+mod adding;
+mod bad_input;
+mod crash;
+mod green;
 mod help;
+mod planning;
+mod proxy;
+mod pushes;
 mod run;
+mod server;
+mod stored_graph;
+mod up;

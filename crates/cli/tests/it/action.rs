@@ -1,0 +1,70 @@
+//! `taskgraft action-task`.
+
+use std::process::Stdio;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::time::Millis;
+
+use crate::pushes::{DECISION, claim, members, push};
+use crate::run::Ran;
+use crate::server::{Up, wait_for};
+
+fn written(up: &Up, name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(up.dir().join("artifacts").join(name)).unwrap()).unwrap()
+}
+
+#[test]
+fn by_hand_it_creates_and_leaves_what_the_reference_leaves() {
+    let up = Up::start();
+    push(&up);
+    let args = ["action-task", "--decision-id", DECISION, "--task-labels", "lint-c,test-unit-3", "--request-id", "a"];
+    let ran = up.taskgraft(args);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("new      lint-c  asked for"), "{}", ran.stdout);
+    assert!(ran.stdout.lines().last().unwrap().starts_with("done:"), "{}", ran.stdout);
+    let created = members(&up);
+    assert_eq!(written(&up, "to-run.json"), json!(["lint-c", "test-unit-3"]));
+    let labels = written(&up, "label-to-taskid.json");
+    for (label, ids) in &created {
+        assert_eq!((ids.len(), &labels[label]), (1, &json!(ids[0])), "{label}");
+    }
+    assert_eq!(written(&up, "task-graph.json").as_object().unwrap().len(), created.len());
+    assert_eq!(written(&up, "plan.json")["request"]["id"], "a");
+    assert_eq!(up.taskgraft(args).code, Some(0));
+    assert_eq!(members(&up), created, "the same request again");
+}
+
+#[test]
+fn inside_a_task_its_runs_are_one_request_and_copies_wait_for_it() {
+    let up = Up::start();
+    push(&up);
+    let action = TaskId::from_bytes([9; 16]);
+    let now = Timestamp::now();
+    let at = |hours: i64| json!(Millis(now + SignedDuration::from_hours(hours)));
+    let task = json!({
+        "taskQueueId": "proj-lander/action", "schedulerId": "lander-level-3", "taskGroupId": DECISION,
+        "created": at(0), "deadline": at(48), "expires": at(24 * 30), "payload": {},
+        "metadata": {"name": "Action", "description": "", "owner": "ann@lander.example", "source": "https://example.com"},
+    });
+    let client = up.client();
+    let run = wait_for(async {
+        client.queue().create_task(action, task.to_string().into()).await.unwrap();
+        claim(&client, "proj-lander/action").await
+    });
+    let act = || {
+        let mut act = up.command(["action-task", "--decision-id", DECISION, "--task-labels", "lint-c"]);
+        act.env("TASK_ID", action.as_str()).env("RUN_ID", "0").stdin(Stdio::null());
+        Ran::from(act.output().unwrap())
+    };
+    let ran = act();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let members = members(&up);
+    let copy = wait_for(client.queue().task(members["lint-c"][0])).unwrap();
+    assert!(copy.dependencies.contains(&action), "{:?}", copy.dependencies);
+    let needed = wait_for(client.queue().task(members["source-lander"][0])).unwrap();
+    assert!(!needed.dependencies.contains(&action), "{:?}", needed.dependencies);
+    let plan = wait_for(run.queue().artifact(action, Some(0), "public/taskgraft/plan.json"));
+    assert!(plan.is_ok(), "{plan:?}");
+}

@@ -1,0 +1,97 @@
+//! Input that is wrong: a clear error, and nothing changes.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::pushes::{DECISION, changed, members, push, recorded};
+use crate::run::{Ran, command};
+use crate::server::Up;
+
+/// Plans `label` on the recorded push with one file replaced.
+fn plan_with(file: &str, contents: &[u8], label: &str) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["parameters.yml", "full-task-graph.json", "label-to-taskid.json"] {
+        std::fs::copy(recorded().join(name), dir.path().join(name)).unwrap();
+    }
+    std::fs::write(dir.path().join(file), contents).unwrap();
+    plan_in(dir.path(), label)
+}
+
+fn plan_in(dir: &Path, label: &str) -> Ran {
+    let mut plan = command(["plan", label, "--offline", "--artifacts"]);
+    plan.arg(dir).env("HOME", dir).output().unwrap().into()
+}
+
+fn graph() -> Value {
+    serde_json::from_slice(&std::fs::read(recorded().join("full-task-graph.json")).unwrap()).unwrap()
+}
+
+fn assert_mistake(ran: &Ran, says: &str) {
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: ") && ran.stderr.contains(says), "{}", ran.stderr);
+}
+
+#[test]
+fn files_that_are_none() {
+    let whole = std::fs::read(recorded().join("full-task-graph.json")).unwrap();
+    let graph = "full-task-graph.json";
+    assert_mistake(&plan_with(graph, &whole[..whole.len() / 2], "lint-c"), "full-task-graph.json");
+    assert_mistake(&plan_with(graph, b"", "lint-c"), "full-task-graph.json");
+    assert_mistake(&plan_with(graph, b"[1, 2]", "lint-c"), "full-task-graph.json");
+    assert_mistake(&plan_with(graph, "[".repeat(200_000).as_bytes(), "lint-c"), "full-task-graph.json");
+    assert_mistake(&plan_with(graph, b"{\"lint-c\": {\"label\": \"lint-c\"}}", "lint-c"), "lint-c");
+    assert_mistake(&plan_with("parameters.yml", b"a: [", "lint-c"), "parameters");
+    assert_mistake(&plan_with("parameters.yml", b"\xff", "lint-c"), "parameters");
+    assert_mistake(&plan_with("label-to-taskid.json", b"{\"lint-c\": \"not a slugid\"}", "lint-c"), "not a slugid");
+    assert_mistake(&plan_in(Path::new("/nonexistent"), "lint-c"), "no such artifact");
+}
+
+#[test]
+fn graphs_that_are_none() {
+    let mut cycle = graph();
+    cycle["source-lander"]["dependencies"] = json!({"lint": "lint-c"});
+    assert_mistake(&plan_with("full-task-graph.json", cycle.to_string().as_bytes(), "lint-c"), "circle");
+    let twice = format!("{{\"a\": {0}, \"a\": {0}}}", graph()["lint-c"]);
+    assert_mistake(&plan_with("full-task-graph.json", twice.as_bytes(), "a"), "`a` twice");
+}
+
+#[test]
+fn a_dependency_that_the_graph_lacks_is_named() {
+    let mut unknown = graph();
+    unknown["lint-c"]["dependencies"]["source"] = json!("source-nowhere");
+    let ran = plan_with("full-task-graph.json", unknown.to_string().as_bytes(), "lint-c");
+    assert_mistake(&ran, "lint-c depends on source-nowhere (as `source`)");
+}
+
+#[test]
+fn pushes_that_are_none() {
+    let up = Up::start();
+    push(&up);
+    for (id, says) in [
+        ("hello", "neither a task id"),
+        ("TADoGLV5QUWAYivg1ReyT", "neither a task id"),
+        ("lander@ffffffffff", "the index knows no decision task"),
+        ("AAAAAAAAQAaAAAAAAAAAAA", "404"),
+        ("https://example.com/nothing", "neither a task id"),
+    ] {
+        let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", id]);
+        assert_eq!(ran.code, Some(3), "{id}: {}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{id}: {}", ran.stderr);
+    }
+    assert_eq!(up.taskgraft(["add", "nothing-like-*", "--yes", "--decision-id", DECISION]).code, Some(3));
+    assert_eq!(up.taskgraft(["add", "lint-c", "--times", "101", "--yes", "--decision-id", DECISION]).code, Some(2));
+    let odd = up.taskgraft(["add", "lint-c", "--request-id", "../x", "--yes", "--decision-id", DECISION]);
+    assert_eq!(odd.code, Some(3), "{}", odd.stderr);
+    assert!(members(&up).is_empty());
+}
+
+#[test]
+fn a_definition_that_the_queue_can_not_keep_is_refused_before_it_is_sent() {
+    let up = Up::start();
+    changed(&up, |graph| graph["lint-c"]["task"]["metadata"]["description"] = json!("NUL \u{0} here"));
+    let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lint-c") && ran.stderr.contains("description"), "{}", ran.stderr);
+    assert!(members(&up).is_empty());
+}

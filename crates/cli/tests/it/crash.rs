@@ -1,0 +1,96 @@
+//! Creation that is killed or interrupted anywhere, and taken up again.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::proxy::Proxy;
+use crate::pushes::{DECISION, members, push};
+use crate::run::Ran;
+use crate::server::Up;
+
+/// Jobs that come to at least thirty tasks with what they need.
+const JOBS: [&str; 4] = ["test-*", "lint-*", "landing-*", "package-*"];
+
+fn behind(proxy: &Proxy) -> Up {
+    let up = Up::with(&["--no-worker", "--root-url", &proxy.url]);
+    proxy.before(up.address());
+    push(&up);
+    up
+}
+
+fn add(up: &Up, request: &str) -> Command {
+    let mut add = up.command(["add", "--decision-id", DECISION, "--yes", "--request-id", request]);
+    add.args(JOBS).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    add
+}
+
+/// The ids that a request's tasks shall have.
+fn planned(up: &Up, request: &str) -> Vec<String> {
+    let mut plan = up.command(["plan", "--decision-id", DECISION, "--json", "--request-id", request]);
+    let ran = Ran::from(plan.args(JOBS).output().unwrap());
+    let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
+    plan["tasks"].as_array().unwrap().iter().map(|task| task["task_id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn ids(up: &Up) -> Vec<String> {
+    let mut ids: Vec<String> = members(up).into_values().flatten().map(|id| id.to_string()).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn killed_between_any_two_creations_it_makes_the_same_tasks_none_twice() {
+    let proxy = Proxy::start();
+    let up = behind(&proxy);
+    let mut expected = ids(&up);
+    let first = planned(&up, "kill-0").len();
+    assert!(first >= 30, "{first} tasks");
+    for n in 0..first {
+        let request = format!("kill-{n}");
+        // Needed tasks are shared with the rounds before, so fewer are to be created then.
+        let ids_of = planned(&up, &request);
+        let created = i64::try_from(n % ids_of.len()).unwrap();
+        proxy.pass(created);
+        let mut child = add(&up, &request).spawn().unwrap();
+        proxy.held();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        proxy.pass(i64::MAX);
+        let ran = Ran::from(add(&up, &request).output().unwrap());
+        assert_eq!(ran.code, Some(0), "after {created}: {}", ran.stderr);
+        expected.extend(ids_of);
+        expected.sort();
+        assert_eq!(ids(&up), expected, "after {created}");
+    }
+}
+
+#[test]
+fn interrupted_it_says_where_things_stand_and_resume_finishes_it() {
+    let proxy = Proxy::start();
+    let up = behind(&proxy);
+    let expected = {
+        let mut ids = planned(&up, "stop");
+        ids.sort();
+        ids
+    };
+    proxy.pass(3);
+    let mut child = add(&up, "stop").spawn().unwrap();
+    proxy.held();
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("stopping")));
+    // What is on its way is awaited, and nothing else is sent.
+    proxy.release();
+    let said: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{said:?}");
+    assert!(said.iter().any(|line| line.starts_with("  finish    taskgraft resume stop")), "{said:?}");
+    assert!(ids(&up).len() < expected.len());
+    let other = up.taskgraft(["add", "smoke-opt", "--decision-id", DECISION]);
+    assert!(other.stderr.contains("request stop for this push stopped half way"), "{}", other.stderr);
+    let ran = up.taskgraft(["resume", "stop"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ids(&up), expected);
+}

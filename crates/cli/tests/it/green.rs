@@ -1,0 +1,40 @@
+//! Added jobs that really run.
+
+use serde_json::Value;
+
+use crate::pushes::{DECISION, changed, members, push};
+use crate::server::Up;
+
+const WORKERS: [&str; 4] = ["--worker", "proj-lander/b-linux", "--worker", "proj-lander/t-linux"];
+
+#[test]
+fn added_jobs_are_followed_to_green() {
+    let up = Up::with(&WORKERS);
+    push(&up);
+    let ran = up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait", "--json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let ended = told["ended"].as_array().unwrap();
+    assert_eq!(ended.len(), 3);
+    assert!(ended.iter().all(|end| end["state"] == "completed"), "{told}");
+    let id = members(&up)["lint-c"][0].to_string();
+    let log = up.taskgraft(["task", &id, "--log"]);
+    assert_eq!(log.code, Some(0), "{}", log.stderr);
+    assert!(log.stdout.contains("lint-c"), "{}", log.stdout);
+    let task = up.taskgraft(["task", &id, "--follow", "--json"]);
+    let task: Value = serde_json::from_str(&task.stdout).unwrap();
+    assert_eq!((&task["state"], &task["label"]), (&"completed".into(), &"lint-c".into()));
+    assert_eq!(up.taskgraft(["group", DECISION, "--follow"]).code, Some(0));
+}
+
+#[test]
+fn a_red_job_is_exit_code_6_and_what_waits_for_it_is_not_waited_for() {
+    let up = Up::with(&WORKERS);
+    changed(&up, |graph| graph["source-lander"]["task"]["payload"]["command"] = serde_json::json!([["false"]]));
+    let ran = up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 of 3 jobs did not become green"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("lint-c never starts"), "{}", ran.stderr);
+    let id = members(&up)["source-lander"][0].to_string();
+    assert_eq!(up.taskgraft(["task", &id, "--follow"]).code, Some(6));
+}

@@ -1,0 +1,95 @@
+//! Push 2 of examples/lander on an embedded Taskcluster: its decision task has run and scheduled nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use taskgraft_client::{Client, Credentials, Upload};
+use taskgraft_core::api::queue::{ClaimWorkRequest, CreateArtifactRequest, CreateArtifactResponse};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::time::Millis;
+
+use crate::server::{Up, wait_for};
+
+/// Its decision task, and so its group.
+pub(crate) const DECISION: &str = "TADoGLV5QUWAYivg1ReyTw";
+/// Its revision, short.
+pub(crate) const REVISION: &str = "lander@a1b2c3d";
+
+/// Its recorded artifacts.
+pub(crate) fn recorded() -> PathBuf {
+    lander().join("pushes/2")
+}
+
+fn lander() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/lander").canonicalize().unwrap()
+}
+
+/// Changes something of the push's graph.
+pub(crate) type Change = fn(&mut Value);
+
+/// Makes the push.
+pub(crate) fn push(up: &Up) {
+    changed(up, |_| {});
+}
+
+/// Makes the push with another graph.
+pub(crate) fn changed(up: &Up, change: Change) {
+    let mut files = BTreeMap::new();
+    for name in ["parameters.yml", "actions.json"] {
+        files.insert(name, std::fs::read(recorded().join(name)).unwrap());
+    }
+    let mut graph = serde_json::from_slice(&std::fs::read(recorded().join("full-task-graph.json")).unwrap()).unwrap();
+    change(&mut graph);
+    files.insert("full-task-graph.json", graph.to_string().into_bytes());
+    files.insert("label-to-taskid.json", b"{}".to_vec());
+    let archive = up.dir().join("source.tar.gz");
+    let packed = Command::new("python3").arg(lander().join("ci/archive.py")).arg("2").arg(&archive).output().unwrap();
+    assert!(packed.status.success(), "{packed:?}");
+    files.insert("lander-source.tar.gz", std::fs::read(archive).unwrap());
+    wait_for(decide(&up.client(), files));
+}
+
+async fn decide(client: &Client, files: BTreeMap<&str, Vec<u8>>) {
+    let now = Timestamp::now();
+    let day = |days: i64| json!(Millis(now + SignedDuration::from_hours(24 * days)));
+    let mut task: Value =
+        serde_json::from_slice(&std::fs::read(recorded().join("decision-task.json")).unwrap()).unwrap();
+    task.as_object_mut().unwrap().remove("taskId");
+    (task["created"], task["deadline"], task["expires"]) = (day(0), day(1), day(28));
+    let id: TaskId = DECISION.parse().unwrap();
+    client.queue().create_task(id, task.to_string().into()).await.unwrap();
+    let own = claim(client, "proj-lander/decision").await;
+    for (name, bytes) in files {
+        let expires = Millis(now + SignedDuration::from_hours(24));
+        let request = CreateArtifactRequest::S3 { expires, content_type: "text/plain".into(), content_length: None };
+        let answer = own.queue().create_artifact(id, 0, &format!("public/{name}"), &request).await.unwrap();
+        let CreateArtifactResponse::S3 { put_url, content_type, .. } = answer else { panic!("no upload") };
+        own.upload(&put_url, &content_type, Upload::Bytes(bytes.into())).await.unwrap();
+    }
+    own.queue().report_completed(id, 0).await.unwrap();
+}
+
+/// Claims the one task of a queue; the client has its credentials.
+pub(crate) async fn claim(client: &Client, queue: &str) -> Client {
+    let worker = ClaimWorkRequest { worker_group: "test".into(), worker_id: "test".into(), tasks: 1 };
+    let claimed = client.queue().claim_work(queue, &worker).await.unwrap().remove(0);
+    let credentials = Credentials::new(&claimed.credentials.client_id, &claimed.credentials.access_token);
+    client.as_credentials(Some(Credentials { certificate: Some(claimed.credentials.certificate), ..credentials }))
+}
+
+/// The tasks of the push's group but its decision task, by label: their ids.
+pub(crate) fn members(up: &Up) -> BTreeMap<String, Vec<TaskId>> {
+    let ran = up.taskgraft(["group", DECISION, "--json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let mut members: BTreeMap<String, Vec<TaskId>> = BTreeMap::new();
+    for task in serde_json::from_str::<Value>(&ran.stdout).unwrap()["tasks"].as_array().unwrap() {
+        let id: TaskId = task["taskId"].as_str().unwrap().parse().unwrap();
+        if id.as_str() != DECISION {
+            members.entry(task["label"].as_str().unwrap().to_owned()).or_default().push(id);
+        }
+    }
+    members
+}

@@ -1,0 +1,110 @@
+//! `taskgraft up` for a test.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use taskgraft_client::{Client, Config, Credentials};
+use tempfile::TempDir;
+
+use crate::run::{Ran, command};
+
+/// A running `taskgraft up`, killed when the test ends.
+pub(crate) struct Up {
+    child: Child,
+    dir: TempDir,
+    /// What its environment file exports.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Up {
+    /// Without a worker.
+    pub(crate) fn start() -> Self {
+        Self::with(&["--no-worker"])
+    }
+
+    /// With these arguments, in a directory of its own.
+    pub(crate) fn with(args: &[&str]) -> Self {
+        Self::in_dir(tempfile::tempdir().unwrap(), args)
+    }
+
+    /// With these arguments; its data are in `DIR/tc`.
+    pub(crate) fn in_dir(dir: TempDir, args: &[&str]) -> Self {
+        let mut up = command(["up", "--data-dir"]);
+        up.arg(dir.path().join("tc")).arg("--env-file").arg(dir.path().join("env")).args(args);
+        let mut child = up.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());
+        let exports = lines.filter_map(|line| Some(line.strip_prefix("export ")?.to_owned()));
+        let variable = |line: String| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name.to_owned(), value.trim_matches('\'').to_owned())
+        };
+        let variables = exports.take(3).map(variable).collect();
+        Self { child, dir, variables }
+    }
+
+    /// A directory for the test's files.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for it to end by itself.
+    pub(crate) fn wait(mut self) -> (Option<i32>, TempDir) {
+        let code = self.child.wait().unwrap().code();
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        (code, dir)
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        self.variables.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str()).unwrap()
+    }
+
+    /// Where clients find it.
+    pub(crate) fn root_url(&self) -> &str {
+        self.variable("TASKCLUSTER_ROOT_URL")
+    }
+
+    /// Where it listens, which its root URL need not say.
+    pub(crate) fn address(&self) -> String {
+        let lock = std::fs::read(self.dir().join("tc/lock")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&lock).unwrap()["address"].as_str().unwrap().to_owned()
+    }
+
+    /// The binary with its credentials, and a home of the test's own.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = command(args);
+        let variables = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        command.envs(variables).env("HOME", self.dir().join("home")).current_dir(self.dir());
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn taskgraft<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
+        self.command(args).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// A client that may do everything.
+    pub(crate) fn client(&self) -> Client {
+        let (id, token) = (self.variable("TASKCLUSTER_CLIENT_ID"), self.variable("TASKCLUSTER_ACCESS_TOKEN"));
+        Client::new(Config::new(self.root_url()).with_credentials(Credentials::new(id, token))).unwrap()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for something that a client does.
+pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}

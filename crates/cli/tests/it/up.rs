@@ -1,0 +1,67 @@
+//! `taskgraft up` and `taskgraft backup`.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
+use crate::pushes::{DECISION, members, push};
+use crate::run::{command, taskgraft};
+use crate::server::Up;
+
+#[test]
+fn it_is_ready_when_its_file_is_there_and_ends_cleanly() {
+    let up = Up::start();
+    let file = up.dir().join("env");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let script =
+        format!(". '{}' && printf '%s %s' \"$TASKCLUSTER_ROOT_URL\" \"$TASKCLUSTER_CLIENT_ID\"", file.display());
+    let read = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let text = String::from_utf8(read.stdout).unwrap();
+    assert_eq!(text, format!("{} {}", up.variables[0].1, up.variables[1].1));
+    assert!(Command::new("kill").args(["-TERM", &up.pid().to_string()]).status().unwrap().success());
+    assert_eq!(up.wait().0, Some(0));
+}
+
+#[test]
+fn the_second_on_a_directory_says_who_holds_it() {
+    let up = Up::start();
+    let dir = up.dir().join("tc");
+    let ran = taskgraft(["up".as_ref(), "--data-dir".as_ref(), dir.as_os_str()]);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains(&format!("in use by process {}", up.pid())), "{}", ran.stderr);
+}
+
+#[test]
+fn a_backup_of_a_running_one_is_a_data_directory() {
+    let up = Up::start();
+    push(&up);
+    up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes"]);
+    let before = members(&up);
+    let backup = |file: &str| up.taskgraft(["backup", file, "--data-dir", "tc"]);
+    assert_eq!(backup("b.tar").code, Some(0));
+    assert_eq!(backup("b.tar").code, Some(3), "it replaces nothing");
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("tc")).unwrap();
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(up.dir().join("b.tar")).arg("-C").arg(dir.path().join("tc"));
+    assert!(tar.status().unwrap().success());
+    drop(up);
+    let again = Up::in_dir(dir, &["--no-worker"]);
+    assert_eq!(members(&again), before);
+    let ran = again.taskgraft(["plan", "lint-c", "--decision-id", DECISION]);
+    assert_eq!(ran.code, Some(0), "its artifacts are there too: {}", ran.stderr);
+}
+
+#[test]
+fn what_it_can_not_do_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| {
+        let mut up = command(["up", "--data-dir"]);
+        crate::run::Ran::from(up.arg(dir.path()).args(args).output().unwrap())
+    };
+    for url in ["nowhere", "https://tc.example.com/path"] {
+        let ran = run(&["--root-url", url]);
+        assert!(matches!(ran.code, Some(1 | 3)) && ran.stderr.contains("URL"), "{url}: {}", ran.stderr);
+    }
+    let ran = taskgraft(["backup", "b.tar", "--data-dir", "/nonexistent"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+}
