@@ -50,8 +50,9 @@ fn fetch(
     after: i64,
     limit: usize,
 ) -> Result<Vec<(i64, Listed)>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("{TASKS_DEFINED} {which} LIMIT {}", limit + 1))?;
-    let listed = statement.query_map(params![row, after], |row| {
+    let mut statement = tx.prepare_cached(&format!("{TASKS_DEFINED} {which} LIMIT ?3"))?;
+    let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let listed = statement.query_map(params![row, after, most], |row| {
         let task = Task::of(row)?;
         Ok((task.row, Listed { status: task.status(), task: raw(row, 13)? }))
     })?;

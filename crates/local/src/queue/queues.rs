@@ -280,13 +280,13 @@ async fn in_state(
         Some((since.parse().ok()?, task_id))
     });
     let (since, task_id): (i64, _) = after.ok_or_else(|| ApiError::input("Invalid continuation token"))?;
-    let (task_id, most) = (task_id.to_owned(), page.limit + 1);
+    let (task_id, most) = (task_id.to_owned(), i64::try_from(page.limit + 1).unwrap_or(i64::MAX));
     let found = ctx.store.read(move |tx| {
         let mut statement = tx.prepare_cached(&format!(
             "{TASKS_DEFINED} WHERE t.task_queue_id = ?1 AND t.state = {state} AND (t.since, t.task_id) > (?2, ?3) \
-             ORDER BY t.since, t.task_id LIMIT {most}"
+             ORDER BY t.since, t.task_id LIMIT ?4"
         ))?;
-        let rows = statement.query_map(params![id, since, task_id], |row| Ok((Task::of(row)?, raw(row, 13)?)))?;
+        let rows = statement.query_map(params![id, since, task_id, most], |row| Ok((Task::of(row)?, raw(row, 13)?)))?;
         Ok::<_, StoreError>(rows.collect::<Result<_, _>>()?)
     });
     Ok(found.await?)

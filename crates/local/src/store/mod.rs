@@ -1,7 +1,7 @@
 //! Everything that lasts: one SQLite file, one thread that writes it, a few connections that read it.
 //!
 //! A write is acknowledged only after its commit is on disk (WAL, `synchronous=FULL`). Requests that arrive together
-//! share one commit, each within a savepoint of its own; see [`writer`](self) for the order of things.
+//! share one commit, each within a savepoint of its own; `writer.rs` says in which order.
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};

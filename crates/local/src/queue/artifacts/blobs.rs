@@ -7,11 +7,13 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::Body;
 use futures_util::StreamExt as _;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncWriteExt as _, BufWriter};
+use tokio::time::timeout;
 
 use crate::Ctx;
 use crate::http::{ApiError, ErrorCode};
@@ -21,6 +23,9 @@ const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
 
 /// The directory of the files within the data directory.
 pub const ARTIFACTS: &str = "artifacts";
+
+/// How long whoever uploads may stay silent.
+const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// Where the files are.
 pub(in crate::queue) fn directory(ctx: &Ctx) -> PathBuf {
@@ -42,7 +47,8 @@ async fn write_to(directory: &Path, path: &Path, body: Body) -> Result<(), ApiEr
     let mut file = BufWriter::with_capacity(256 * 1024, File::create_new(path).await.map_err(failed)?);
     let mut chunks = body.into_data_stream();
     let mut size = 0_u64;
-    while let Some(chunk) = chunks.next().await {
+    let late = |_| ApiError::new(ErrorCode::RequestTimeout, "The request's body came too slowly.");
+    while let Some(chunk) = timeout(MAX_SILENCE, chunks.next()).await.map_err(late)? {
         let chunk = chunk.map_err(|_| ApiError::new(ErrorCode::MalformedPayload, "The request's body broke off."))?;
         size = size.saturating_add(chunk.len() as u64);
         if size > LARGEST {

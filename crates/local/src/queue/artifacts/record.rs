@@ -71,9 +71,11 @@ impl Artifact {
         limit: usize,
     ) -> Result<Vec<Self>, StoreError> {
         let mut statement = tx.prepare_cached(&format!(
-            "{ARTIFACTS} WHERE task = ?1 AND run = ?2 AND name > ?3 ORDER BY name LIMIT {limit}"
+            "{ARTIFACTS} WHERE task = ?1 AND run = ?2 AND name > ?3 ORDER BY name LIMIT ?4"
         ))?;
-        Ok(statement.query_map(params![task, run, after], Self::of)?.collect::<Result<_, _>>()?)
+        Ok(statement
+            .query_map(params![task, run, after, i64::try_from(limit).unwrap_or(i64::MAX)], Self::of)?
+            .collect::<Result<_, _>>()?)
     }
 
     pub(super) fn insert(&self, tx: &Transaction<'_>, task: i64, run: u16) -> Result<(), StoreError> {
