@@ -3,7 +3,7 @@
 //! Parameters are written by `yaml.safe_dump`, whose plain scalars mean something else under YAML 1.2: `0o17` and
 //! `12345e67` are strings, `0777`, `1_000` and `1:30` numbers, `yes` and `off` booleans. So only the structure is left
 //! to the parser, and [`scalar`] resolves what stands unquoted. What JSON lacks (dates, infinities, integers above 64
-//! bits) stays the text it was.
+//! bits) stays the text it was. One difference is left: NEL, LS and PS are no line breaks here, as in YAML 1.2.
 
 mod scalar;
 

@@ -10,5 +10,6 @@ mod history;
 mod own_run;
 mod planning;
 mod proxy;
+mod pyyaml;
 mod recorded;
 mod site;
