@@ -3,6 +3,7 @@
 pub mod action;
 mod authority;
 mod cache;
+mod cancel;
 mod creator;
 mod fetch;
 mod history;
@@ -21,6 +22,7 @@ mod yaml;
 
 pub use authority::AuthorityError;
 pub use cache::Cache;
+pub use cancel::{Cancelled, cancel};
 pub use creator::{Progress, create};
 pub use fetch::{Artifacts, FetchError, Wanted};
 pub use history::Notice;
