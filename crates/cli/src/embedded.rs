@@ -51,7 +51,7 @@ impl Embedded {
     async fn start_worker(&self, options: WorkerOptions) -> Result<worker::Running, Failure> {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         // All that a worker's own credentials are for: what it does about a run it does with the run's.
-        let scopes = vec!["queue:claim-work:*".to_owned(), "queue:worker-id:*".to_owned()];
+        let scopes = ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:*"].map(str::to_owned).to_vec();
         let client = self.client(Credentials { authorized_scopes: Some(scopes), ..self.credentials() })?;
         let config = worker::Config {
             capacity: options.capacity.unwrap_or_else(processors),

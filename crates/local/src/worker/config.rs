@@ -10,8 +10,8 @@ pub const DEFAULT_SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/local/s
 /// What a worker is made of.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// With credentials that may claim from the task queues: `queue:claim-work:<task queue>` and
-    /// `queue:worker-id:<group>/<id>`.
+    /// With credentials that may claim from the task queues: `queue:claim-work:<task queue>`,
+    /// `queue:claim-task:<task queue>` (to hand back what an earlier worker had) and `queue:worker-id:<group>/<id>`.
     pub client: Client,
     /// Which queues to claim from, as `provisioner/worker-type`. `built-in/succeed` and `built-in/fail` are always
     /// served besides.

@@ -22,6 +22,7 @@ mod claim;
 mod config;
 mod docker;
 mod environment;
+mod leftover;
 mod livelog;
 mod log;
 mod mounts;

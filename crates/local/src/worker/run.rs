@@ -22,7 +22,7 @@ use super::process::{self, Ended, Spawn};
 use super::proxy::Proxy;
 use super::resolution::Resolution;
 use super::session::Session;
-use super::{artifacts, environment, paths, strays};
+use super::{artifacts, environment, leftover, paths, strays};
 
 /// How much longer than `maxRunTime` a live log's address is kept: mounts and artifacts take time, too.
 const LIVE_LOG_SLACK_SECONDS: u64 = 15 * 60;
@@ -62,7 +62,7 @@ struct Place {
 
 impl Place {
     fn make(tasks_dir: &Path, claimed: &Claimed) -> io::Result<Self> {
-        let top = tasks_dir.join(format!("{}-{}", claimed.status.task_id, claimed.run_id));
+        let top = tasks_dir.join(leftover::directory_name((claimed.status.task_id, claimed.run_id)));
         paths::remove_tree(&top)?;
         let part = |name| top.join(name);
         let place = Self { directory: part("task"), temporary: part("tmp"), downloads: part("downloads"), top };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskgraft_core::api::queue::ClaimTaskRequest;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -13,6 +14,7 @@ use super::builtin::BuiltIn;
 use super::cache::Caches;
 use super::claim::{self, Claim};
 use super::config::Config;
+use super::leftover::{self, Run};
 use super::livelog::LogServer;
 use super::run::{self, Shop};
 use super::{paths, strays};
@@ -51,13 +53,14 @@ pub enum StartError {
 }
 
 impl Worker {
-    /// Starts claiming. What an earlier worker left in the directory, processes too, is removed first.
+    /// Starts claiming. What an earlier worker left in the directory, processes too, is removed first, and the runs that
+    /// it still had are handed back.
     ///
     /// # Errors
     /// If the directory can't be used, or another worker uses it.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let unusable = |source| StartError::Directory { path: config.work_dir.clone(), source };
-        let (work_dir, lock) = prepare(&config.work_dir)?;
+        let Prepared { work_dir, lock, left } = prepare(&config.work_dir)?;
         let tasks_dir = work_dir.join("tasks");
         std::fs::create_dir_all(&tasks_dir).map_err(unusable)?;
         let logs = LogServer::start().await.map_err(StartError::Listen)?;
@@ -72,7 +75,7 @@ impl Worker {
         };
         let (stop, stopping) = oneshot::channel();
         let supervisor = tokio::spawn(async move {
-            supervise(Arc::new(shop), stopping, &hand_back).await;
+            supervise(Arc::new(shop), left, stopping, &hand_back).await;
             drop(lock);
         });
         Ok(Running { supervisor, stop: Some(stop) })
@@ -99,8 +102,18 @@ impl Drop for Running {
     }
 }
 
+/// A directory that is this worker's.
+struct Prepared {
+    /// Canonical.
+    work_dir: PathBuf,
+    /// Held as long as this is.
+    lock: File,
+    /// The runs of the worker that had it before.
+    left: Vec<Run>,
+}
+
 /// Takes the directory for this worker alone, and clears what the last one left.
-fn prepare(work_dir: &Path) -> Result<(PathBuf, File), StartError> {
+fn prepare(work_dir: &Path) -> Result<Prepared, StartError> {
     let unusable = |source| StartError::Directory { path: work_dir.to_owned(), source };
     std::fs::create_dir_all(work_dir).map_err(unusable)?;
     let work_dir = work_dir.canonicalize().map_err(unusable)?;
@@ -110,13 +123,19 @@ fn prepare(work_dir: &Path) -> Result<(PathBuf, File), StartError> {
         Err(std::fs::TryLockError::WouldBlock) => return Err(StartError::InUse(work_dir)),
         Err(std::fs::TryLockError::Error(source)) => return Err(unusable(source)),
     }
-    let left = work_dir.join("tasks");
-    strays::kill_below(&left);
-    paths::remove_tree(&left).map_err(unusable)?;
-    Ok((work_dir, lock))
+    let tasks_dir = work_dir.join("tasks");
+    let left = leftover::runs_in(&tasks_dir);
+    strays::kill_below(&tasks_dir);
+    paths::remove_tree(&tasks_dir).map_err(unusable)?;
+    Ok(Prepared { work_dir, lock, left })
 }
 
-async fn supervise(shop: Arc<Shop>, mut stopping: oneshot::Receiver<Duration>, hand_back: &watch::Sender<bool>) {
+async fn supervise(
+    shop: Arc<Shop>,
+    left: Vec<Run>,
+    mut stopping: oneshot::Receiver<Duration>,
+    hand_back: &watch::Sender<bool>,
+) {
     let (sender, mut claims) = mpsc::channel::<Claim>(1);
     let mut claimers = JoinSet::new();
     for queue in &shop.config.task_queue_ids {
@@ -126,6 +145,8 @@ async fn supervise(shop: Arc<Shop>, mut stopping: oneshot::Receiver<Duration>, h
         claimers.spawn(queue.serve(shop.config.client.clone()));
     }
     let mut runs = JoinSet::new();
+    let Config { worker_group, worker_id, client, .. } = shop.config.clone();
+    runs.spawn(leftover::hand_back(client, ClaimTaskRequest { worker_group, worker_id }, left));
     let start = |runs: &mut JoinSet<()>, Claim { claimed, started }| {
         let shop = Arc::clone(&shop);
         runs.spawn(async move { run::run(&shop, claimed, started).await });

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskgraft_core::state::{ReasonResolved, TaskState};
+use taskgraft_local::worker::{Config, Running, StartError, Worker};
 
-use crate::support::{Deployment, line_in, process_gone, script, script_with};
+use crate::support::{Deployment, QUEUE, line_in, process_gone, script, script_with};
 
 fn reason(status: &taskgraft_core::api::queue::TaskStatus) -> ReasonResolved {
     status.runs.last().unwrap().reason_resolved.unwrap()
@@ -215,11 +216,39 @@ async fn two_tasks_run_at_once_where_there_is_room_for_two() {
 #[tokio::test]
 async fn long_tasks_keep_their_claim() {
     let deployment =
-        Deployment::start_with(|config| config.queue.claim_lasts = jiff::SignedDuration::from_secs(2)).await;
+        Deployment::start_with(|config| config.queue.claim_lasts = jiff::SignedDuration::from_secs(4)).await;
     let _worker = deployment.worker().await;
-    let id = deployment.task(script("sleep 4")).await;
+    let id = deployment.task(script("sleep 6")).await;
     let status = deployment.resolved(id).await;
     assert_eq!((status.state, status.runs.len()), (TaskState::Completed, 1), "{status:?}");
+}
+
+/// A worker in the directory of one that was dropped: it is free once that one is gone.
+async fn next_worker(deployment: &Deployment) -> Running {
+    loop {
+        let work_dir = deployment.directory.path().join("work");
+        let config = Config::new(deployment.client.clone(), vec![QUEUE.to_owned()], work_dir);
+        match Worker::start(config).await {
+            Ok(worker) => return worker,
+            Err(StartError::InUse(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_was_killed_hands_its_runs_back_when_it_starts_again() {
+    // Claims hold for twenty minutes: without that nothing would happen for as long.
+    let deployment = Deployment::start().await;
+    let first = deployment.worker().await;
+    let pid = deployment.directory.path().join("pid");
+    let id = deployment.task(script(&format!("echo $$ > {}; test $RUN_ID != 0 || sleep 1000", pid.display()))).await;
+    let process = line_in(&pid).await;
+    drop(first);
+    process_gone(&process).await;
+    let _second = next_worker(&deployment).await;
+    let status = deployment.wait(id, |status| status.state == TaskState::Completed).await;
+    assert_eq!(status.runs[0].reason_resolved, Some(ReasonResolved::WorkerShutdown));
 }
 
 #[tokio::test]
@@ -228,22 +257,12 @@ async fn a_run_whose_worker_died_is_run_again() {
         Deployment::start_with(|config| config.queue.claim_lasts = jiff::SignedDuration::from_secs(2)).await;
     let first = deployment.worker().await;
     let pid = deployment.directory.path().join("pid");
-    let id = deployment.task(script(&format!("echo $$ > {}; test $RUN_ID = 1 || sleep 1000", pid.display()))).await;
+    let id = deployment.task(script(&format!("echo $$ > {}; test $RUN_ID != 0 || sleep 1000", pid.display()))).await;
     let process = line_in(&pid).await;
     drop(first);
     process_gone(&process).await;
     deployment.wait(id, |status| status.runs.len() == 2).await;
-    // The first one's directory is free once it is gone.
-    let _second = loop {
-        let work_dir = deployment.directory.path().join("work");
-        let queues = vec![crate::support::QUEUE.to_owned()];
-        let config = taskgraft_local::worker::Config::new(deployment.client.clone(), queues, work_dir);
-        match taskgraft_local::worker::Worker::start(config).await {
-            Ok(worker) => break worker,
-            Err(taskgraft_local::worker::StartError::InUse(_)) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error}"),
-        }
-    };
+    let _second = next_worker(&deployment).await;
     let status = deployment.wait(id, |status| status.state == TaskState::Completed).await;
     assert_eq!(status.runs[0].reason_resolved, Some(ReasonResolved::ClaimExpired));
 }
