@@ -157,7 +157,10 @@ impl Up {
         let address = self.running.address();
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
         if !body.is_empty() {
-            head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+            head += &format!("Content-Length: {}\r\n", body.len());
+            if !headers.iter().any(|(name, _)| *name == "Content-Type") {
+                head += "Content-Type: application/json\r\n";
+            }
         }
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");

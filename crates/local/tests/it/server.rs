@@ -63,14 +63,34 @@ async fn stopping_ends_a_long_poll() {
     assert_eq!(answer.json(), json!({"tasks": []}));
 }
 
+const TASK: &str = "/api/queue/v1/task/AAAAAAAAQAGAAAAAAAAAAA";
+
+/// A task whose run has left the artifact `public/a` with these bytes.
+async fn upload(up: &Up, bytes: &[u8]) {
+    let root = up.root();
+    let task = json!({
+        "taskQueueId": "p/w", "created": up.date(0), "deadline": up.date(3600), "expires": up.date(7200), "payload": {},
+        "metadata": {"name": "", "description": "", "owner": "", "source": "https://example.com"},
+    });
+    assert_eq!(up.call("PUT", TASK, &root, &task).await.status, 200);
+    let worker = json!({"workerGroup": "g", "workerId": "w"});
+    assert_eq!(up.call("POST", &format!("{TASK}/runs/0/claim"), &root, &worker).await.status, 200);
+    let artifact = json!({"storageType": "s3", "expires": up.date(7200), "contentType": "text/plain"});
+    let made = up.call("POST", &format!("{TASK}/runs/0/artifacts/public/a"), &root, &artifact).await.json();
+    let put = made["putUrl"].as_str().unwrap().strip_prefix(up.running.root_url()).unwrap();
+    let answer = up.send_bytes("PUT", put, &[("Content-Type", "text/plain")], bytes).await;
+    assert_eq!(answer.status, 200, "{}", answer.head);
+}
+
 #[tokio::test]
 async fn a_backup_is_a_data_directory() {
     let up = Up::start().await;
+    upload(&up, b"what was built").await;
     let body = json!({"description": "kept", "scopes": ["a"]});
     up.call("PUT", "/api/auth/v1/roles/kept", &up.root(), &body).await;
     let file = up.dir.path().join("backup.tar");
     let made = backup(up.running.data_dir(), &file).unwrap();
-    assert_eq!((made.artifacts, made.gone, made.bytes), (0, 0, fs::metadata(&file).unwrap().len()));
+    assert_eq!((made.artifacts, made.gone, made.bytes), (1, 0, fs::metadata(&file).unwrap().len()));
     assert_eq!(mode(&file), 0o600);
     assert!(matches!(backup(up.running.data_dir(), &file), Err(BackupError::Exists(_))));
     assert!(matches!(backup(up.dir.path(), &file), Err(BackupError::NoData(_))));
@@ -89,4 +109,8 @@ async fn a_backup_is_a_data_directory() {
     assert_eq!(again.root().access_token, access_token);
     let role = again.anonymous("GET", "/api/auth/v1/roles/kept", &Value::Null).await.json();
     assert_eq!(role["description"], json!("kept"));
+    let artifact = again.anonymous("GET", &format!("{TASK}/artifacts/public/a"), &Value::Null).await;
+    let url = artifact.json()["url"].as_str().unwrap().to_owned();
+    let target = url.strip_prefix(again.running.root_url()).unwrap();
+    assert!(again.anonymous("GET", target, &Value::Null).await.body.ends_with(b"what was built"));
 }
