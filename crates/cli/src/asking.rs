@@ -23,7 +23,7 @@ const HASH_CHARS: usize = 12;
 /// Which rules a plan follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Rules {
-    /// taskgraft's own
+    /// Those of taskgraft itself
     #[default]
     Graft,
     /// Exactly those of the reference package, for comparing the two

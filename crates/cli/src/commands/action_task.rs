@@ -23,7 +23,7 @@ const OUT: &str = "artifacts";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   taskgraft action-task --decision-id TADoGLV5QUWAYivg1ReyTw --task-labels test-unit-3,package-opt
-  taskgraft action-task --decision-id lander@a1b2c3d --task-labels test-unit-3 --request-id nightly-42")]
+  taskgraft action-task --decision-id lander@a1b2c3d --task-labels test-unit-3 --request-id n-42")]
 pub(crate) struct Args {
     /// The push: its decision task's id, the URL of a task or group, or PROJECT@REVISION
     #[arg(long, value_name = "PUSH")]

@@ -19,11 +19,14 @@ use crate::{connect, push};
 /// Add jobs to a push: plan, show, ask, create
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["labels", "plan"]))]
+#[command(
+    override_usage = "taskgraft add [OPTIONS] --decision-id <PUSH> <LABEL>...\n       taskgraft add [OPTIONS] --plan <HASH>"
+)]
 #[command(after_help = "Examples:
   taskgraft add test-linux64-unit-3 'package-*' --decision-id lander@a1b2c3d
   taskgraft add test-unit-3 --times 5 --wait --decision-id TADoGLV5QUWAYivg1ReyTw
   taskgraft add --plan 3f9c81aa27d0 --yes
-  taskgraft add test-unit-3 --decision-id lander@a1b2c3d --request-id nightly-42 --yes    # safe to repeat")]
+  taskgraft add test-unit-3 --decision-id lander@a1b2c3d --request-id nightly-42 --yes")]
 pub(crate) struct Args {
     #[command(flatten)]
     wishes: Wishes,

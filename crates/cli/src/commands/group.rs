@@ -20,7 +20,7 @@ use crate::{connect, push};
 #[command(after_help = "Examples:
   taskgraft group TADoGLV5QUWAYivg1ReyTw
   taskgraft group lander@a1b2c3d --follow
-  taskgraft group lander@a1b2c3d --json | jq -r '.tasks[] | select(.state == \"failed\") | .label'")]
+  taskgraft group lander@a1b2c3d --json | jq -r '.tasks[] | select(.state == \"failed\").label'")]
 pub(crate) struct Args {
     /// The push: its group's or decision task's id, the URL of a task or group, or PROJECT@REVISION
     #[arg(value_name = "PUSH")]

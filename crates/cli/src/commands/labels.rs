@@ -17,8 +17,8 @@ use crate::{connect, glob, push};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   taskgraft labels --decision-id lander@a1b2c3d
-  taskgraft labels 'test-*' --decision-id https://tc.example.com/tasks/groups/TADoGLV5QUWAYivg1ReyTw
-  taskgraft labels --decision-id TADoGLV5QUWAYivg1ReyTw --json | jq -r '.[] | select(.state == null) | .label'")]
+  taskgraft labels 'test-*' --decision-id https://tc.example.com/tasks/TADoGLV5QUWAYivg1ReyTw
+  taskgraft labels --decision-id lander@a1b2c3d --json | jq -r '.[] | select(.state == null).label'")]
 pub(crate) struct Args {
     /// Only labels like this; `*` stands for anything, `?` for one character
     pattern: Option<String>,

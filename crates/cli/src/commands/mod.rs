@@ -30,7 +30,7 @@ use crate::output::Out;
                         half way (resume it), 6 followed jobs did not all become green, 7 the facts have moved.")]
 pub(crate) struct Cli {
     /// Log what happens on the way, on standard error; twice for more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, display_order = 100)]
     pub(crate) verbose: u8,
     #[command(subcommand)]
     pub(crate) command: Command,

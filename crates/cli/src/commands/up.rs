@@ -20,7 +20,7 @@ use crate::signals::Stop;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   taskgraft up
-  taskgraft up --data-dir ./tc --env-file ./tc.env        # elsewhere, once the file is there:  . ./tc.env
+  taskgraft up --data-dir ./tc --env-file ./tc.env    # once the file is there: . ./tc.env
   taskgraft up --worker proj-lander/b-linux --worker proj-lander/t-linux
   taskgraft up --host 0.0.0.0 --port 8080 --root-url https://tc.example.com --no-worker")]
 pub(crate) struct Args {

@@ -3,6 +3,7 @@
 
 mod action;
 mod adding;
+mod asking;
 mod bad_input;
 mod crash;
 mod green;

@@ -31,7 +31,7 @@ use story::Story;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   taskgraft demo
-  taskgraft demo --data-dir ./demo && taskgraft up --data-dir ./demo     # to look around afterwards")]
+  taskgraft demo --data-dir ./demo && taskgraft up --data-dir ./demo    # to look around")]
 pub(crate) struct Args {
     /// The project [default: examples/lander here or in a directory above]
     #[arg(long, value_name = "DIR")]
