@@ -1,7 +1,7 @@
 //! The queue: tasks, their runs, groups, claims and artifacts.
 //!
 //! Handlers are thin: they read the call, judge scopes, and run one operation in a transaction. A task's state changes
-//! in [`change`] only.
+//! in `change` only.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

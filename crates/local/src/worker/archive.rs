@@ -31,8 +31,8 @@ pub(crate) enum ArchiveError {
     Zip(#[from] zip::result::ZipError),
 }
 
-/// Breaks off the unpacking that it was given to, at its next bytes, once the original is dropped: a thread that unpacks
-/// can't be stopped otherwise, and the task it does it for may be cancelled.
+/// Breaks off the unpacking that it was given to, at its next bytes, once this is dropped: a thread that unpacks can't
+/// be stopped otherwise, and the task it does it for may be cancelled.
 #[derive(Debug, Default)]
 pub(crate) struct WhileWanted(Arc<AtomicBool>);
 
@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn links_that_conspire_are_caught_when_written_through() {
-        // Each link stays inside by its text; together they lead out: `in` is `d/s`, and `d/s/..` is really `.`'s parent.
+        // Each link stays inside by its text; together they lead out: `d/s` is the destination, so that `d/s/..` is
+        // really its parent.
         let tar = tarball(&[
             Entry(tar::EntryType::Directory, "d/", ""),
             Entry(LINK, "d/s", ".."),

@@ -25,8 +25,8 @@ impl Caches {
         Self { root }
     }
 
-    /// Moves the cache of that name to `place`, where nothing is yet. Where there is none, or another task has it, makes
-    /// an empty directory. Returns whether it is new, too.
+    /// Moves the cache of that name to `place`, where nothing is yet. Where there is none, or another task has it,
+    /// makes an empty directory. Returns whether it is new, too.
     pub(crate) fn borrow(&self, name: &str, place: &Path) -> io::Result<(Borrowed, bool)> {
         // A name may be anything; its hash is a file name.
         let hash: String = digest(&SHA256, name.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,7 +1,7 @@
 //! What a worker that was killed had: its directories name the runs.
 //!
-//! Their claims would hold for up to twenty minutes more. Claiming a run again is open to the worker that has it, so the
-//! next worker of the same name takes them over only to hand them back, and the queue tries again at once.
+//! Their claims would hold for up to twenty minutes more. Claiming a run again is open to the worker that has it, so
+//! the next worker of the same name takes them over only to hand them back, and the queue tries again at once.
 
 use std::path::Path;
 

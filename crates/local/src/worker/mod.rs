@@ -1,8 +1,9 @@
 //! The process worker: claims tasks over HTTP, runs them on this machine, and says what became of them.
 //!
 //! ```text
-//! claim (a loop per task queue) ─► supervisor ─► run ─► payload ─► mounts ─► process / docker ─► artifacts ─► resolution
-//!                                                 └► watch: renews the claim, sees cancellation
+//! claim (a loop per task queue) ─► supervisor ─► run ─► payload ─► mounts ─► process ─► artifacts ─► resolution
+//!                                                 │                └► docker ─┘
+//!                                                 └► session: renews the claim, sees cancellation
 //! ```
 //!
 //! It speaks to the queue as any worker does: with its own credentials it only claims; everything about a run is done

@@ -90,7 +90,7 @@ pub(crate) fn resolve_inside(directory: &Path, path: &Path) -> Result<PathBuf, U
     if target.starts_with(&root) { Ok(target) } else { Err(UnsafePath::Escapes { path: path.to_owned(), target }) }
 }
 
-/// Makes the directories above `path` and checks that they are inside `directory`, through whatever links lie on the way.
+/// Makes the directories above `path` and checks that they are inside `directory`, whatever links lie on the way.
 ///
 /// # Errors
 /// As [`resolve_inside`], and when a directory can't be made.

@@ -48,8 +48,8 @@ pub(crate) struct SpawnError {
     source: io::Error,
 }
 
-/// Runs a command with its output in the log, until it ends or `stop` resolves. Whatever is left of its process group is
-/// killed before this returns, and also if the future is dropped.
+/// Runs a command with its output in the log, until it ends or `stop` resolves. Whatever is left of its process group
+/// is killed before this returns, and also if the future is dropped.
 pub(crate) async fn run<T>(
     spawn: &Spawn<'_>,
     log: &TaskLog,

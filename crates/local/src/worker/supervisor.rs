@@ -53,8 +53,8 @@ pub enum StartError {
 }
 
 impl Worker {
-    /// Starts claiming. What an earlier worker left in the directory, processes too, is removed first, and the runs that
-    /// it still had are handed back.
+    /// Starts claiming. What an earlier worker left in the directory, processes too, is removed first, and the runs
+    /// that it still had are handed back.
     ///
     /// # Errors
     /// If the directory can't be used, or another worker uses it.
