@@ -5,6 +5,7 @@ mod authority;
 mod cancelling;
 mod concurrency;
 mod conflicts;
+mod contract;
 mod crash;
 mod graph;
 mod history;

@@ -107,11 +107,9 @@ async fn check(project: &Path, case: &Path) {
     let ours: BTreeMap<String, String> = report
         .tasks
         .iter()
-        .filter_map(|task| match task.role {
-            Role::Reference { iteration, duplicate: 0 } => {
-                Some((task.task_id.to_string(), format!("<{}@{iteration}>", task.label)))
-            }
-            _ => None,
+        .filter_map(|task| {
+            let Role::Reference { iteration, duplicate: 0 } = task.role else { return None };
+            Some((task.task_id.to_string(), format!("<{}@{iteration}>", task.label)))
         })
         .collect();
     let recorded = rows.iter().filter(is_create).map(|row| row["body"].clone());
