@@ -6,7 +6,7 @@ use taskgraft_client::Client;
 use taskgraft_core::definition::ArtifactUrls;
 use taskgraft_core::graph::TaskGraph;
 use taskgraft_core::json::ReadError;
-use taskgraft_core::plan::{self, Answers, Facts, Plan, PlanError, Policy, Request, StatusFact};
+use taskgraft_core::plan::{self, Answers, Attempt, Facts, Plan, PlanError, Policy, Request, StatusFact};
 
 use crate::fetch::Artifacts;
 use crate::history::{self, Notice};
@@ -115,10 +115,10 @@ pub(crate) async fn plan_closure(
     policy: Policy,
 ) -> Result<Plan, PlannerError> {
     for _ in 0..MAX_ROUNDS {
-        let wants = plan::wants(closure, request, facts, policy);
-        if wants.is_empty() {
-            return Ok(plan::plan(closure, request, facts, policy)?);
-        }
+        let wants = match plan::attempt(closure, request, facts, policy)? {
+            Attempt::Plan(plan) => return Ok(*plan),
+            Attempt::Wants(wants) => wants,
+        };
         let answers = match lookups {
             Lookups::Online(client, _) => lookup::answers(client, &wants, policy).await?,
             Lookups::Offline { .. } => Answers::default(),

@@ -26,15 +26,20 @@ pub fn write_sorted(value: &Value, level: usize, out: &mut String) {
             write_sorted(item, level + 1, out);
         }),
         Value::Object(fields) => {
-            // By the bytes of the keys, which for UTF-8 is by code point. They are already, unless a feature of
-            // `serde_json` that some other crate asks for keeps them as inserted.
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by_key(|(key, _)| *key);
-            write_items('{', fields.into_iter(), '}', level, out, |(key, field), out| {
+            let write = |(key, field): (&String, &Value), out: &mut String| {
                 write_string(key, out);
                 out.push_str(": ");
                 write_sorted(field, level + 1, out);
-            });
+            };
+            // By the bytes of the keys, which for UTF-8 is by code point. They are already, unless a feature of
+            // `serde_json` that some other crate asks for keeps them as inserted.
+            if fields.keys().is_sorted() {
+                write_items('{', fields.iter(), '}', level, out, write);
+            } else {
+                let mut fields: Vec<_> = fields.iter().collect();
+                fields.sort_unstable_by_key(|(key, _)| *key);
+                write_items('{', fields.into_iter(), '}', level, out, write);
+            }
         }
     }
 }
@@ -64,30 +69,44 @@ fn write_items<I: ExactSizeIterator>(
 
 fn new_line(level: usize, out: &mut String) {
     out.push('\n');
-    out.extend(std::iter::repeat_n("  ", level));
+    for _ in 0..level {
+        out.push_str("  ");
+    }
 }
 
 fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            ' '..='~' => out.push(char),
-            _ => {
-                for unit in char.encode_utf16(&mut [0; 2]) {
-                    // Writing to a string can't fail.
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| !matches!(byte, b' '..=b'~') || byte == b'"' || byte == b'\\') {
+        // All before `at` is ASCII, so a character starts there.
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = special.chars();
+        if let Some(char) = chars.next() {
+            write_escape(char, out);
+        }
+        rest = chars.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+fn write_escape(char: char, out: &mut String) {
+    match char {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        _ => {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                // Writing to a string can't fail.
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }
-    out.push('"');
 }
 
 fn write_number(number: &Number, out: &mut String) {

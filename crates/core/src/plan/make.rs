@@ -74,25 +74,53 @@ pub fn wants(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy
     looks.wants
 }
 
+/// What comes of planning on the facts so far.
+#[derive(Debug, Clone)]
+pub enum Attempt {
+    /// More has to be looked up, see [`wants`].
+    Wants(Wants),
+    /// The plan.
+    Plan(Box<Plan>),
+}
+
+/// [`wants`], and where nothing is wanted [`plan()`], without doing what both do twice.
+///
+/// # Errors
+/// As for [`plan()`].
+pub fn attempt(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) -> Result<Attempt, PlanError> {
+    check(graph, request, facts, policy)?;
+    let mut looks = Looks::new(facts);
+    if policy == Policy::Reference {
+        reference::look(graph, request, &mut looks);
+        if !looks.wants.is_empty() {
+            return Ok(Attempt::Wants(looks.wants));
+        }
+    }
+    let plan = decide(graph, request, facts, policy, &mut looks)?;
+    Ok(if looks.wants.is_empty() { Attempt::Plan(Box::new(plan)) } else { Attempt::Wants(looks.wants) })
+}
+
 /// Decides. `graph` is the closure of the request's labels (labels that it lacks are refused); what the facts don't
 /// say is taken as not found.
 ///
 /// # Errors
 /// What stops the whole request rather than single labels.
 pub fn plan(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) -> Result<Plan, PlanError> {
-    check(request, facts, policy)?;
-    if let (Policy::Graft, Some(missing)) = (policy, graph.missing().first()) {
-        return Err(PlanError::UnknownDependency {
-            label: graph.task(missing.task).label.to_string(),
-            name: missing.name.clone(),
-            dependency: missing.label.to_string(),
-        });
-    }
+    check(graph, request, facts, policy)?;
+    decide(graph, request, facts, policy, &mut Looks::new(facts))
+}
+
+fn decide<'a>(
+    graph: &'a TaskGraph,
+    request: &'a Request,
+    facts: &'a Facts,
+    policy: Policy,
+    looks: &mut Looks<'a>,
+) -> Result<Plan, PlanError> {
     let (verdicts, tasks, mut warnings) = match policy {
         Policy::Graft => {
-            let mut looks = Looks::new(facts);
-            let demand = demand(graph, request, facts, &mut looks);
-            let (tasks, more) = build(graph, request, &mut looks, &demand);
+            let demand = demand(graph, request, facts, looks);
+            let (tasks, more) = build(graph, request, looks, &demand);
             let verdicts = demand.decisions.into_iter().map(|decision| decision.verdict).collect();
             (verdicts, tasks, [demand.warnings, more].concat())
         }
@@ -116,7 +144,14 @@ pub fn plan(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy)
     })
 }
 
-fn check(request: &Request, facts: &Facts, policy: Policy) -> Result<(), PlanError> {
+fn check(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) -> Result<(), PlanError> {
+    if let (Policy::Graft, Some(missing)) = (policy, graph.missing().first()) {
+        return Err(PlanError::UnknownDependency {
+            label: graph.task(missing.task).label.to_string(),
+            name: missing.name.clone(),
+            dependency: missing.label.to_string(),
+        });
+    }
     if let Purpose::Add { times } = request.purpose
         && !(1..=MAX_TIMES).contains(&times)
     {

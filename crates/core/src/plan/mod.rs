@@ -31,7 +31,7 @@ mod wording;
 
 pub use artifacts::{ArtifactsError, artifacts};
 pub use facts::{Answers, Facts, GroupFact, Source, SourceKind, StatusFact, Wants};
-pub use make::{PlanError, plan, wants};
+pub use make::{Attempt, PlanError, attempt, plan, wants};
 pub use model::{PLAN_VERSION, Plan, Warning};
 pub use moved::{Moved, moved};
 pub use nearest::nearest;
