@@ -31,7 +31,7 @@ group, count = sys.argv[1], int(sys.argv[2])
 body = json.loads(sys.argv[3])
 tasks = {}
 for n in range(count):
-    task = Task(kind="test", label=f"test-{n}", attributes={}, task=dict(body, dependencies=[group]))
+    task = Task(kind="test", label=f"test-{n}", attributes={}, task=dict(body))
     task.task_id = nice()
     tasks[task.task_id] = task
 graph = TaskGraph(tasks, Graph(frozenset(tasks), frozenset()))
