@@ -67,6 +67,7 @@ impl App {
         let (parts, body) = request.into_parts();
         let mut response = match self.routes.find(&parts.method, parts.uri.path()) {
             Found::NoService => return no_service(parts.uri.path()),
+            Found::NoVersion => return not_found(),
             Found::Endpoint(endpoint, params) => self.call(endpoint, params, &parts, body).await,
             Found::NoEndpoint => not_found(),
             Found::Options(methods) => options(&methods.join(", ")),

@@ -47,6 +47,8 @@ pub(super) enum Found {
     NoEndpoint,
     /// To a path that others may call with these methods.
     Options(Vec<&'static str>),
+    /// To a service, and to no version of it that there is.
+    NoVersion,
     /// To no service at all.
     NoService,
     /// A parameter that isn't UTF-8.
@@ -76,7 +78,12 @@ impl Routes {
     }
 
     pub(super) fn find(&self, method: &http::Method, path: &str) -> Found {
-        let Some((served, rest)) = self.service(path) else { return Found::NoService };
+        let Some((served, rest)) = self.service(path) else {
+            let of_service = |served: &Served| {
+                path.strip_prefix("/api/").is_some_and(|path| path.split('/').next() == Some(served.service.name))
+            };
+            return if self.services.iter().any(of_service) { Found::NoVersion } else { Found::NoService };
+        };
         let segments: Vec<&str> = rest.split('/').collect();
         if method == http::Method::OPTIONS {
             return served.options(&segments);

@@ -77,6 +77,9 @@ pub(super) async fn insert_task(ctx: &Ctx, call: &mut Call) -> Result<Reply, Api
         return Err(ApiError::input(format!("an index path has at most {} characters", ops::MAX_PATH)));
     }
     let task: InsertTaskRequest = call.input()?;
+    if i32::try_from(task.rank).is_err() {
+        return Err(ApiError::input("a rank has at most 32 bits"));
+    }
     Reply::json(&ctx.store.write(move |tx| Ok::<_, ApiError>(ops::insert(tx, &path, &task)?)).await?)
 }
 

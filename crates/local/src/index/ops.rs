@@ -153,7 +153,7 @@ fn from_definition(task_id: TaskId, definition: &TaskDefinition, now: Timestamp)
         None => definition.expires.unwrap_or_else(|| now.saturating_add(year).unwrap_or(now).into()),
         Some(given) => Millis::from(time::parse(given.as_str()?).ok()?),
     };
-    let rank = given("rank").map_or(Some(0), Value::as_i64)?;
+    let rank = given("rank").map_or(Some(0), Value::as_i64).filter(|rank| i32::try_from(*rank).is_ok())?;
     let data = match given("data") {
         None => Value::Object(serde_json::Map::new()),
         Some(given) => given.is_object().then(|| given.clone())?,
@@ -302,7 +302,12 @@ mod tests {
                 (found.rank, found.data, found.expires.to_string().as_str()),
                 (7, json!({"k": 1}), "2027-01-01T00:00:00.000Z")
             );
-            for wrong in [json!({"rank": "8"}), json!({"rank": 8, "data": 1}), json!({"rank": 8, "expires": "soon"})] {
+            for wrong in [
+                json!({"rank": "8"}),
+                json!({"rank": 1_i64 << 31}),
+                json!({"rank": 8, "data": 1}),
+                json!({"rank": 8, "expires": "soon"}),
+            ] {
                 complete(&["index.p.a"], json!({"index": wrong}));
                 assert_eq!(find(tx, "p.a", at(0)).unwrap().unwrap().rank, 7);
             }

@@ -24,11 +24,13 @@ async fn every_service_says_that_it_lives() {
 #[tokio::test]
 async fn what_is_not_there_is_not_found() {
     let up = Up::start().await;
-    for (method, target) in [("GET", "/api/queue/v1/nope"), ("POST", "/api/queue/v1/ping"), ("GET", "/api/auth/v1/")] {
+    for (method, target) in
+        [("GET", "/api/queue/v1/nope"), ("POST", "/api/queue/v1/ping"), ("GET", "/api/auth/v2/ping")]
+    {
         let answer = up.anonymous(method, target, &Value::Null).await;
         assert_eq!((answer.status, answer.json()), (404, json!({"error": "Not found"})), "{method} {target}");
     }
-    for target in ["/api/nope/v1/ping", "/api/queue/v2/ping", "/favicon.ico", "/api/../etc/passwd"] {
+    for target in ["/api/nope/v1/ping", "/api", "/apiqueue/v1/ping", "/favicon.ico", "/api/../etc/passwd"] {
         assert_eq!(up.anonymous("GET", target, &Value::Null).await.status, 404, "{target}");
     }
     assert_eq!(up.anonymous("GET", "/", &Value::Null).await.status, 200);
