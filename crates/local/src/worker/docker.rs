@@ -14,7 +14,7 @@ use super::log::TaskLog;
 use super::mounts::{fetch_artifact, fetch_indexed};
 use super::paths::RelativePath;
 use super::payload::{Artifact, ArtifactKind, DockerPayload, FileFormat, Image};
-use super::process::{self, Ended, Spawn};
+use super::process::{self, Ended, Environment, Spawn};
 use super::resolution::Resolution;
 use super::session::Session;
 
@@ -36,17 +36,24 @@ pub(crate) struct Container<'a> {
     pub(crate) engine: &'a Path,
     /// Where the engine's own process runs, and artifacts are copied to.
     pub(crate) directory: &'a Path,
-    /// The environment of the engine's own process.
-    pub(crate) engine_env: &'a BTreeMap<String, String>,
     /// The container's name.
     pub(crate) name: String,
 }
 
-/// The first of `engines` that works.
-pub(crate) async fn find_engine<'a>(engines: &'a [PathBuf], env: &BTreeMap<String, String>) -> Option<&'a Path> {
+/// Checks what a payload needs of its task: scopes for caches, and for what amounts to root on this machine. As
+/// docker-worker has them.
+pub(crate) async fn check(session: &Session, payload: &DockerPayload) -> Result<(), Resolution> {
+    let caches = payload.cache.keys().map(|name| format!("docker-worker:cache:{name}"));
+    let privileged = payload.privileged.then(|| "docker-worker:capability:privileged".to_owned());
+    session.check_scopes(caches.chain(privileged)).await
+}
+
+/// The first of `engines` that works. Engines run in the worker's own environment, where their settings are; what is in
+/// a container sees nothing of that.
+pub(crate) async fn find_engine(engines: &[PathBuf]) -> Option<&Path> {
     for engine in engines {
         let mut command = Command::new(engine);
-        command.arg("info").env_clear().envs(env).kill_on_drop(true);
+        command.arg("info").kill_on_drop(true);
         command.stdin(std::process::Stdio::null());
         if let Ok(Ok(output)) = tokio::time::timeout(ENGINE_ANSWERS_WITHIN, command.output()).await
             && output.status.success()
@@ -86,7 +93,7 @@ impl Container<'_> {
         let remover = Remover { command: Some(remove) };
         let command = self.run_command(payload, env, &image);
         self.log.say(&format!("Running {image} with {}", self.engine.display()));
-        let spawn = Spawn { command: &command, env: self.engine_env, directory: self.directory };
+        let spawn = Spawn { command: &command, env: Environment::Inherited, directory: self.directory };
         let ended = process::run(&spawn, self.log, tokio::time::sleep_until(deadline)).await;
         let ended = ended.map_err(|error| Resolution::Failed(error.to_string()))?;
         let outcome = super::run::outcome(ended, &payload.on_exit_status, payload.max_run_time);
@@ -165,7 +172,7 @@ impl Container<'_> {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.engine);
-        command.args(arguments).env_clear().envs(self.engine_env).stdin(std::process::Stdio::null());
+        command.args(arguments).stdin(std::process::Stdio::null());
         command
     }
 
@@ -221,9 +228,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_counts_only_if_it_works() {
-        let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
         let engines = ["no-such-engine".into(), "false".into(), "true".into()];
-        assert_eq!(find_engine(&engines, &env).await, Some(Path::new("true")));
-        assert_eq!(find_engine(&engines[..2], &env).await, None);
+        assert_eq!(find_engine(&engines).await, Some(Path::new("true")));
+        assert_eq!(find_engine(&engines[..2]).await, None);
     }
 }

@@ -30,6 +30,8 @@ struct State {
     /// Bytes of the task's own output so far.
     output: u64,
     truncated: bool,
+    /// Whether the file could not be written; said once.
+    broken: bool,
     at_line_start: bool,
 }
 
@@ -45,7 +47,8 @@ pub(crate) struct Progress {
 impl TaskLog {
     /// Starts an empty log; `limit` bounds the task's own output, in bytes.
     pub(crate) fn create(path: &Path, limit: u64) -> io::Result<Self> {
-        let state = State { file: File::create(path)?, output: 0, truncated: false, at_line_start: true };
+        let state =
+            State { file: File::create(path)?, output: 0, truncated: false, broken: false, at_line_start: true };
         let progress = watch::Sender::new(Progress::default());
         Ok(Self(Arc::new(Shared { path: path.to_owned(), limit, state: Mutex::new(state), progress })))
     }
@@ -101,7 +104,9 @@ impl TaskLog {
         let Some(last) = bytes.last() else { return };
         if let Err(error) = state.file.write_all(bytes) {
             // A full disk must not end the task by way of its log.
-            tracing::warn!(log = %self.0.path.display(), %error, "could not write a task's log");
+            if !std::mem::replace(&mut state.broken, true) {
+                tracing::warn!(log = %self.0.path.display(), %error, "could not write a task's log");
+            }
             return;
         }
         state.at_line_start = *last == b'\n';

@@ -1,13 +1,11 @@
 //! Placing a task's mounts in its directory.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
 use taskgraft_core::api::queue::TaskDefinition;
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::scopes;
 
 use super::archive::{self, Wanted, WhileWanted};
 use super::cache::{Borrowed, Caches};
@@ -46,22 +44,11 @@ pub(crate) async fn check(session: &Session, task: &TaskDefinition, mounts: &[Mo
             return Err(Resolution::malformed(why));
         }
     }
-    let needed: BTreeSet<String> = mounts
-        .iter()
-        .filter_map(|mount| match mount {
-            Mount::Cache { cache_name, .. } => Some(format!("generic-worker:cache:{cache_name}")),
-            Mount::File { .. } | Mount::Directory { .. } => None,
-        })
-        .collect();
-    if needed.is_empty() {
-        return Ok(());
-    }
-    let held = session.client().auth().current_scopes().await;
-    let held = held.map_err(|error| Resolution::from_call("the scopes of caches", &error))?;
-    match needed.iter().find(|scope| !scopes::satisfies(&held, scope)) {
-        Some(scope) => Err(Resolution::malformed(format!("payload.mounts: the task lacks the scope {scope}"))),
-        None => Ok(()),
-    }
+    let caches = mounts.iter().filter_map(|mount| match mount {
+        Mount::Cache { cache_name, .. } => Some(format!("generic-worker:cache:{cache_name}")),
+        Mount::File { .. } | Mount::Directory { .. } => None,
+    });
+    session.check_scopes(caches).await
 }
 
 fn content(mount: &Mount) -> Option<&Content> {

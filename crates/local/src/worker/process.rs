@@ -23,10 +23,19 @@ const DRAIN: Duration = Duration::from_secs(2);
 pub(crate) struct Spawn<'a> {
     /// The program and its arguments.
     pub(crate) command: &'a [String],
-    /// The whole environment: nothing is inherited.
-    pub(crate) env: &'a BTreeMap<String, String>,
+    /// Its environment.
+    pub(crate) env: Environment<'a>,
     /// Where it runs.
     pub(crate) directory: &'a Path,
+}
+
+/// Where a command's environment comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Environment<'a> {
+    /// These variables and nothing else: what tasks get.
+    Only(&'a BTreeMap<String, String>),
+    /// The worker's own: for what works for the worker.
+    Inherited,
 }
 
 /// How a command ended.
@@ -115,7 +124,10 @@ fn start(spawn: &Spawn<'_>) -> io::Result<(Group, pipe::Receiver)> {
     // One pipe for both keeps their order.
     let (reader, writer) = io::pipe()?;
     let mut command = Command::new(program);
-    command.args(arguments).env_clear().envs(spawn.env).current_dir(spawn.directory);
+    command.args(arguments).current_dir(spawn.directory);
+    if let Environment::Only(env) = spawn.env {
+        command.env_clear().envs(env);
+    }
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     command.process_group(0).kill_on_drop(true);
     let child = command.spawn()?;
@@ -157,7 +169,8 @@ mod tests {
     impl Place {
         async fn shell<T>(&self, script: &str, stop: impl Future<Output = T>) -> Ended<T> {
             let command = ["sh".to_owned(), "-c".to_owned(), script.to_owned()];
-            let spawn = Spawn { command: &command, env: &self.env, directory: self.directory.path() };
+            let spawn =
+                Spawn { command: &command, env: Environment::Only(&self.env), directory: self.directory.path() };
             run(&spawn, &self.log, stop).await.unwrap()
         }
 
@@ -221,7 +234,7 @@ mod tests {
     async fn a_program_that_is_not_there_is_named() {
         let place = place();
         let command = ["no-such-program".to_owned()];
-        let spawn = Spawn { command: &command, env: &place.env, directory: place.directory.path() };
+        let spawn = Spawn { command: &command, env: Environment::Only(&place.env), directory: place.directory.path() };
         let error = run(&spawn, &place.log, std::future::pending::<()>()).await.unwrap_err();
         assert!(error.to_string().starts_with("could not run \"no-such-program\": "), "{error}");
     }

@@ -18,7 +18,7 @@ use super::livelog::LogServer;
 use super::log::{MAX_OUTPUT_BYTES, TaskLog};
 use super::mounts::{self, Mounting};
 use super::payload::{DEFAULT_BACKING_LOG, DEFAULT_LIVE_LOG, DockerPayload, ExitStatuses, GenericPayload, Payload};
-use super::process::{self, Ended, Spawn};
+use super::process::{self, Ended, Environment, Spawn};
 use super::proxy::Proxy;
 use super::resolution::Resolution;
 use super::session::Session;
@@ -242,7 +242,7 @@ impl Run<'_> {
         for (n, command) in payload.command.iter().enumerate() {
             self.log.say(&format!("Executing command {n}: {}", shown_command(command)));
             let began = Instant::now();
-            let spawn = Spawn { command, env, directory: &self.place.directory };
+            let spawn = Spawn { command, env: Environment::Only(env), directory: &self.place.directory };
             let ended = match process::run(&spawn, self.log, tokio::time::sleep_until(deadline)).await {
                 Ok(ended) => ended,
                 Err(error) => return (Err(Resolution::Failed(error.to_string())), code),
@@ -262,13 +262,12 @@ impl Run<'_> {
         for (name, artifact) in &payload.artifacts {
             self.check_expiry(&format!("payload.artifacts.{name}.expires"), artifact.expires)?;
         }
-        let Place { directory, temporary, top, .. } = self.place;
-        let engine_env = environment::defaults(&self.shop.config.search_path, top, temporary);
-        let engine = docker::find_engine(&self.shop.config.container_engines, &engine_env).await;
+        docker::check(&self.session, payload).await?;
+        let engine = docker::find_engine(&self.shop.config.container_engines).await;
         let engine = engine.ok_or_else(|| Resolution::Failed(docker::NO_ENGINE.to_owned()))?;
         let name = format!("taskgraft-{}-{}", self.session.task_id, self.session.run_id);
         let (session, log) = (self.session.as_ref(), self.log);
-        let container = Container { session, log, engine, directory, engine_env: &engine_env, name };
+        let container = Container { session, log, engine, directory: &self.place.directory, name };
         let mut env = payload.env.clone();
         env.extend(environment::fixed(self.claimed, self.root_url(), None, proxy_url));
         container.run(payload, &env, Instant::now() + Duration::from_secs(payload.max_run_time)).await

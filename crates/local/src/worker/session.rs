@@ -10,6 +10,7 @@ use taskgraft_core::api::queue::{
     ArtifactErrorReason, Claimed, CreateArtifactRequest, CreateArtifactResponse, TaskCredentials, TaskStatus,
 };
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::scopes::satisfies;
 use taskgraft_core::state::RunState;
 use taskgraft_core::time::Millis;
 
@@ -99,6 +100,20 @@ impl Session {
             Some((RunState::Running, _)) => None,
             Some((_, Some(reason))) => Some(format!("the run was resolved meanwhile: {}", word(&reason))),
             Some((_, None)) | None => Some("the run is no longer running".to_owned()),
+        }
+    }
+
+    /// Refuses unless the task holds all of these scopes.
+    pub(crate) async fn check_scopes(&self, needed: impl IntoIterator<Item = String>) -> Result<(), Resolution> {
+        let needed: Vec<String> = needed.into_iter().collect();
+        if needed.is_empty() {
+            return Ok(());
+        }
+        let held = self.client().auth().current_scopes().await;
+        let held = held.map_err(|error| Resolution::from_call("the task's scopes", &error))?;
+        match needed.iter().find(|scope| !satisfies(&held, scope)) {
+            Some(scope) => Err(Resolution::malformed(format!("payload: the task lacks the scope {scope}"))),
+            None => Ok(()),
         }
     }
 

@@ -26,6 +26,24 @@ async fn without_an_engine_the_task_fails_and_says_so() {
     assert!(log.contains("neither docker nor podman works on this machine"), "{log}");
 }
 
+#[tokio::test]
+async fn root_on_this_machine_needs_a_scope_even_in_a_container() {
+    let deployment = Deployment::start().await;
+    let _worker = deployment.worker_with(|config| config.container_engines = vec!["true".into()]).await;
+    for (changes, scope) in [
+        (json!({"capabilities": {"privileged": true}}), "docker-worker:capability:privileged"),
+        (json!({"cache": {"lander": "/builds"}}), "docker-worker:cache:lander"),
+    ] {
+        let id = deployment.task(payload(changes.clone())).await;
+        let status = deployment.resolved(id).await;
+        assert_eq!(status.runs[0].reason_resolved, Some(ReasonResolved::MalformedPayload));
+        let log = deployment.log(id).await;
+        assert!(log.contains(&format!("the task lacks the scope {scope}")), "{log}");
+        let id = deployment.task_with(payload(changes), json!({"scopes": [scope]})).await;
+        assert_eq!(deployment.resolved(id).await.state, TaskState::Completed);
+    }
+}
+
 /// An engine that prints how it was called, and has the file `/out/a` in every container.
 const ENGINE: &str = r#"#!/bin/sh
 case "$1" in
