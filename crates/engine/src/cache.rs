@@ -3,29 +3,38 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use taskgraft_core::ids::TaskId;
 use tempfile::NamedTempFile;
 
-/// A directory that only this user can read. What is in it never changes: files arrive by rename and are only removed.
+/// When the cache is opened, the files that were longest unused go until it has no more bytes than this.
+const MAX_BYTES: u64 = 2 << 30;
+/// What a download left behind that died goes after this long.
+const MAX_PART_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const PART: &str = ".part-";
+
+/// A directory that only this user can read. What is in it never changes: files arrive by rename and are only
+/// removed.
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: PathBuf,
 }
 
 impl Cache {
-    /// The cache in `dir`, made if it isn't there.
+    /// The cache in `dir`, made if it isn't there, and tidied.
     ///
     /// # Errors
-    /// If the directory can't be made.
+    /// If the directory can't be made or listed.
     pub fn open(dir: &Path) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(dir)?;
+        tidy(dir, MAX_BYTES)?;
         Ok(Self { dir: dir.to_owned() })
     }
 
@@ -36,7 +45,7 @@ impl Cache {
 
     /// An empty file to download into; it is gone when dropped, unless it is kept.
     pub(crate) fn scratch(&self) -> io::Result<NamedTempFile> {
-        NamedTempFile::with_prefix_in(".part-", &self.dir)
+        NamedTempFile::with_prefix_in(PART, &self.dir)
     }
 
     /// The gunzipped contents of `packed` in a file of its own, at most `max` bytes.
@@ -51,6 +60,32 @@ impl Cache {
         plain.flush()?;
         Ok(plain)
     }
+}
+
+/// Removes leftovers, then the oldest files until `max` bytes are left. A file that somebody has mapped stays readable to
+/// them; one that another process removed first is no loss.
+fn tidy(dir: &Path, max: u64) -> io::Result<()> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        let age = metadata.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        let is_part = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PART));
+        match (metadata.is_file(), is_part) {
+            (true, true) if age > MAX_PART_AGE => drop(fs::remove_file(&path)),
+            (true, false) => kept.push((age, metadata.len(), path)),
+            (true, true) | (false, _) => {}
+        }
+    }
+    kept.sort_unstable();
+    let mut bytes = 0_u64;
+    for (_, length, path) in kept {
+        bytes = bytes.saturating_add(length);
+        if bytes > max {
+            drop(fs::remove_file(&path));
+        }
+    }
+    Ok(())
 }
 
 /// A file's contents without reading them: pages come in as they are looked at.
@@ -100,6 +135,21 @@ mod tests {
         assert_eq!(map(plain.path(), 1000).unwrap(), vec![b'x'; 1000]);
         assert_eq!(cache.gunzip(&packed, 999).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert!(cache.gunzip(plain.path(), 1000).is_err(), "not gzip");
+    }
+
+    #[test]
+    fn the_oldest_files_go_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3600);
+        for (name, age) in [("new", 0), ("older", 1), ("oldest", 2), (".part-new", 1), (".part-old", 25)] {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_len(10).unwrap();
+            file.set_modified(std::time::SystemTime::now() - hour * age).unwrap();
+        }
+        tidy(dir.path(), 20).unwrap();
+        let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort_unstable();
+        assert_eq!(left, [".part-new", "new", "older"]);
     }
 
     #[test]

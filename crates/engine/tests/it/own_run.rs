@@ -155,3 +155,22 @@ async fn an_action_task_of_another_group_may_not_act_here() {
     assert!(matches!(error, ActionError::Authority(AuthorityError::ActionGroup { .. })), "{error}");
     assert!(site.group(decision).await.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_request_is_offered_for_resumption() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 1), &[]).await;
+    let machine = site.machine("ann");
+    let push = machine.load(decision).await;
+    let out = tempfile::tempdir().unwrap();
+    let asked = request(&push, &["test-0-0"], "R1");
+    let keep = Keep::Plans(machine.plans.clone());
+    let action = Action { request: asked.clone(), policy: Policy::Graft, keep, out: out.path().to_owned() };
+    let report = action::run(&machine.means, &push, &action, std::future::ready(()), |_| ()).await.unwrap();
+    assert_eq!(report.result, Terminal::Interrupted, "{report:?}");
+    let unfinished = machine.plans.unfinished(decision).unwrap();
+    assert_eq!(unfinished.iter().map(|plan| plan.request.id.as_str()).collect::<Vec<_>>(), ["R1"]);
+    assert_eq!(machine.plans.find(&unfinished[0].hash().to_string()[..8]).unwrap(), unfinished[0]);
+    assert_eq!(machine.carry_out(&push, asked).await.unwrap().result, Terminal::Done);
+    assert!(machine.plans.unfinished(decision).unwrap().is_empty());
+}
