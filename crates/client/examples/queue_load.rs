@@ -51,8 +51,8 @@ async fn create(client: &Client, group: TaskId, count: usize, in_flight: usize) 
 }
 
 async fn list(client: &Client, group: TaskId) -> Result<usize, Box<dyn Error>> {
-    let tasks: Vec<_> = client.queue().list_task_group(group, 1000).try_collect().await?;
-    Ok(tasks.len())
+    let pages = client.queue().list_task_group(group, 1000);
+    pages.try_fold(0, async |tasks, page| Ok(tasks + page.tasks.len())).await.map_err(Into::into)
 }
 
 /// About what a decision task sends for one test: 2 kB.
