@@ -164,7 +164,10 @@ async fn keep(
 ) -> Result<Option<OwnRun>, ActionError> {
     match &action.keep {
         Keep::Run(own) => {
-            if let Some(expires) = expires {
+            // An ended run stores nothing; that it has ended is told when it would create.
+            if let Some(expires) = expires
+                && own.check(&means.client).await?.is_none()
+            {
                 run_plan::store(&means.client, &means.cache, *own, frontier.plan(), expires).await?;
             }
             Ok(Some(*own))

@@ -105,7 +105,9 @@ fn check_repository(decision: TaskId, scopes: &[String], parameters: &Parameters
         let role = repository_role(url);
         scopes.iter().any(|scope| {
             let repository = scope.trim_start_matches("assume:repo:");
-            repository.strip_prefix(role.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '*']))
+            let whole = repository.strip_prefix(role.as_str());
+            whole.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '*']))
+                || repository.strip_suffix('*').is_some_and(|part| role.starts_with(part))
         })
     };
     // A deployment that gives its decision tasks no such scope leaves nothing to compare with.
