@@ -94,3 +94,27 @@ fn interrupted_it_says_where_things_stand_and_resume_finishes_it() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(ids(&up), expected);
 }
+
+#[test]
+fn a_queue_that_goes_away_leaves_a_request_that_can_be_finished() {
+    let proxy = Proxy::start();
+    let up = behind(&proxy);
+    let mut expected = planned(&up, "gone");
+    expected.sort();
+    proxy.pass(3);
+    let child = add(&up, "gone").spawn().unwrap();
+    proxy.held();
+    assert!(Command::new("kill").args(["-KILL", &up.pid().to_string()]).status().unwrap().success());
+    let (_, dir) = up.wait();
+    proxy.release();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(5), "{}", ran.stderr);
+    let begins = "error: the queue stopped answering: ";
+    assert!(ran.stderr.lines().any(|line| line.starts_with(begins) && line.contains("tries in")), "{}", ran.stderr);
+    assert!(ran.stderr.contains("finish    taskgraft resume gone"), "{}", ran.stderr);
+    let up = Up::in_dir(dir, &["--no-worker", "--root-url", &proxy.url]);
+    proxy.before(up.address());
+    let ran = up.taskgraft(["resume", "gone"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ids(&up), expected);
+}

@@ -38,3 +38,13 @@ fn a_red_job_is_exit_code_6_and_what_waits_for_it_is_not_waited_for() {
     let id = members(&up)["source-lander"][0].to_string();
     assert_eq!(up.taskgraft(["task", &id, "--follow"]).code, Some(6));
 }
+
+#[test]
+fn tasks_that_the_queue_half_creates_are_mended_and_run() {
+    let up = Up::with(&[&WORKERS[..], &["--break-creates-every", "2"]].concat());
+    push(&up);
+    let args = ["add", "lint-c", "lint-python", "--decision-id", DECISION, "--yes", "--wait"];
+    let ran = up.taskgraft(args);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("followed to green: 4 of 4"), "{}", ran.stdout);
+}

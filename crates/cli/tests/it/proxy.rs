@@ -78,7 +78,11 @@ fn relay(
 ) -> std::io::Result<()> {
     let mut server = TcpStream::connect(upstream)?;
     let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
-    thread::spawn(move || std::io::copy(&mut answers, &mut back).ok());
+    thread::spawn(move || {
+        // Nothing more will come: the client must not wait for it.
+        let _ = std::io::copy(&mut answers, &mut back);
+        let _ = back.shutdown(std::net::Shutdown::Both);
+    });
     let mut requests = BufReader::new(client);
     while let Some((request, creates)) = read(&mut requests)? {
         if creates && passing.fetch_sub(1, Ordering::SeqCst) <= 0 {
