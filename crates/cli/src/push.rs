@@ -6,6 +6,7 @@ use futures_util::TryStreamExt as _;
 use taskgraft_client::Client;
 use taskgraft_core::api::queue::{TaskDefinitionAndStatus, TaskStatus};
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::Policy;
 use taskgraft_engine::{Artifacts, FetchError, Push, PushError, PushRef, ResolveError};
 
 use crate::connect;
@@ -58,16 +59,22 @@ impl From<PushError> for Failure {
             | PushError::Parameters(_)
             | PushError::Graph(_)
             | PushError::Labels(_)
+            | PushError::Reference(_)
             | PushError::Authority(_) => Self::mistake(message),
         }
     }
 }
 
-/// The push of the decision task that somebody named, with all that it left.
-pub(crate) async fn load(client: &Client, env: &Env, text: &str) -> Result<(Push, Artifacts), Failure> {
+/// The push of the decision task that somebody named, with all that it left, as the policy finds it.
+pub(crate) async fn load(
+    policy: Policy,
+    client: &Client,
+    env: &Env,
+    text: &str,
+) -> Result<(Push, Artifacts), Failure> {
     let decision = resolve(client, text).await?;
     let artifacts = connect::artifacts(client, env)?;
-    Ok((Push::load(client, &artifacts, decision).await?, artifacts))
+    Ok((Push::load_by(policy, client, &artifacts, decision).await?, artifacts))
 }
 
 /// All tasks of a group, oldest first.

@@ -9,11 +9,12 @@ use taskgraft_core::api::queue::{TaskDefinition, TaskStatus};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::json::{GraphFile, MAX_GRAPH_BYTES, ReadError};
 use taskgraft_core::params::Parameters;
-use taskgraft_core::plan::GroupFact;
+use taskgraft_core::plan::{GroupFact, Policy};
 
 use crate::authority::{self, AuthorityError};
 use crate::fetch::{Artifacts, FetchError, Wanted};
 use crate::parameters::{self, ParametersError};
+use crate::reference::{self, ReferenceError};
 
 /// The largest parameters.yml and label-to-taskid.json that are read, in bytes.
 const MAX_SMALL: u64 = 64 << 20;
@@ -57,12 +58,39 @@ pub enum PushError {
     /// Things don't belong together.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// The reference's way leads nowhere.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// Taskcluster didn't answer.
     #[error("look up the decision task: failed to {0}")]
     Client(#[from] taskgraft_client::Error),
 }
 
 impl Push {
+    /// The push of `decision` by the rules of `policy`: itself, checked, or as the reference would find it.
+    ///
+    /// The reference takes its trust domain from a checkout; here the decision task's schedulerId tells it.
+    ///
+    /// # Errors
+    /// If something can't be had, can't be read, or doesn't belong together.
+    pub async fn load_by(
+        policy: Policy,
+        client: &Client,
+        artifacts: &Artifacts,
+        decision: TaskId,
+    ) -> Result<Self, PushError> {
+        match policy {
+            Policy::Graft => Self::load(client, artifacts, decision).await,
+            Policy::Reference => {
+                let scheduler = client.queue().task(decision).await?.scheduler_id;
+                let Some((domain, _)) = authority::trust_domain(&scheduler) else {
+                    return Err(AuthorityError::Scheduler { decision, scheduler }.into());
+                };
+                reference::load(client, artifacts, decision, domain, None).await
+            }
+        }
+    }
+
     /// The push of `decision`, looked up and checked to be of one piece.
     ///
     /// # Errors

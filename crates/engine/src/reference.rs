@@ -10,14 +10,8 @@ use crate::fetch::Artifacts;
 use crate::push::{Push, PushError, read_graph, read_labels, read_parameters};
 
 /// Why the reference's way leads nowhere.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// The push can't be read.
-    #[error(transparent)]
-    Push(#[from] PushError),
-    /// Taskcluster didn't answer.
-    #[error("look up the decision task: failed to {0}")]
-    Client(#[from] taskgraft_client::Error),
     /// A parameter that index paths are made of is missing.
     #[error("look up the decision task: {0}")]
     Parameters(#[from] taskgraft_core::params::ParametersError),
@@ -41,7 +35,7 @@ pub async fn load(
     group: TaskId,
     trust_domain: &str,
     permission: Option<&str>,
-) -> Result<Push, ReferenceError> {
+) -> Result<Push, PushError> {
     let parameters = read_parameters(artifacts, group, None).await?;
     if let Some(permission) = permission {
         check_scope(client, &parameters, permission).await?;
@@ -81,12 +75,12 @@ fn decision_path(parameters: &Parameters, trust_domain: &str) -> Result<String, 
 }
 
 /// The task must literally hold the action's role, for the pushed repository or, for a pull request, for the other one.
-async fn check_scope(client: &Client, parameters: &Parameters, permission: &str) -> Result<(), ReferenceError> {
+async fn check_scope(client: &Client, parameters: &Parameters, permission: &str) -> Result<(), PushError> {
     let role = |name| Ok::<_, ReferenceError>(crate::authority::repository_role(parameters.text(name)?));
     let wanted = vec![
         format!("assume:repo:{}:action:{permission}", role("head_repository")?),
         format!("assume:repo:{}:pr-action:{permission}", role("base_repository")?),
     ];
     let have = client.auth().current_scopes().await?;
-    if wanted.iter().any(|scope| have.contains(scope)) { Ok(()) } else { Err(ReferenceError::Scope(wanted)) }
+    if wanted.iter().any(|scope| have.contains(scope)) { Ok(()) } else { Err(ReferenceError::Scope(wanted).into()) }
 }

@@ -69,7 +69,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     let shown = args.plan.as_deref().map(|hash| plans.find(hash)).transpose()?;
     let (push, artifacts) = match (&shown, &args.decision_id) {
         (Some(plan), _) => of_plan(&client, env, plan).await?,
-        (None, Some(decision)) => push::load(&client, env, decision).await?,
+        (None, Some(decision)) => push::load(args.wishes.policy.into(), &client, env, decision).await?,
         (None, None) => return Err(Failure::mistake("which push? --decision-id was not given").closing(NOTHING)),
     };
     let (request, policy) = match &shown {
@@ -105,7 +105,7 @@ pub(crate) async fn of_plan(client: &Client, env: &Env, plan: &Plan) -> Result<(
     let decision = plan.request.decision.ok_or_else(|| {
         Failure::mistake("this plan was made without a decision task: nothing can be created from it").closing(NOTHING)
     })?;
-    push::load(client, env, decision.as_str()).await
+    push::load(plan.policy, client, env, decision.as_str()).await
 }
 
 impl Asker<'_> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use taskgraft_client::Client;
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::Policy;
 use taskgraft_core::state::TaskState;
 use taskgraft_engine::{Push, PushError};
 
@@ -42,7 +43,7 @@ struct Listed {
 
 pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let client = connect::reader(env)?;
-    let (push, _) = push::load(&client, env, &args.decision_id).await?;
+    let (push, _) = push::load(Policy::Graft, &client, env, &args.decision_id).await?;
     let wanted = |label: &str| args.pattern.as_deref().is_none_or(|pattern| glob::matches(pattern, label));
     let labels: Vec<String> =
         push.graph.labels().filter(|label| wanted(label)).map(|label| label.into_owned()).collect();

@@ -92,7 +92,7 @@ async fn sources(args: &Args, env: &Env) -> Result<(Push, Lookups), Failure> {
             .note("say which", "--decision-id lander@a1b2c3d")),
         (None, Some(decision)) => {
             let client = connect::reader(env)?;
-            let (push, artifacts) = push::load(&client, env, decision).await?;
+            let (push, artifacts) = push::load(args.wishes.policy.into(), &client, env, decision).await?;
             Ok((push, if args.offline { offline(env) } else { Lookups::Online(client, artifacts) }))
         }
         (Some(dir), decision) => {
