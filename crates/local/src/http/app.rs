@@ -65,7 +65,15 @@ impl App {
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let mut response = match self.routes.find(&parts.method, parts.uri.path()) {
+        let found = self.routes.find(&parts.method, parts.uri.path());
+        let body = match &found {
+            Found::Endpoint(..) => body,
+            Found::NoService | Found::NoVersion | Found::NoEndpoint | Found::Options(_) | Found::Undecodable => {
+                body::discard(body).await;
+                Body::empty()
+            }
+        };
+        let mut response = match found {
             Found::NoService => return no_service(parts.uri.path()),
             Found::NoVersion => return not_found(),
             Found::Endpoint(endpoint, params) => self.call(endpoint, params, &parts, body).await,
@@ -95,6 +103,7 @@ impl App {
             Ok(()) => (endpoint.handler)(&self.ctx, &mut call).await,
             Err(error) => Err(error),
         };
+        body::discard(call.take_stream()).await;
         let method = endpoint.name;
         match result {
             Ok(reply) => {
@@ -152,7 +161,10 @@ impl App {
 async fn receive(call: &mut Call, body: Body, places: &Places) -> Result<(), ApiError> {
     call.echo = false;
     let unknown = || ApiError::new(ErrorCode::MalformedPayload, "The request's content-encoding is not supported.");
-    let coding = Coding::of(&call.headers).ok_or_else(unknown)?;
+    let Some(coding) = Coding::of(&call.headers) else {
+        body::discard(body).await;
+        return Err(unknown());
+    };
     let (bytes, place) = body::read(body, coding, places).await?;
     call.place = place;
     let bytes = body::decode(bytes, coding)?;

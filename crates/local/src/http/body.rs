@@ -137,6 +137,23 @@ async fn read_all(
     Ok(read.freeze())
 }
 
+/// Reads what is left of a body that nobody wants, as far as is reasonable. A connection on which some of a body is
+/// left can't be used again, and is closed under a client that may be sending its next request by then.
+pub(super) async fn discard(body: Body) {
+    let mut stream = body.into_data_stream();
+    let mut size = 0_usize;
+    let reading = async {
+        while let Some(Ok(chunk)) = stream.next().await {
+            size = size.saturating_add(chunk.len());
+            if size > MAX_DISCARDED {
+                break;
+            }
+        }
+    };
+    // Whoever is slower has no use for the connection either.
+    let _ = timeout(MAX_SILENCE, reading).await;
+}
+
 /// What a body that should be JSON turned out to be.
 #[derive(Debug)]
 pub(super) enum Parsed {

@@ -95,3 +95,27 @@ async fn a_request_that_breaks_off_changes_nothing() {
     let garbage = raw(address, b"NONSENSE\r\n\r\n").await;
     assert_eq!(garbage.status, 400);
 }
+
+#[tokio::test]
+async fn a_refusal_that_needs_no_body_leaves_the_connection_usable() {
+    let up = Up::start().await;
+    for target in
+        ["/api/queue/v1/nope", "/api/nope/v1/x", "/api/queue/v1/task/%ff/cancel", "/api/queue/v1/artifact-store/x"]
+    {
+        let mut stream = tokio::net::TcpStream::connect(up.running.address()).await.unwrap();
+        let mut answered = async |request: &str| {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            // All of them are small.
+            let mut rest = [0; 4096];
+            let _ = stream.read(&mut rest).await.unwrap();
+            String::from_utf8_lossy(&answer[9..]).into_owned()
+        };
+        // More than comes with the headers.
+        let head = format!("PUT {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n");
+        let whole = head + &"x".repeat(100_000);
+        assert_ne!(answered(&whole).await, "200", "{target}");
+        assert_eq!(answered("GET /api/queue/v1/ping HTTP/1.1\r\nHost: x\r\n\r\n").await, "200", "{target}");
+    }
+}
