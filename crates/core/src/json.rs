@@ -91,10 +91,30 @@ impl Span {
 }
 
 /// Keys and values of the file's one object, in the order of the file.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 struct Spans {
     labels: Vec<Span>,
     values: Vec<Span>,
+    /// Whether each label comes after the one before it.
+    in_order: bool,
+}
+
+impl Spans {
+    fn new() -> Self {
+        Self { labels: Vec::new(), values: Vec::new(), in_order: true }
+    }
+
+    /// Appends an entry. Its label is read here, while it is at hand: going through all of a large file's labels later
+    /// would cost a third of finding them.
+    fn push(&mut self, bytes: &[u8], label: Span, value: Span) -> Result<(), String> {
+        let read = entry::label(label.of(bytes))?;
+        if let (true, Some(last)) = (self.in_order, self.labels.last()) {
+            self.in_order = entry::label(last.of(bytes))? < read;
+        }
+        self.labels.push(label);
+        self.values.push(value);
+        Ok(())
+    }
 }
 
 /// How a file was read: the search has looked at the ends of tasks only, so that a used task that turns out not to be
@@ -137,14 +157,8 @@ impl GraphFile {
     }
 
     fn index(bytes: Bytes, spans: Spans, reader: Reader) -> Result<Self, ReadError> {
+        let in_order = spans.in_order;
         let mut file = Self { bytes, spans, sorted: None, reader };
-        let mut in_order = true;
-        let mut before: Option<Cow<'_, str>> = None;
-        for at in 0..file.len() {
-            let label = file.label(at)?;
-            in_order &= before.is_none_or(|before| before < label);
-            before = Some(label);
-        }
         if !in_order {
             file.sort()?;
         }
@@ -178,7 +192,7 @@ impl GraphFile {
 
     /// All labels in their order.
     pub fn labels(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        // Every label was read once by `index`.
+        // Every label was read once by `Spans::push`.
         (0..self.len()).filter_map(|rank| self.label(self.at_rank(rank)).ok())
     }
 
@@ -270,7 +284,7 @@ impl GraphFile {
     }
 
     fn label(&self, at: usize) -> Result<Cow<'_, str>, ReadError> {
-        entry::label(self.spans.labels[at].of(&self.bytes))
+        entry::label(self.spans.labels[at].of(&self.bytes)).map_err(ReadError::Syntax)
     }
 
     fn task(&self, at: usize) -> Result<Task, ReadError> {

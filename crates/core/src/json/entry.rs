@@ -10,7 +10,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{BadValue, ReadError, parse, place};
+use super::{BadValue, parse, place};
 use crate::graph::{Label, Optimization, Task};
 
 /// An entry as the reference writes it. Other keys are left alone, as the reference leaves them.
@@ -33,14 +33,14 @@ struct Entry<'a> {
     task: &'a RawValue,
 }
 
-/// A key as it stands in the file, without its quotes.
-pub(super) fn label(raw: &[u8]) -> Result<Cow<'_, str>, ReadError> {
-    let text = std::str::from_utf8(raw).map_err(|error| ReadError::Syntax(format!("a label: {error}")))?;
+/// A key as it stands in the file, without its quotes, or what is wrong with it.
+pub(super) fn label(raw: &[u8]) -> Result<Cow<'_, str>, String> {
+    let text = std::str::from_utf8(raw).map_err(|error| format!("a label: {error}"))?;
     if !text.contains('\\') {
         return Ok(Cow::Borrowed(text));
     }
     let label = serde_json::from_str::<String>(&format!("\"{text}\""));
-    label.map(Cow::Owned).map_err(|error| ReadError::Syntax(format!("label `{text}`: {}", place::reason(&error))))
+    label.map(Cow::Owned).map_err(|error| format!("label `{text}`: {}", place::reason(&error)))
 }
 
 /// The task that `bytes` holds under the key `label`, or what is wrong with it and where.

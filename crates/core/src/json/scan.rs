@@ -21,7 +21,7 @@ const FILE_END: &[u8] = b"\n}";
 /// typed reader has to look.
 pub(super) fn scan(bytes: &[u8]) -> Option<Spans> {
     let task_end = memmem::Finder::new(TASK_END);
-    let mut spans = Spans::default();
+    let mut spans = Spans::new();
     let mut at = bytes.starts_with(FILE_START).then_some(FILE_START.len())?;
     loop {
         let label_end = end_of_string(bytes, at)?;
@@ -31,8 +31,7 @@ pub(super) fn scan(bytes: &[u8]) -> Option<Spans> {
         if spans.labels.len() == MAX_LABELS || value_end - value_start > MAX_TASK_BYTES {
             return None;
         }
-        spans.labels.push(Span::new(at, label_end)?);
-        spans.values.push(Span::new(value_start, value_end)?);
+        spans.push(bytes, Span::new(at, label_end)?, Span::new(value_start, value_end)?).ok()?;
         let rest = bytes.get(value_end..)?;
         if rest.starts_with(NEXT_LABEL) {
             at = value_end + NEXT_LABEL.len();

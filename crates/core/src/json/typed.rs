@@ -11,7 +11,7 @@ use super::{MAX_LABEL_BYTES, MAX_LABELS, ReadError, Span, Spans};
 pub(super) fn read(bytes: &[u8]) -> Result<Spans, ReadError> {
     let text = std::str::from_utf8(bytes).map_err(|error| ReadError::Syntax(error.to_string()))?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let spans = reader.deserialize_map(Entries { start: text.as_ptr().addr() });
+    let spans = reader.deserialize_map(Entries { text });
     let spans = spans.and_then(|spans| reader.end().map(|()| spans));
     let spans = spans.map_err(|error| ReadError::Syntax(error.to_string()))?;
     if spans.labels.len() > MAX_LABELS {
@@ -23,19 +23,19 @@ pub(super) fn read(bytes: &[u8]) -> Result<Spans, ReadError> {
     Ok(spans)
 }
 
-struct Entries {
-    /// The address of the text that the raw values are parts of.
-    start: usize,
+struct Entries<'t> {
+    /// The text that the raw values are parts of.
+    text: &'t str,
 }
 
-impl Entries {
+impl Entries<'_> {
     fn span(&self, raw: &str) -> Option<Span> {
-        let start = raw.as_ptr().addr().checked_sub(self.start)?;
+        let start = raw.as_ptr().addr().checked_sub(self.text.as_ptr().addr())?;
         Span::new(start, start + raw.len())
     }
 }
 
-impl<'de> Visitor<'de> for Entries {
+impl<'de> Visitor<'de> for Entries<'_> {
     type Value = Spans;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,7 +43,7 @@ impl<'de> Visitor<'de> for Entries {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Spans, A::Error> {
-        let mut spans = Spans::default();
+        let mut spans = Spans::new();
         while let Some(label) = entries.next_key::<&'de RawValue>()? {
             if spans.labels.len() > MAX_LABELS {
                 // Too many: the caller says so. The rest is only checked.
@@ -56,8 +56,8 @@ impl<'de> Visitor<'de> for Entries {
                 return Err(A::Error::custom("an entry above 4 GiB"));
             };
             let label = Span::new(quoted.start + 1, quoted.end() - 1);
-            spans.labels.push(label.ok_or_else(|| A::Error::custom("a key that is no string"))?);
-            spans.values.push(value);
+            let label = label.ok_or_else(|| A::Error::custom("a key that is no string"))?;
+            spans.push(self.text.as_bytes(), label, value).map_err(A::Error::custom)?;
         }
         Ok(spans)
     }
