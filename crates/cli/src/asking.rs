@@ -1,6 +1,7 @@
 //! From what somebody typed to a request, and from there to a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -16,6 +17,9 @@ use crate::{actions, glob};
 
 /// What is said at the end of a failure before anything was created.
 pub(crate) const NOTHING: &str = "nothing was created";
+
+/// How long plans are kept that nobody needs to finish.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How many characters of a plan's hash are shown: enough to find it again.
 const HASH_CHARS: usize = 12;
@@ -91,9 +95,9 @@ fn expand(push: &Push, wanted: &[String]) -> Result<Vec<String>, Failure> {
     Ok(labels)
 }
 
-/// The key of a request: given, or the task that this runs in, or a fresh one.
-pub(crate) fn request_id(given: Option<&str>, env: &Env) -> Result<RequestId, Failure> {
-    match given.or(env.task_id.as_deref()) {
+/// The key of a request: given, or that of the task that this runs in, or a fresh one.
+pub(crate) fn request_id(given: Option<&str>, task: Option<&str>) -> Result<RequestId, Failure> {
+    match given.or(task) {
         Some(text) => text
             .parse()
             .map_err(|why: taskgraft_core::ids::InvalidRequestId| Failure::mistake(why.to_string()).closing(NOTHING)),
@@ -106,7 +110,9 @@ pub(crate) fn plans(env: &Env) -> Result<Plans, Failure> {
     let dir = env.state_dir.as_ref().ok_or_else(|| {
         Failure::mistake("no directory to keep plans in").note("set one", "HOME or XDG_STATE_HOME").closing(NOTHING)
     })?;
-    Ok(Plans::open(&dir.join("plans"))?)
+    let plans = Plans::open(&dir.join("plans"))?;
+    plans.tidy(KEPT)?;
+    Ok(plans)
 }
 
 /// Plans a request; a failure names the way out.

@@ -74,7 +74,8 @@ pub(crate) async fn carry_out(
     let mut verdict = judge(&report);
     let mut ended = None;
     let followed = followed(&report);
-    if verdict.is_ok() {
+    // Who said --partial waits for what there is.
+    if matches!(report.result, Terminal::Done | Terminal::Partial) {
         if !after.json {
             let created = report.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Created { .. })).count();
             let there = followed.len() - created;
@@ -83,7 +84,7 @@ pub(crate) async fn carry_out(
         }
         if after.wait {
             let ends = follow::follow(client, &followed, &Progress::new(out, followed.len())).await?;
-            verdict = follow::judge(&followed, &ends);
+            verdict = follow::judge(&followed, &ends).and(verdict);
             ended = Some(ends);
         }
     }

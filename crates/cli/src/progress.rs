@@ -50,6 +50,26 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// A sign of life on a terminal for as long as this is held.
+#[must_use = "the sign goes with it"]
+pub(crate) struct Busy(ProgressBar);
+
+impl Busy {
+    /// Something that may take a while: a fragment such as `reading the push`.
+    pub(crate) fn with(out: &Out, what: &'static str) -> Self {
+        let target = if out.live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(None, target).with_message(what);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();

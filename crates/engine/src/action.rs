@@ -193,7 +193,7 @@ async fn check_own(client: &Client, own: OwnRun, push: &Push) -> Result<Millis, 
 async fn taken_up(means: &Means, action: &Action) -> Result<Option<Plan>, ActionError> {
     let plan = match &action.keep {
         Keep::Run(own) => run_plan::earlier(&means.client, &means.cache, *own).await?,
-        Keep::Plans(plans) => plans.load(&action.request.id)?,
+        Keep::Plans(plans) => plans.begun(&action.request.id)?,
     };
     match plan {
         Some(plan) if plan.request != action.request => Err(ActionError::OtherRequest(plan.request.id)),

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{MAX_PLAN_BYTES, Plan, PlanFileError, PlanHash};
@@ -79,13 +80,13 @@ impl Plans {
     }
 
     /// Stores a plan under its request's id and reads it back. Storing a newer plan of the same request replaces the
-    /// older one, whose report no longer counts.
+    /// older one, whose report no longer counts. So does any plan where the older one was only looked at.
     ///
     /// # Errors
-    /// If the id was used for another request, or the plan can't be stored.
+    /// If a request of that id and for something else was begun, or the plan can't be stored.
     pub fn save(&self, plan: &Plan) -> Result<PlanHash, PlansError> {
         let id = &plan.request.id;
-        if self.load(id)?.is_some_and(|stored| stored.request != plan.request) {
+        if self.begun(id)?.is_some_and(|stored| stored.request != plan.request) {
             return Err(PlansError::OtherRequest(id.clone()));
         }
         let report = self.path(id, REPORT);
@@ -110,6 +111,34 @@ impl Plans {
         read(&self.path(id, PLAN))
     }
 
+    /// The same if the request was begun: a plan that was only looked at has no report.
+    ///
+    /// # Errors
+    /// If it can't be read or is no plan.
+    pub fn begun(&self, id: &RequestId) -> Result<Option<Plan>, PlansError> {
+        if self.report(id)?.is_some() { self.load(id) } else { Ok(None) }
+    }
+
+    /// Removes plans that were stored longer than `keep` ago, unless they were begun and not finished.
+    ///
+    /// # Errors
+    /// If the directory can't be read.
+    pub fn tidy(&self, keep: Duration) -> Result<(), PlansError> {
+        for entry in fs::read_dir(&self.dir).map_err(io_at(&self.dir))? {
+            let path = entry.map_err(io_at(&self.dir))?.path();
+            let Some(id) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(PLAN)?.parse().ok()) else {
+                continue;
+            };
+            let stored = fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(io_at(&path))?;
+            if stored.elapsed().is_ok_and(|age| age > keep) && !self.is_unfinished(&id) {
+                // Another process may have been faster.
+                let _ = fs::remove_file(self.path(&id, REPORT));
+                let _ = fs::remove_file(&path);
+            }
+        }
+        Ok(())
+    }
+
     /// The plan whose hash begins with `prefix`.
     ///
     /// # Errors
@@ -130,7 +159,7 @@ impl Plans {
     /// If the directory can't be read.
     pub fn unfinished(&self, group: TaskId) -> Result<Vec<Plan>, PlansError> {
         let mut plans = self.all()?;
-        plans.retain(|plan| plan.request.group == Some(group) && self.begun(&plan.request.id));
+        plans.retain(|plan| plan.request.group == Some(group) && self.is_unfinished(&plan.request.id));
         plans.sort_by_key(|plan| plan.made);
         Ok(plans)
     }
@@ -159,7 +188,7 @@ impl Plans {
         }
     }
 
-    fn begun(&self, id: &RequestId) -> bool {
+    fn is_unfinished(&self, id: &RequestId) -> bool {
         matches!(
             self.report(id),
             Ok(Some(Report { result: Terminal::Unfinished | Terminal::Interrupted | Terminal::Superseded, .. }))
@@ -213,4 +242,59 @@ fn read(path: &Path) -> Result<Option<Plan>, PlansError> {
 
 fn io_at(path: &Path) -> impl Fn(io::Error) -> PlansError {
     move |error| PlansError::Io { path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taskgraft_core::plan::{PLAN_VERSION, Policy, Request};
+
+    fn plan(label: &str) -> Plan {
+        let id: RequestId = "mine".parse().unwrap();
+        let group = Some(TaskId::from_bytes([1; 16]));
+        Plan {
+            version: PLAN_VERSION,
+            policy: Policy::Graft,
+            made: "2026-11-22T12:00:00Z".parse::<jiff::Timestamp>().unwrap().into(),
+            request: Request::add(id, group, group, &[label.to_owned()]),
+            root_url: "https://tc.example.com".to_owned(),
+            proxy_url: None,
+            scheduler_id: Some("lander-level-3".to_owned()),
+            verdicts: Vec::new(),
+            tasks: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn report(plan: &Plan, result: Terminal) -> Report {
+        let (request, group) = (plan.request.id.clone(), TaskId::from_bytes([1; 16]));
+        let (tasks, mended, refused, warnings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Report { request, group, result, tasks, mended, refused, warnings }
+    }
+
+    #[test]
+    fn a_look_reserves_no_id_and_a_beginning_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let plans = Plans::open(dir.path()).unwrap();
+        plans.save(&plan("a")).unwrap();
+        plans.save(&plan("b")).unwrap();
+        plans.note(&report(&plan("b"), Terminal::Unfinished)).unwrap();
+        assert!(matches!(plans.save(&plan("a")), Err(PlansError::OtherRequest(_))));
+    }
+
+    #[test]
+    fn tidying_leaves_what_is_unfinished_and_what_is_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let plans = Plans::open(dir.path()).unwrap();
+        let plan = plan("a");
+        plans.save(&plan).unwrap();
+        plans.tidy(Duration::from_secs(3600)).unwrap();
+        plans.note(&report(&plan, Terminal::Unfinished)).unwrap();
+        plans.tidy(Duration::ZERO).unwrap();
+        assert!(plans.begun(&plan.request.id).unwrap().is_some());
+        plans.note(&report(&plan, Terminal::Done)).unwrap();
+        plans.tidy(Duration::ZERO).unwrap();
+        assert!(plans.load(&plan.request.id).unwrap().is_none());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 }

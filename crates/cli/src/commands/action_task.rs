@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let client = connect::writer(env)?;
     let cache = connect::cache(env)?;
     let own = own_run(env)?;
-    let id = asking::request_id(args.request_id.as_deref(), env)?;
+    let id = asking::request_id(args.request_id.as_deref(), env.task_id.as_deref())?;
     let (push, _) = push::load(args.policy.into(), &client, env, &args.decision_id).await?;
     let labels = args.task_labels.into_iter().map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
     let wishes = Wishes {

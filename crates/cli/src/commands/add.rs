@@ -14,6 +14,7 @@ use crate::creating::{self, After};
 use crate::env::Env;
 use crate::exit::{Failure, Kind};
 use crate::output::{self, Out};
+use crate::progress::Busy;
 use crate::{connect, push};
 
 /// Add jobs to a push: plan, show, ask, create
@@ -67,15 +68,17 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     let client = connect::writer(env)?;
     let plans = asking::plans(env)?;
     let shown = args.plan.as_deref().map(|hash| plans.find(hash)).transpose()?;
+    let busy = Busy::with(out, "reading the push");
     let (push, artifacts) = match (&shown, &args.decision_id) {
         (Some(plan), _) => of_plan(&client, env, plan).await?,
         (None, Some(decision)) => push::load(args.wishes.policy.into(), &client, env, decision).await?,
         (None, None) => return Err(Failure::mistake("which push? --decision-id was not given").closing(NOTHING)),
     };
+    drop(busy);
     let (request, policy) = match &shown {
         Some(plan) => (plan.request.clone(), plan.policy),
         None => {
-            let id = asking::request_id(args.request_id.as_deref(), env)?;
+            let id = asking::request_id(args.request_id.as_deref(), env.task_id.as_deref())?;
             (args.wishes.request(&push, id)?, args.wishes.policy.into())
         }
     };
@@ -112,10 +115,9 @@ impl Asker<'_> {
     /// The plan of an earlier try of this very request.
     fn begun(&self) -> Result<Option<Plan>, Failure> {
         let id = &self.request.id;
-        match self.plans.load(id)? {
+        match self.plans.begun(id)? {
             Some(plan) if plan.request != self.request => Err(PlansError::OtherRequest(id.clone()).into()),
-            Some(plan) if self.plans.report(id)?.is_some() => Ok(Some(plan)),
-            Some(_) | None => Ok(None),
+            plan => Ok(plan),
         }
     }
 
@@ -135,6 +137,7 @@ impl Asker<'_> {
     }
 
     async fn plan(&self) -> Result<Planned, Failure> {
+        let _busy = Busy::with(self.out, "looking up what ran already");
         let lookups = Lookups::Online(self.client.clone(), self.artifacts.clone());
         asking::plan(&lookups, &self.push, &self.request, self.policy).await
     }

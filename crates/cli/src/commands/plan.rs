@@ -11,6 +11,7 @@ use crate::commands::stored_graph::{self, GraphArgs, Manner};
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::output::{self, Out};
+use crate::progress::Busy;
 use crate::{connect, push};
 
 /// Where artifact references of an offline plan point if nobody says which deployment is meant.
@@ -54,14 +55,18 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         let manner = Manner { decision, rules: args.wishes.policy, offline: args.offline, json: args.json };
         return stored_graph::run(args.graph, manner, env, out).await;
     }
+    let busy = Busy::with(out, "reading the push");
     let (push, lookups) = sources(&args, env).await?;
-    let id = asking::request_id(args.request_id.as_deref(), env)?;
+    drop(busy);
+    let id = asking::request_id(args.request_id.as_deref(), None)?;
     let request = args.wishes.request(&push, id)?;
+    let busy = Busy::with(out, "looking up what ran already");
     let planned = asking::plan(&lookups, &push, &request, args.wishes.policy.into()).await?;
+    drop(busy);
     // A plan on facts of the present can be carried out as it is, by its hash.
     let creatable = !args.offline && args.artifacts.is_none() && !planned.plan.tasks.is_empty();
     if creatable {
-        asking::plans(env)?.save(&planned.plan)?;
+        keep(&planned.plan, env)?;
     }
     if args.json {
         return out.raw(planned.plan.to_json().as_bytes());
@@ -69,6 +74,15 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     out.say(&output::plan::text(&asking::heading(&push), &planned.plan, planned.facts.now, out))?;
     notices(&planned, out);
     out.say(&closing(&planned.plan, creatable))
+}
+
+/// Stores a plan for `add --plan`, unless its request was begun already: that plan is not to be lost.
+fn keep(plan: &Plan, env: &Env) -> Result<(), Failure> {
+    let plans = asking::plans(env)?;
+    if plans.begun(&plan.request.id)?.is_none() {
+        plans.save(plan)?;
+    }
+    Ok(())
 }
 
 /// What the asker should know about earlier actions.

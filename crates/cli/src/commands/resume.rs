@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
             .note("or begin anew", format!("taskgraft add LABEL… --request-id {}", args.request))
     };
     let id: RequestId = args.request.parse().map_err(|_| unknown())?;
-    let plan = plans.load(&id)?.ok_or_else(unknown)?;
+    let plan = plans.begun(&id)?.ok_or_else(unknown)?;
     finish(&client, &plans, plan, After { wait: args.wait, json: args.json }, env, out).await
 }
 

@@ -105,6 +105,8 @@ fn a_plan_is_created_by_the_beginning_of_its_hash_and_never_twice() {
         assert!(ran.stdout.contains("0 tasks created"), "{again:?}: {}", ran.stdout);
         assert_eq!(members(&up), before, "{again:?}");
     }
+    let look = up.taskgraft(["plan", "test-unit-4", "--decision-id", DECISION, "--request-id", "mine"]);
+    assert_eq!(look.code, Some(0), "a look is always free: {}", look.stderr);
     let other = up.taskgraft(["add", "test-unit-4", "--decision-id", DECISION, "--request-id", "mine", "--yes"]);
     assert_eq!(other.code, Some(3));
     assert!(other.stderr.contains("asked for something else"), "{}", other.stderr);

@@ -45,7 +45,10 @@ pub(super) fn dependencies_first(frontier: &Frontier, order: &[usize]) -> Result
 
 /// What the second push's group must look like in the end.
 pub(super) async fn group(client: &Client, first: &Decided, second: &Decided, asked: &[&str]) -> Result<(), Failure> {
-    let group = Group::of(push::members(client, second.id).await?);
+    added(&Group { tasks: push::members(client, second.id).await? }, first, second, asked)
+}
+
+fn added(group: &Group, first: &Decided, second: &Decided, asked: &[&str]) -> Result<(), Failure> {
     for label in asked {
         let times = if *label == "test-asan-1" { 3 } else { 1 };
         claim(group.count(label) == times, || format!("{label} is there {} times", group.count(label)))?;
@@ -77,10 +80,6 @@ struct Group {
 }
 
 impl Group {
-    fn of(tasks: Vec<TaskDefinitionAndStatus>) -> Self {
-        Self { tasks }
-    }
-
     fn all(&self, label: &str) -> impl Iterator<Item = &TaskDefinitionAndStatus> {
         self.tasks.iter().filter(move |task| task.task.metadata.name == label)
     }
@@ -95,5 +94,78 @@ impl Group {
 
     fn depends(&self, task: &TaskDefinitionAndStatus, on: Option<TaskId>) -> bool {
         on.is_some_and(|on| task.task.dependencies.contains(&on))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn id(n: u8) -> TaskId {
+        TaskId::from_bytes([n; 16])
+    }
+
+    fn task(label: &str, n: u8, on: &[TaskId], state: &str) -> TaskDefinitionAndStatus {
+        let (now, later) = ("2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z");
+        let queue = json!({"provisionerId": "p", "workerType": "w", "taskQueueId": "p/w", "schedulerId": "s",
+            "projectId": "none", "taskGroupId": id(0), "priority": "low", "deadline": later, "expires": later});
+        let mut parts = [
+            json!({"dependencies": on, "created": now, "payload": {}, "metadata": {"name": label,
+            "description": "d", "owner": "o", "source": "https://example.com"}}),
+            json!({"taskId": id(n), "state": state, "runs": [], "retriesLeft": 5}),
+        ];
+        for part in &mut parts {
+            part.as_object_mut().unwrap().extend(queue.as_object().unwrap().clone());
+        }
+        let [task, status] = parts;
+        serde_json::from_value(json!({"task": task, "status": status})).unwrap()
+    }
+
+    fn decided(ids: &[(&str, u8)]) -> Decided {
+        let named = || ids.iter().map(|(label, n)| ((*label).to_owned(), id(*n)));
+        Decided { id: id(0), labels: 0, created: named().collect(), ids: named().collect() }
+    }
+
+    /// The story as it should end: (label, id, dependencies).
+    fn told() -> Vec<TaskDefinitionAndStatus> {
+        let done = |label, n, on: &[TaskId]| task(label, n, on, "completed");
+        let mut tasks = vec![
+            done("build-opt", 2, &[]),
+            done("toolchain-asan-runtime", 3, &[]),
+            done("build-asan", 4, &[id(1), id(3)]),
+            done("test-unit-3", 5, &[id(2)]),
+            done("package-opt", 6, &[id(2)]),
+        ];
+        tasks.extend((7..10).map(|n| done("test-asan-1", n, &[id(4)])));
+        tasks
+    }
+
+    fn holds(change: impl FnOnce(&mut Vec<TaskDefinitionAndStatus>)) -> bool {
+        let mut tasks = told();
+        change(&mut tasks);
+        let (first, second) = (decided(&[("toolchain-cc", 1)]), decided(&[("toolchain-cc", 1), ("build-opt", 2)]));
+        added(&Group { tasks }, &first, &second, &["test-unit-3", "package-opt", "test-asan-1"]).is_ok()
+    }
+
+    #[test]
+    fn the_story_holds_only_as_it_is_told() {
+        assert!(holds(|_| {}));
+        assert!(!holds(|tasks| tasks.push(task("build-asan", 20, &[id(1)], "completed"))), "built twice");
+        assert!(!holds(|tasks| tasks.push(task("toolchain-cc", 20, &[], "completed"))), "made again");
+        assert!(!holds(|tasks| drop(tasks.pop())), "two copies");
+        assert!(!holds(|tasks| tasks[7] = task("test-asan-1", 9, &[id(4)], "failed")), "a red copy");
+        assert!(!holds(|tasks| tasks[7] = task("test-asan-1", 9, &[id(20)], "completed")), "another build");
+        assert!(!holds(|tasks| tasks[2] = task("build-asan", 4, &[id(3)], "completed")), "another toolchain");
+        assert!(!holds(|tasks| tasks[3] = task("test-unit-3", 5, &[], "completed")), "nothing reused");
+    }
+
+    #[test]
+    fn what_was_made_again_is_not_reused() {
+        let all = || CACHED.iter().zip(1..).map(|(label, n)| (*label, n)).collect::<Vec<_>>();
+        let second = |created: &[(&str, u8)]| Decided { created: decided(created).created, ..decided(&all()) };
+        assert!(reused_by_index(&decided(&all()), &second(&[])).is_ok());
+        assert!(reused_by_index(&decided(&all()), &second(&[("toolchain-cc", 1)])).is_err());
+        assert!(reused_by_index(&decided(&[]), &second(&[])).is_err());
     }
 }
