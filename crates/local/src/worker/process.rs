@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -119,6 +120,20 @@ impl Drop for Group {
     }
 }
 
+/// Shared while a child stands between fork and exec: there it holds a copy of every file that was being written when it
+/// was forked, and a program among those can't be executed yet ("text file busy"). Forking concerns the whole process,
+/// and so does this.
+static BEING_BORN: RwLock<()> = RwLock::new(());
+
+/// Spawns once no other child stands between fork and exec. What was unpacked for this one is closed by now, so that
+/// nobody holds it open any more.
+fn spawn_when_settled(command: &mut Command) -> io::Result<Child> {
+    drop(BEING_BORN.write().unwrap_or_else(PoisonError::into_inner));
+    let _shared = BEING_BORN.read().unwrap_or_else(PoisonError::into_inner);
+    // Returns after the exec.
+    command.spawn()
+}
+
 fn start(spawn: &Spawn<'_>) -> io::Result<(Group, pipe::Receiver)> {
     let (program, arguments) = spawn.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     // One pipe for both keeps their order.
@@ -130,7 +145,7 @@ fn start(spawn: &Spawn<'_>) -> io::Result<(Group, pipe::Receiver)> {
     }
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     command.process_group(0).kill_on_drop(true);
-    let child = command.spawn()?;
+    let child = spawn_when_settled(&mut command)?;
     let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
     Ok((Group { child, id }, pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?))
 }
