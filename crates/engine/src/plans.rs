@@ -297,4 +297,16 @@ mod tests {
         assert!(plans.load(&plan.request.id).unwrap().is_none());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
+
+    #[test]
+    fn a_file_that_is_no_plan_is_named_and_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let plans = Plans::open(dir.path()).unwrap();
+        fs::write(dir.path().join("R1.plan.json"), b"{\"version\": 999}").unwrap();
+        let error = plans.load(&"R1".parse().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("R1.plan.json") && error.to_string().contains("999"), "{error}");
+        assert!(matches!(plans.load(&"R2".parse().unwrap()), Ok(None)));
+        assert!(matches!(plans.find("00"), Err(PlansError::Unknown(_))));
+        assert!(plans.unfinished(TaskId::from_bytes([0; 16])).unwrap().is_empty());
+    }
 }

@@ -12,8 +12,10 @@ const MIN_REVISION: usize = 6;
 /// A push, as somebody named it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushRef {
-    /// A task: the decision task, as given or found in a task's or group's URL. A group has its decision task's id.
+    /// The decision task, as given or found in its group's URL: a group has its decision task's id.
     Task(TaskId),
+    /// Any task of the push, found in its URL.
+    Member(TaskId),
     /// A revision of a project, looked up in the index.
     Revision {
         /// The project's short name, such as `lander`.
@@ -59,7 +61,7 @@ impl FromStr for PushRef {
             return Ok(Self::Task(id));
         }
         if text.starts_with("https://") || text.starts_with("http://") {
-            return task_in(text).map(Self::Task).ok_or_else(invalid);
+            return task_in(text).ok_or_else(invalid);
         }
         match text.split_once('@') {
             Some((project, revision)) if is_project(project) && is_revision(revision) => {
@@ -73,7 +75,7 @@ impl FromStr for PushRef {
 impl fmt::Display for PushRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Task(id) => id.fmt(f),
+            Self::Task(id) | Self::Member(id) => id.fmt(f),
             Self::Revision { project, revision } => write!(f, "{project}@{revision}"),
         }
     }
@@ -81,10 +83,13 @@ impl fmt::Display for PushRef {
 
 /// The first task id behind a path segment that says what it is, as in `/tasks/ID`, `/tasks/groups/ID` and the API's
 /// own `/task/ID` and `/task-group/ID/list`.
-fn task_in(url: &str) -> Option<TaskId> {
+fn task_in(url: &str) -> Option<PushRef> {
     let segments: Vec<&str> = url.split(['/', '?', '#']).collect();
-    let named = segments.windows(2).filter(|pair| matches!(pair[0], "tasks" | "groups" | "task" | "task-group"));
-    named.filter_map(|pair| pair[1].parse().ok()).next()
+    segments.windows(2).find_map(|pair| match pair[0] {
+        "groups" | "task-group" => pair[1].parse().ok().map(PushRef::Task),
+        "tasks" | "task" => pair[1].parse().ok().map(PushRef::Member),
+        _ => None,
+    })
 }
 
 fn is_project(text: &str) -> bool {
@@ -104,6 +109,7 @@ impl PushRef {
     pub async fn resolve(&self, client: &Client) -> Result<TaskId, ResolveError> {
         match self {
             Self::Task(id) => Ok(*id),
+            Self::Member(id) => Ok(client.queue().task(*id).await?.task_group_id),
             Self::Revision { project, revision } => self.look_up(client, project, revision).await,
         }
     }
@@ -149,16 +155,16 @@ mod tests {
 
     #[test]
     fn urls_of_tasks_and_groups_name_a_push() {
-        let task = PushRef::Task(ID.parse().unwrap());
-        for url in [
-            format!("https://tc.example.com/tasks/{ID}"),
-            format!("https://tc.example.com/tasks/groups/{ID}?search=x"),
-            format!("https://tc.example.com/tasks/{ID}/runs/0/logs/public/logs/live.log"),
-            format!("http://127.0.0.1:8080/api/queue/v1/task-group/{ID}/list"),
+        let (decision, member) = (PushRef::Task(ID.parse().unwrap()), PushRef::Member(ID.parse().unwrap()));
+        for (url, push) in [
+            (format!("https://tc.example.com/tasks/{ID}"), &member),
+            (format!("https://tc.example.com/tasks/groups/{ID}?search=x"), &decision),
+            (format!("https://tc.example.com/tasks/{ID}/runs/0/logs/public/logs/live.log"), &member),
+            (format!("http://127.0.0.1:8080/api/queue/v1/task-group/{ID}/list"), &decision),
         ] {
-            assert_eq!(url.parse(), Ok(task.clone()), "{url}");
+            assert_eq!(url.parse().as_ref(), Ok(push), "{url}");
         }
-        assert_eq!(ID.parse(), Ok(task));
+        assert_eq!(ID.parse(), Ok(decision));
     }
 
     #[test]

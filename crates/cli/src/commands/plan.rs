@@ -136,7 +136,7 @@ pub(crate) fn offline(env: &Env) -> Lookups {
 /// A push that can be named without asking the index.
 fn id_only(text: &str) -> Result<TaskId, Failure> {
     match push::parse(text)? {
-        PushRef::Task(id) => Ok(id),
+        PushRef::Task(id) | PushRef::Member(id) => Ok(id),
         PushRef::Revision { .. } => {
             Err(Failure::mistake(format!("`{text}` can't be looked up here")).note("use", "the decision task's id"))
         }

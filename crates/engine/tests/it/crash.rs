@@ -10,7 +10,7 @@ use taskgraft_core::report::Terminal;
 use taskgraft_local::queue::Settings;
 use tokio::sync::Notify;
 
-use crate::graph::layered;
+use crate::graph::{job, layered};
 use crate::proxy::Fault;
 use crate::site::{Site, assert_whole, counts};
 
@@ -139,4 +139,28 @@ async fn a_task_that_the_queue_left_half_made_is_put_right() {
         assert_eq!(group[name].len(), 1);
         assert_eq!(group[name][0].status.state.as_str(), "pending", "{name}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_made_task_that_is_too_old_to_be_put_back_is_scheduled() {
+    // The first createTask breaks half way, and then the queue is gone.
+    let site = Site::with(Settings { break_creates_every: 1, ..Settings::default() }).await;
+    let jobs = [job("build", &[]), job("test", &["build"])];
+    let (decision, scheduled) = site.push(&jobs, &["build"]).await;
+    site.complete(scheduled["build"]).await;
+    let machine = site.machine("ann");
+    let mut creates = 0;
+    site.proxy.rule(move |method, _| {
+        creates += usize::from(method == "PUT");
+        if creates > 1 { Fault::Status(503) } else { Fault::None }
+    });
+    let report = machine.add(decision, &["test"], "R1").await.unwrap();
+    site.proxy.heal();
+    assert_eq!(report.result, Terminal::Unfinished, "{report:?}");
+    let state = async || site.group(decision).await["test"][0].status.state.as_str();
+    assert_eq!(state().await, "unscheduled", "its only dependency is completed, but nobody noticed");
+    site.clock.advance(std::time::Duration::from_secs(20 * 60));
+    let report = machine.add(decision, &["test"], "R1").await.unwrap();
+    assert_eq!(report.result, Terminal::Done, "{report:?}");
+    assert_eq!(state().await, "pending");
 }
