@@ -91,6 +91,11 @@ impl Failure {
         Self { closing: Some(line), ..self }
     }
 
+    /// What kind it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Says it on standard error, and gives the exit code.
     pub(crate) fn report(&self, out: &Out) -> ExitCode {
         if self.kind != Kind::ClosedPipe {

@@ -66,12 +66,7 @@ impl From<PushError> for Failure {
 }
 
 /// The push of the decision task that somebody named, with all that it left, as the policy finds it.
-pub(crate) async fn load(
-    policy: Policy,
-    client: &Client,
-    env: &Env,
-    text: &str,
-) -> Result<(Push, Artifacts), Failure> {
+pub(crate) async fn load(policy: Policy, client: &Client, env: &Env, text: &str) -> Result<(Push, Artifacts), Failure> {
     let decision = resolve(client, text).await?;
     let artifacts = connect::artifacts(client, env)?;
     Ok((Push::load_by(policy, client, &artifacts, decision).await?, artifacts))

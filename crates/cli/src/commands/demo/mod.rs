@@ -13,7 +13,7 @@ use taskgraft_local::Config;
 
 use crate::embedded::{Embedded, WorkerOptions};
 use crate::env::Env;
-use crate::exit::{Failure, chain};
+use crate::exit::{Failure, Kind, chain};
 use crate::follow::{self, Followed};
 use crate::output::Out;
 use crate::progress::Progress;
@@ -57,7 +57,14 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         () = stop.asked() => Err(Failure::other("interrupted")),
     };
     embedded.stop().await;
-    told?;
+    if let Err(failure) = told {
+        if failure.kind() != Kind::NotGreen {
+            return Err(failure);
+        }
+        // It names a job to look at, and so that can be done.
+        let kept = args.data_dir.clone().unwrap_or_else(|| scratch.keep().join("tc"));
+        return Err(failure.note("it is kept", format!("taskgraft up --data-dir {}", kept.display())));
+    }
     story.end()?;
     out.say(&match &args.data_dir {
         Some(dir) => format!(
