@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use taskgraft_client::Client;
-use taskgraft_core::frontier::{Frontier, Limits, Uncreatable};
+use taskgraft_core::frontier::{Frontier, Halt, Limits, Uncreatable};
 use taskgraft_core::ids::RequestId;
 use taskgraft_core::plan::{ArtifactsError, Plan, Policy, Request};
 use taskgraft_core::report::{Report, Terminal};
@@ -143,7 +143,9 @@ pub async fn run(
             log(&format!("created  {}  {task_id}", labels.get(at).map_or("", String::as_str)));
         }
         Progress::Task { .. } => {}
-        Progress::Halted(why) => log(&format!("stopping: {why:?}")),
+        Progress::Halted(Halt::Cancelled) => log("the request was cancelled: stopping"),
+        Progress::Halted(Halt::Superseded) => log("a later run of this task has taken over: stopping"),
+        Progress::Halted(Halt::Interrupted) => log("interrupted: stopping"),
     })
     .await?;
     let report = frontier.report();

@@ -164,9 +164,8 @@ async fn first_facts(
             }
         },
     };
-    if let Some((task, status)) = &push.task {
+    if let Some((_, status)) = &push.task {
         facts.statuses.insert(status.task_id, Some(StatusFact::from(status)));
-        tracing::debug!(decision = %status.task_id, name = task.metadata.name, "planning");
     }
     Ok((facts, notices))
 }

@@ -73,12 +73,12 @@ pub(crate) async fn store(
     }
 }
 
-/// The plan of the newest earlier run that has one.
+/// The plan of the newest run that has one, up to this one: a process may die and be started again within its run.
 ///
 /// # Errors
 /// If the queue doesn't answer, or what is there is no plan.
 pub(crate) async fn earlier(client: &Client, cache: &Cache, own: OwnRun) -> Result<Option<Plan>, RunPlanError> {
-    for run in (0..own.run).rev() {
+    for run in (0..=own.run).rev() {
         if let Some(plan) = of_run(client, cache, own, run).await? {
             return Ok(Some(plan));
         }

@@ -89,6 +89,27 @@ async fn the_next_run_finishes_the_plan_of_the_one_that_died() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_started_again_within_its_run_finishes_its_plan() {
+    let site = Site::start().await;
+    let (decision, scheduled) = site.push(&layered(1, 1), &["toolchain-a"]).await;
+    let own = action_task(&site, decision).await;
+    let creates = AtomicUsize::new(0);
+    site.proxy.rule(move |method, path| {
+        let create = method == "PUT" && path.starts_with("/api/queue/");
+        if create && creates.fetch_add(1, Ordering::SeqCst) >= 1 { Fault::Status(503) } else { Fault::None }
+    });
+    let (report, _) = act(&site.machine("worker-1"), decision, &["test-0-0"], own).await;
+    assert_eq!(report.unwrap().result, Terminal::Unfinished);
+    site.proxy.heal();
+    // The facts move: planned anew, the failed toolchain would be made once more.
+    site.fail(scheduled["toolchain-a"]).await;
+    let (report, log) = act(&site.machine("worker-2"), decision, &["test-0-0"], own).await;
+    assert!(log.iter().any(|line| line.contains("an earlier try")), "{log:#?}");
+    assert_ne!(report.unwrap().result, Terminal::Unfinished);
+    assert_eq!(counts(&site.group(decision).await)["toolchain-a"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_ended_run_creates_nothing() {
     let site = Site::start().await;
     let (decision, _) = site.push(&layered(1, 1), &[]).await;
