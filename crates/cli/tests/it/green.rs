@@ -1,6 +1,9 @@
 //! Added jobs that really run.
 
-use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
 
 use crate::pushes::{DECISION, changed, members, push};
 use crate::server::Up;
@@ -30,7 +33,7 @@ fn added_jobs_are_followed_to_green() {
 #[test]
 fn a_red_job_is_exit_code_6_and_what_waits_for_it_is_not_waited_for() {
     let up = Up::with(&WORKERS);
-    changed(&up, |graph| graph["source-lander"]["task"]["payload"]["command"] = serde_json::json!([["false"]]));
+    changed(&up, |graph| graph["source-lander"]["task"]["payload"]["command"] = json!([["false"]]));
     let ran = up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
     assert_eq!(ran.code, Some(6), "{}", ran.stderr);
     assert!(ran.stderr.contains("2 of 3 jobs did not become green"), "{}", ran.stderr);
@@ -47,4 +50,25 @@ fn tasks_that_the_queue_half_creates_are_mended_and_run() {
     let ran = up.taskgraft(args);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stdout.contains("followed to green: 4 of 4"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_log_of_a_running_job_is_shown_as_it_comes() {
+    let up = Up::with(&WORKERS);
+    let end = up.dir().join("end");
+    let script = format!("echo begun; while [ ! -e '{}' ]; do sleep 0.05; done; echo ended", end.display());
+    changed(&up, |graph| graph["source-lander"]["task"]["payload"]["command"] = json!([["sh", "-c", script]]));
+    up.taskgraft(["add", "source-lander", "--decision-id", DECISION, "--yes"]);
+    let id = members(&up)["source-lander"][0].to_string();
+    let mut follow = up.command(["task", &id, "--log", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "begun"));
+    let look = up.taskgraft(["task", &id, "--log"]);
+    assert_eq!(look.code, Some(0), "{}", look.stderr);
+    assert_eq!(look.stdout.lines().last(), Some("begun"));
+    std::fs::write(end, "").unwrap();
+    assert!(lines.any(|line| line == "ended"));
+    let code = follow.wait().unwrap().code();
+    // It makes none of the artifacts that it should, which may or may not count.
+    assert!(matches!(code, Some(0 | 6)), "{code:?}");
 }

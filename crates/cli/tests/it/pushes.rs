@@ -27,16 +27,13 @@ fn lander() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/lander").canonicalize().unwrap()
 }
 
-/// Changes something of the push's graph.
-pub(crate) type Change = fn(&mut Value);
-
 /// Makes the push.
 pub(crate) fn push(up: &Up) {
     changed(up, |_| {});
 }
 
 /// Makes the push with another graph.
-pub(crate) fn changed(up: &Up, change: Change) {
+pub(crate) fn changed(up: &Up, change: impl FnOnce(&mut Value)) {
     let mut files = BTreeMap::new();
     for name in ["parameters.yml", "actions.json"] {
         files.insert(name, std::fs::read(recorded().join(name)).unwrap());
