@@ -166,8 +166,8 @@ async fn receive(call: &mut Call, body: Body, places: &Places) -> Result<(), Api
         return Err(unknown());
     };
     let (bytes, place) = body::read(body, coding, places).await?;
-    call.place = place;
     let bytes = body::decode(bytes, coding)?;
+    call.place = place.filter(|_| bytes.len() > body::SMALL);
     call.echo = true;
     if !Call::is_json(&call.headers) {
         return Ok(());

@@ -19,7 +19,7 @@ use super::{ApiError, ErrorCode};
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// How large a body may be, in bytes, that is always read at once.
-const SMALL: usize = 64 * 1024;
+pub(super) const SMALL: usize = 64 * 1024;
 
 /// How many larger ones are read and worked on at a time; the others wait, no longer than their senders may take.
 const MAX_LARGE: usize = 32;

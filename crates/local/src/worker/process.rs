@@ -16,8 +16,9 @@ use tokio::process::{Child, Command};
 
 use super::log::TaskLog;
 
-/// How long output is still read once the whole group was killed. It ends at once, unless a process left the group.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How long output is still read once the whole group was killed. It ends at once, unless a process left the group: then
+/// what was written before is there already.
+const DRAIN: Duration = Duration::from_millis(250);
 
 /// What to run.
 #[derive(Debug)]
