@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::pushes::{DECISION, changed, members, push, recorded};
+use crate::pushes::{DECISION, altered, changed, members, push, recorded};
 use crate::run::{Ran, command};
-use crate::server::Up;
+use crate::server::{Up, wait_for};
 
 /// Plans `label` on the recorded push with one file replaced.
 fn plan_with(file: &str, contents: &[u8], label: &str) -> Ran {
@@ -83,6 +83,29 @@ fn pushes_that_are_none() {
     assert_eq!(up.taskgraft(["add", "lint-c", "--times", "101", "--yes", "--decision-id", DECISION]).code, Some(2));
     let odd = up.taskgraft(["add", "lint-c", "--request-id", "../x", "--yes", "--decision-id", DECISION]);
     assert_eq!(odd.code, Some(3), "{}", odd.stderr);
+    assert!(members(&up).is_empty());
+}
+
+#[test]
+fn artifacts_of_another_push() {
+    for (own, other) in [("github.com/example/lander", "github.com/example/other"), ("level: '3'", "level: '1'")] {
+        let up = Up::start();
+        altered(&up, |_| {}, |text| text.replace(own, other));
+        let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("trust {DECISION}")), "{}", ran.stderr);
+        assert!(members(&up).is_empty());
+    }
+}
+
+#[test]
+fn a_group_that_takes_no_more() {
+    let up = Up::start();
+    push(&up);
+    wait_for(up.client().queue().seal_task_group(DECISION.parse().unwrap())).unwrap();
+    let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("sealed"), "{}", ran.stderr);
     assert!(members(&up).is_empty());
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn push(up: &Up) {
 
 /// Makes the push with another graph.
 pub(crate) fn changed(up: &Up, change: impl FnOnce(&mut Value)) {
+    altered(up, change, str::to_owned);
+}
+
+/// Makes the push with another graph and other parameters.
+pub(crate) fn altered(up: &Up, change: impl FnOnce(&mut Value), parameters: impl FnOnce(&str) -> String) {
     let mut files = BTreeMap::new();
     for name in ["parameters.yml", "actions.json"] {
         files.insert(name, std::fs::read(recorded().join(name)).unwrap());
@@ -42,6 +47,8 @@ pub(crate) fn changed(up: &Up, change: impl FnOnce(&mut Value)) {
     change(&mut graph);
     files.insert("full-task-graph.json", graph.to_string().into_bytes());
     files.insert("label-to-taskid.json", b"{}".to_vec());
+    let text = String::from_utf8(files["parameters.yml"].clone()).unwrap();
+    files.insert("parameters.yml", parameters(&text).into_bytes());
     let archive = up.dir().join("source.tar.gz");
     let packed = Command::new("python3").arg(lander().join("ci/archive.py")).arg("2").arg(&archive).output().unwrap();
     assert!(packed.status.success(), "{packed:?}");
