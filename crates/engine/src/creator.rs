@@ -107,6 +107,9 @@ async fn make(client: &Client, creating: &Client, step: Step) -> (Place, Answer)
     let queue = client.queue();
     let status = |status: taskgraft_core::api::queue::TaskStatus| Answer::Status { state: status.state };
     let answer = match step.call {
+        Call::Create { .. } if creating.config().no_more_tries.load(Ordering::SeqCst) => {
+            Ok(Answer::Transient { message: "stopped before it was sent".into() })
+        }
         Call::Create { task_id, definition } | Call::PutBack { task_id, definition } => {
             // Written once: each try inside the client sends these bytes.
             let bytes = definition.to_string().into();
