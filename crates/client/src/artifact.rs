@@ -1,6 +1,7 @@
 //! Artifact contents: plain HTTP to wherever the queue points, never signed, always bounded.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
@@ -12,6 +13,8 @@ use url::Url;
 use crate::transport::{Client, Miss, Tries, missed, refusal};
 use crate::{Cause, Error};
 
+/// The longest that one try of an upload may take: there is no telling how slow the way is.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// The most redirects that are followed from one artifact URL.
 const MAX_REDIRECTS: usize = 5;
 
@@ -57,7 +60,7 @@ impl Client {
         let response = self.open(url).await?;
         let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (encoding, content_type) = (header(CONTENT_ENCODING), header(CONTENT_TYPE));
-        let bytes = save(response, to, max).await?;
+        let bytes = save(response, to, max, self.config().timeout).await?;
         Ok(Download { bytes, encoding, content_type })
     }
 
@@ -119,7 +122,7 @@ impl Client {
         let unsendable = |why: std::io::Error| {
             Miss::Final(Error::Unsendable { call: "artifact upload", why: format!("read the file: {why}") })
         };
-        let request = self.inner.http.put(url.clone()).header(CONTENT_TYPE, content_type);
+        let request = self.inner.http.put(url.clone()).timeout(UPLOAD_TIMEOUT).header(CONTENT_TYPE, content_type);
         let request = match content {
             Upload::Bytes(bytes) => request.body(bytes.clone()),
             Upload::File(path) => {
@@ -163,8 +166,8 @@ fn redirected(from: &Url, location: Option<&str>) -> Result<Url, Error> {
     }
 }
 
-/// Writes the body to `to` and tells its length. A body that stalls longer than the pool's patience is a broken one.
-async fn save(response: reqwest::Response, to: &Path, max: u64) -> Result<u64, Miss> {
+/// Writes the body to `to` and tells its length. A body of which nothing comes for as long as `patience` is a broken one.
+async fn save(response: reqwest::Response, to: &Path, max: u64, patience: Duration) -> Result<u64, Miss> {
     let too_large = || Miss::Final(unreadable(format!("it is larger than {max} bytes")));
     let unwritable = |why: std::io::Error| Miss::Final(unreadable(format!("write {}: {why}", to.display())));
     if response.content_length().is_some_and(|length| length > max) {
@@ -173,7 +176,9 @@ async fn save(response: reqwest::Response, to: &Path, max: u64) -> Result<u64, M
     let mut file = File::create(to).await.map_err(unwritable)?;
     let mut chunks = response.bytes_stream();
     let mut length = 0;
-    while let Some(chunk) = chunks.try_next().await.map_err(missed)? {
+    loop {
+        let next = tokio::time::timeout(patience, chunks.try_next()).await;
+        let Some(chunk) = next.map_err(|_| Miss::Again(Cause::Timeout, None))?.map_err(missed)? else { break };
         length += chunk.len() as u64;
         if length > max {
             return Err(too_large());

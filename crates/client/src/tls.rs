@@ -15,7 +15,6 @@ pub(crate) fn http(base: &Url) -> Result<reqwest::Client, ConfigError> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(60))
         .pool_max_idle_per_host(64)
         .tcp_nodelay(true)
         .user_agent(concat!("taskgraft/", env!("CARGO_PKG_VERSION")));

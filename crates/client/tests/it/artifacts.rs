@@ -32,6 +32,17 @@ async fn downloads_are_bounded_and_redirects_end() {
 }
 
 #[tokio::test]
+async fn a_download_that_stalls_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start([Say::Stall, Say::Json(200, "contents")]).await;
+    let (client, _) = server.client();
+    let path = dir.path().join("a");
+    client.download(&server.url("/a"), &path, 8).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"contents");
+    assert_eq!(server.got().len(), 2);
+}
+
+#[tokio::test]
 async fn a_file_is_uploaded_whole_on_each_try() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");

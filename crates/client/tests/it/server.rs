@@ -38,6 +38,8 @@ pub(crate) enum Say {
     With(u16, &'static [(&'static str, &'static str)], Bytes),
     /// Half a body, then a broken connection.
     Break,
+    /// Half a body, and then nothing.
+    Stall,
     /// Nothing, ever.
     Silence,
 }
@@ -145,6 +147,11 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
             let parts = [Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("broken"))];
             let body = Body::from_stream(futures_util::stream::iter(parts));
             Response::builder().header(header::CONTENT_LENGTH, "50").body(body).unwrap()
+        }
+        Say::Stall => {
+            use futures_util::StreamExt as _;
+            let begun = futures_util::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{"))]);
+            Response::new(Body::from_stream(begun.chain(futures_util::stream::pending())))
         }
         Say::Silence => std::future::pending().await,
     }
