@@ -54,6 +54,7 @@ pub(crate) async fn carry_out(
     out: &Out,
 ) -> Result<(), Failure> {
     let hash = frontier.plan().hash();
+    let mut stop = Stop::listen()?;
     let (report, took) = {
         let labels: Vec<String> = frontier.plan().tasks.iter().map(|task| task.label.clone()).collect();
         let started = Instant::now();
@@ -64,7 +65,7 @@ pub(crate) async fn carry_out(
             taskgraft_engine::Progress::Task { .. } => {}
             taskgraft_engine::Progress::Halted(_) => out.note("stopping: waiting for what is on its way"),
         };
-        let frontier = taskgraft_engine::create(client, frontier, None, Stop::listen()?.asked(), watch).await?;
+        let frontier = taskgraft_engine::create(client, frontier, None, stop.asked(), watch).await?;
         (frontier.report(), started.elapsed())
     };
     plans.note(&report)?;
@@ -83,7 +84,12 @@ pub(crate) async fn carry_out(
             out.say(&format!("{created} tasks created in {}{there}: request {}", span(took), report.request))?;
         }
         if after.wait {
-            let ends = follow::follow(client, &followed, &Progress::new(out, followed.len())).await?;
+            let progress = Progress::new(out, followed.len());
+            let ends = tokio::select! {
+                ends = follow::follow(client, &followed, &progress) => ends?,
+                () = stop.asked() => return Err(left_alone(&report)),
+            };
+            drop(progress);
             verdict = follow::judge(&followed, &ends).and(verdict);
             ended = Some(ends);
         }
@@ -98,6 +104,12 @@ pub(crate) async fn carry_out(
         out.say(&format!("followed to green: {0} of {0}", followed.len()))?;
     }
     verdict
+}
+
+/// Somebody has stopped waiting for the jobs.
+fn left_alone(report: &Report) -> Failure {
+    Failure::new(Kind::NotGreen, "no longer following the jobs: they go on without")
+        .note("look at them", format!("taskgraft group {} --follow", report.group))
 }
 
 /// The tasks that exist now.

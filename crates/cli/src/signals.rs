@@ -14,8 +14,8 @@ impl Stop {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Resolves once one of them has come.
-    pub(crate) async fn asked(mut self) {
+    /// Resolves once one of them has come; each counts once.
+    pub(crate) async fn asked(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

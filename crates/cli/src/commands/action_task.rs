@@ -69,14 +69,14 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         None => Keep::Plans(asking::plans(env)?),
     };
     let action = Action { request, policy: args.policy.into(), keep, out: PathBuf::from(OUT) };
-    let stop = Stop::listen()?.asked();
+    let mut stop = Stop::listen()?;
     let mut broken = Ok(());
     let log = |line: &str| {
         if broken.is_ok() {
             broken = out.say(line);
         }
     };
-    let ran = action::run(&Means { client, cache }, &push, &action, stop, log).await;
+    let ran = action::run(&Means { client, cache }, &push, &action, stop.asked(), log).await;
     let report = ran.map_err(|error| explain(error, &push))?;
     broken?;
     creating::judge(&report)

@@ -61,7 +61,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         remove(path)?;
     }
     // Before anything starts: a signal that comes meanwhile is kept.
-    let stop = Stop::listen()?;
+    let mut stop = Stop::listen()?;
     let root_url = args.root_url.as_deref().map(Url::parse).transpose();
     let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
     let config = Config {
@@ -80,8 +80,11 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     out.raw(exports.as_bytes())?;
     out.note(&format!("Taskcluster, embedded, on {}; Ctrl-C stops it", embedded.root_url()));
     stop.asked().await;
-    out.note("stopping");
-    embedded.stop().await;
+    out.note("stopping; once more to end at once");
+    tokio::select! {
+        () = embedded.stop() => {}
+        () = stop.asked() => {}
+    }
     Ok(())
 }
 

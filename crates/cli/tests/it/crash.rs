@@ -96,6 +96,21 @@ fn interrupted_it_says_where_things_stand_and_resume_finishes_it() {
 }
 
 #[test]
+fn who_stops_waiting_leaves_the_jobs_alone() {
+    let up = Up::start();
+    push(&up);
+    let mut add = up.command(["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
+    let mut child = add.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.starts_with("3 tasks created")));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no longer following"), "{}", ran.stderr);
+    assert_eq!(members(&up).len(), 3);
+}
+
+#[test]
 fn a_queue_that_goes_away_leaves_a_request_that_can_be_finished() {
     let proxy = Proxy::start();
     let up = behind(&proxy);

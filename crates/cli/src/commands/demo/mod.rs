@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         Some(dir) => empty(dir)?,
         None => scratch.path().join("tc"),
     };
-    let stop = Stop::listen()?;
+    let mut stop = Stop::listen()?;
     let mut story = Story::begin(out);
     let workers = WorkerOptions { queues: lander::QUEUES.map(str::to_owned).to_vec(), capacity: None };
     let embedded = Embedded::start(Config::new(&data_dir), Some(workers)).await?;
