@@ -42,12 +42,12 @@ struct Process {
 }
 
 impl Process {
-    fn start(directory: &Path) -> Self {
+    fn start(directory: &Path, worker: &[&str]) -> Self {
         let env_file = directory.join("env");
         let _ = std::fs::remove_file(&env_file);
         let data_dir = directory.join("data");
-        let arguments = ["up".as_ref(), "--no-worker".as_ref(), "--data-dir".as_ref(), data_dir.as_os_str()];
-        let mut child = command(arguments)
+        let mut child = command(["up".as_ref(), "--data-dir".as_ref(), data_dir.as_os_str()])
+            .args(worker)
             .arg("--env-file")
             .arg(&env_file)
             .stdout(Stdio::null())
@@ -200,7 +200,7 @@ async fn what_was_acknowledged_survives_sigkill() {
     let ledger = Ledger { facts: Arc::default(), count: watch::Sender::new(0) };
     let writers = AtomicU8::new(0);
     for round in 1..=ROUNDS {
-        let server = Process::start(directory.path());
+        let server = Process::start(directory.path(), &["--no-worker"]);
         let running: Vec<_> = (0..WRITERS)
             .map(|_| {
                 let ids = Ids { writer: writers.fetch_add(1, Ordering::Relaxed), next: 0 };
@@ -217,7 +217,7 @@ async fn what_was_acknowledged_survives_sigkill() {
             assert!(error.is_transient(), "a write was refused: {error}");
         }
     }
-    let server = Process::start(directory.path());
+    let server = Process::start(directory.path(), &["--no-worker"]);
     let facts = ledger.facts.lock().unwrap().clone();
     let scratch = directory.path().join("download");
     for fact in &facts {
@@ -227,4 +227,41 @@ async fn what_was_acknowledged_survives_sigkill() {
     assert!(
         of(|fact| matches!(fact, Fact::Published { .. })) > 0 && of(|fact| matches!(fact, Fact::Indexed { .. })) > 0
     );
+}
+
+#[tokio::test]
+async fn a_task_that_runs_during_sigkill_is_run_again_and_nothing_of_it_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let worker = ["--worker", "proj-lander/b-linux"];
+    let server = Process::start(directory.path(), &worker);
+    let pid_file = directory.path().join("pid");
+    let script = format!("echo $$ > {}; test $RUN_ID != 0 || sleep 1000", pid_file.display());
+    let payload = json!({"command": [["sh", "-c", script]], "maxRunTime": 2000});
+    let id = Ids { writer: 0, next: 0 }.next();
+    server.client.queue().create_task(id, definition(&payload, &[]).to_string().into()).await.unwrap();
+    let until = Instant::now() + PATIENCE;
+    let wait = async || {
+        assert!(Instant::now() < until, "waited in vain");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let first = loop {
+        match std::fs::read_to_string(&pid_file) {
+            Ok(text) if text.ends_with('\n') => break text.trim().to_owned(),
+            Ok(_) | Err(_) => wait().await,
+        }
+    };
+    server.kill();
+    // Nobody told the process; the next worker ends it before it does anything else.
+    assert!(Path::new(&format!("/proc/{first}")).exists());
+    let server = Process::start(directory.path(), &worker);
+    loop {
+        let status = server.client.queue().status(id).await.unwrap();
+        if status.state == TaskState::Completed {
+            assert_eq!(status.runs.len(), 2);
+            break;
+        }
+        wait().await;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap_or_default();
+    assert!(stat.is_empty() || stat.contains(") Z "), "the first run's process lives: {stat}");
 }

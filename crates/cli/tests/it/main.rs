@@ -6,6 +6,7 @@ mod adding;
 mod asking;
 mod bad_input;
 mod crash;
+mod durability;
 mod green;
 mod help;
 mod planning;
