@@ -10,7 +10,14 @@ pub(crate) fn start(verbose: u8, filter: Option<&str>) {
         2 => "taskgraft=debug,info",
         _ => "trace",
     };
-    let filter = filter.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(by_verbosity));
+    let given = filter.map(EnvFilter::try_new).transpose();
+    let (filter, wrong) = match given {
+        Ok(filter) => (filter.unwrap_or_else(|| EnvFilter::new(by_verbosity)), None),
+        Err(why) => (EnvFilter::new(by_verbosity), Some(why)),
+    };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi).init();
+    if let Some(why) = wrong {
+        tracing::warn!("TASKGRAFT_LOG is not understood: {why}");
+    }
 }

@@ -75,11 +75,10 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     };
     let mut members = push::members(&client, group).await?;
     let mut verdict = Ok(());
-    if args.follow {
-        let tasks: Vec<Followed> = members
-            .iter()
-            .map(|member| Followed { label: member.task.metadata.name.clone(), id: member.status.task_id })
-            .collect();
+    let mut tasks: Vec<Followed> = Vec::new();
+    // Tasks may join while others are followed: the decision task's, or somebody's additions.
+    while args.follow && members.len() > tasks.len() {
+        tasks = members.iter().map(followed).collect();
         let ends = follow::follow(&client, &tasks, &Progress::new(out, tasks.len())).await?;
         verdict = follow::judge(&tasks, &ends);
         members = push::members(&client, group).await?;
@@ -95,6 +94,10 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         show(&shown, out)?
     }
     verdict
+}
+
+fn followed(member: &TaskDefinitionAndStatus) -> Followed {
+    Followed { label: member.task.metadata.name.clone(), id: member.status.task_id }
 }
 
 fn show(shown: &Shown, out: &Out) -> Result<(), Failure> {

@@ -57,6 +57,11 @@ impl Out {
         std::io::stderr().is_terminal()
     }
 
+    /// Standard output's width in columns, where it is a terminal.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width.map(usize::from)
+    }
+
     /// Columns as wide as standard output allows.
     pub(crate) fn columns(&self) -> Columns {
         Columns::new(self.width)

@@ -5,8 +5,10 @@ use std::time::Instant;
 use crate::exit::Failure;
 use crate::output::{Out, span};
 
-/// Where the times stand.
+/// Where the times stand, if the terminal is that wide.
 const WIDTH: usize = 92;
+/// What stands before a line, and between it and its time.
+const NUMBER: usize = 6;
 
 /// A story as it goes on.
 pub(super) struct Story<'a> {
@@ -26,7 +28,8 @@ impl<'a> Story<'a> {
     /// This happened since the last time.
     pub(super) fn did(&mut self, what: &str) -> Result<(), Failure> {
         let took = span(self.since.elapsed());
-        let room = WIDTH.saturating_sub(what.chars().count() + took.len());
+        let width = self.out.width().map_or(WIDTH, |width| WIDTH.min(width.saturating_sub(NUMBER)));
+        let room = width.saturating_sub(what.chars().count() + took.len());
         self.tell(&format!("{what}{}  {}", " ".repeat(room), self.out.paint().dim(&took)))?;
         self.since = Instant::now();
         Ok(())
