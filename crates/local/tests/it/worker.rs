@@ -214,6 +214,22 @@ async fn two_tasks_run_at_once_where_there_is_room_for_two() {
 }
 
 #[tokio::test]
+async fn no_more_run_than_there_is_room_for_whatever_their_queues() {
+    let deployment = Deployment::start().await;
+    let queues = [QUEUE, "proj-lander/t-linux", "proj-lander/images"].map(str::to_owned);
+    let _worker = deployment.worker_with(|config| config.task_queue_ids = queues.to_vec()).await;
+    let lock = deployment.directory.path().join("lock").display().to_string();
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        let alone = script(&format!("mkdir '{lock}' || exit 9; sleep 0.1; rmdir '{lock}'"));
+        ids.push(deployment.task_with(alone, json!({"taskQueueId": queues[n % 3]})).await);
+    }
+    for id in ids {
+        assert_eq!(deployment.resolved(id).await.state, TaskState::Completed, "two ran at once");
+    }
+}
+
+#[tokio::test]
 async fn long_tasks_keep_their_claim() {
     let deployment =
         Deployment::start_with(|config| config.queue.claim_lasts = jiff::SignedDuration::from_secs(4)).await;
