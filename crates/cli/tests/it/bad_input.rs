@@ -10,11 +10,15 @@ use crate::server::{Up, wait_for};
 
 /// Plans `label` on the recorded push with one file replaced.
 fn plan_with(file: &str, contents: &[u8], label: &str) -> Ran {
+    plan_where(file, |path| std::fs::write(path, contents).unwrap(), label)
+}
+
+fn plan_where(file: &str, make: impl FnOnce(&Path), label: &str) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     for name in ["parameters.yml", "full-task-graph.json", "label-to-taskid.json"] {
         std::fs::copy(recorded().join(name), dir.path().join(name)).unwrap();
     }
-    std::fs::write(dir.path().join(file), contents).unwrap();
+    make(&dir.path().join(file));
     plan_in(dir.path(), label)
 }
 
@@ -45,6 +49,15 @@ fn files_that_are_none() {
     assert_mistake(&plan_with("parameters.yml", b"\xff", "lint-c"), "parameters");
     assert_mistake(&plan_with("label-to-taskid.json", b"{\"lint-c\": \"not a slugid\"}", "lint-c"), "not a slugid");
     assert_mistake(&plan_in(Path::new("/nonexistent"), "lint-c"), "no such artifact");
+}
+
+#[test]
+fn files_beyond_all_bounds() {
+    // They have a size and take no room.
+    let sparse = |gib: u64| move |path: &Path| std::fs::File::create(path).unwrap().set_len(gib << 30).unwrap();
+    for (file, gib) in [("full-task-graph.json", 5), ("parameters.yml", 1), ("label-to-taskid.json", 1)] {
+        assert_mistake(&plan_where(file, sparse(gib), "lint-c"), "larger than");
+    }
 }
 
 #[test]
