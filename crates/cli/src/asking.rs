@@ -7,16 +7,18 @@ use clap::ValueEnum;
 use jiff::Timestamp;
 use taskgraft_client::Client;
 use taskgraft_core::ids::{RequestId, TaskId};
-use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, Policy, Purpose, Request, Verdict};
+use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, PlannedTask, Policy, Purpose, Request, Verdict};
 use taskgraft_engine::{Artifacts, Lookups, Planned, PlannerError, Plans, PlansError, Push, PushError, preflight};
 
 use crate::env::Env;
 use crate::exit::{Failure, Kind};
 use crate::output::plan::Heading;
-use crate::{actions, glob};
+use crate::{actions, connect, glob, output};
 
 /// What is said at the end of a failure before anything was created.
 pub(crate) const NOTHING: &str = "nothing was created";
+/// The same where an earlier try may have created something.
+pub(crate) const NOTHING_MORE: &str = "nothing more was created";
 
 /// How long plans are kept that nobody needs to finish.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -218,10 +220,7 @@ pub(crate) async fn check_scopes(
     if missing.is_empty() {
         return Ok(());
     }
-    let who = match &env.credentials {
-        Some(credentials) => format!("client `{}`", credentials.client_id),
-        None => "the proxy's".to_owned(),
-    };
+    let who = connect::who(env);
     let labels: BTreeSet<&String> = missing.scopes.values().flatten().collect();
     let of = plan.tasks.iter().map(|task| &task.label).collect::<BTreeSet<_>>().len();
     let text = format!("these credentials ({who}) can't create {} of {of} tasks", labels.len());
@@ -247,4 +246,17 @@ pub(crate) fn moved(moved: &[Moved], now: Timestamp) -> Failure {
         format!("{}: was {}, is {} now{why}", moved.label, word(&moved.was), word(&moved.now))
     };
     Failure::new(Kind::Moved, "the facts have moved since the plan was made").notes("they", moved.iter().map(line))
+}
+
+/// The same for a request that an earlier try has begun: with what exists of it, and what doesn't.
+pub(crate) fn moved_half_way(plan: &Plan, existing: &BTreeSet<TaskId>, moved: &[Moved], now: Timestamp) -> Failure {
+    let (there, missing): (Vec<&PlannedTask>, Vec<_>) =
+        plan.tasks.iter().partition(|task| task.task_id.is_some_and(|id| existing.contains(&id)));
+    let labels = |tasks: &[&PlannedTask]| output::repeated(tasks.iter().map(|task| task.label.as_str()));
+    let decision = plan.request.decision.map(|id| format!(" --decision-id {id}")).unwrap_or_default();
+    self::moved(moved, now)
+        .notes("created", labels(&there))
+        .notes("missing", labels(&missing))
+        .note("begin anew", format!("taskgraft add {}{decision}", plan.request.labels.join(" ")))
+        .closing(NOTHING_MORE)
 }

@@ -1,6 +1,5 @@
 //! Carrying a plan out, saying what happens, and how it ended.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -13,7 +12,7 @@ use taskgraft_engine::{Plans, action};
 
 use crate::exit::{Failure, Kind};
 use crate::follow::{self, Followed};
-use crate::output::{Out, span};
+use crate::output::{self, Out, span};
 use crate::progress::Progress;
 use crate::signals::Stop;
 
@@ -81,7 +80,8 @@ pub(crate) async fn carry_out(
             let created = report.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Created { .. })).count();
             let there = followed.len() - created;
             let there = if there > 0 { format!(", {there} were there already") } else { String::new() };
-            out.say(&format!("{created} tasks created in {}{there}: request {}", span(took), report.request))?;
+            let tasks = if created == 1 { "task" } else { "tasks" };
+            out.say(&format!("{created} {tasks} created in {}{there}: request {}", span(took), report.request))?;
         }
         if after.wait {
             let progress = Progress::new(out, followed.len());
@@ -126,10 +126,10 @@ pub(crate) fn judge(report: &Report) -> Result<(), Failure> {
         ExitClass::Forbidden => Kind::NoRights,
         ExitClass::Unfinished => Kind::HalfWay,
     };
-    let (there, missing): (Vec<_>, Vec<_>) = report.tasks.iter().partition(|task| task.outcome.exists());
+    let (there, missing): (Vec<&TaskReport>, Vec<_>) = report.tasks.iter().partition(|task| task.outcome.exists());
     let failure = Failure::new(kind, message(report))
-        .notes("created", labels(&there))
-        .notes("missing", labels(&missing))
+        .notes("created", output::repeated(there.iter().map(|task| task.label.as_str())))
+        .notes("missing", output::repeated(missing.iter().map(|task| task.label.as_str())))
         .notes("refused", report.refused.iter().map(|refused| format!("{}: {}", refused.label, refused.why)));
     Err(match kind {
         Kind::HalfWay => failure
@@ -181,21 +181,4 @@ fn mended(mended: &Mended) -> String {
         Mended::Waits => "waits for its dependencies".to_owned(),
         Mended::Lost { problem } => format!("is lost: {problem}"),
     }
-}
-
-/// Labels in one line, repeated ones counted.
-fn labels(tasks: &[&TaskReport]) -> Option<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for task in tasks {
-        *counts.entry(&task.label).or_default() += 1;
-    }
-    let mut words = Vec::new();
-    for task in tasks {
-        match counts.remove(task.label.as_str()) {
-            Some(1) => words.push(task.label.clone()),
-            Some(count) => words.push(format!("{} ×{count}", task.label)),
-            None => {}
-        }
-    }
-    (!words.is_empty()).then(|| words.join("  "))
 }

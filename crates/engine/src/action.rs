@@ -1,13 +1,15 @@
 //! Carrying a request out, as `taskgraft action-task` does inside an action task or by hand.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use taskgraft_client::Client;
 use taskgraft_core::frontier::{Frontier, Halt, Limits, Uncreatable};
-use taskgraft_core::ids::RequestId;
-use taskgraft_core::plan::{ArtifactsError, Plan, Policy, Request};
+use taskgraft_core::ids::{RequestId, TaskId};
+use taskgraft_core::plan::{ArtifactsError, Moved, Plan, Policy, Request};
 use taskgraft_core::report::{Report, Terminal};
 use taskgraft_core::time::Millis;
 
@@ -20,6 +22,7 @@ use crate::planner::{Lookups, PlannerError, plan};
 use crate::plans::{Plans, PlansError};
 use crate::preflight::{self, Missing};
 use crate::push::Push;
+use crate::recheck::{existing, is_open, recheck};
 use crate::run_plan::{self, RunPlanError};
 
 /// Where a request's plan outlives this process.
@@ -68,6 +71,18 @@ pub enum ActionError {
     /// An earlier run asked for something else.
     #[error("take up request {0}: an earlier run's plan is for something else")]
     OtherRequest(RequestId),
+    /// An earlier try's plan would be another one now. What it had created stays as it is.
+    #[error("finish what an earlier try began: the facts have moved since")]
+    Moved {
+        /// The earlier plan.
+        plan: Box<Plan>,
+        /// Its tasks that exist.
+        existing: BTreeSet<TaskId>,
+        /// Which verdicts would be others.
+        moved: Vec<Moved>,
+        /// When that was looked up.
+        now: Timestamp,
+    },
     /// The plan can't be carried out.
     #[error("carry out the plan: {0}")]
     Uncreatable(#[from] Uncreatable),
@@ -131,6 +146,7 @@ pub async fn run(
     write(&action.out, "plan.json", &plan.to_json())?;
     let frontier = if earlier {
         log(&format!("an earlier try of request {} left this plan: finishing it", plan.request.id));
+        still_right(means, push, &plan).await?;
         Frontier::resume(plan, Limits::default())?
     } else {
         Frontier::new(plan, Limits::default())?
@@ -203,10 +219,26 @@ async fn taken_up(means: &Means, action: &Action) -> Result<Option<Plan>, Action
     }
 }
 
+/// Fails if what is still to be created of an earlier try's plan would be planned otherwise now.
+async fn still_right(means: &Means, push: &Push, plan: &Plan) -> Result<(), ActionError> {
+    let existing = existing(&means.client, plan).await?;
+    if !is_open(plan, &existing) {
+        return Ok(());
+    }
+    let (moved, now) = recheck(&lookups(means), push, plan, &existing).await?;
+    if moved.is_empty() {
+        return Ok(());
+    }
+    Err(ActionError::Moved { plan: Box::new(plan.clone()), existing, moved, now })
+}
+
+fn lookups(means: &Means) -> Lookups {
+    Lookups::Online(means.client.clone(), Artifacts::Queue(means.client.clone(), means.cache.clone()))
+}
+
 /// A new plan, all of which can be had and may be created.
 async fn fresh(means: &Means, push: &Push, action: &Action, log: &mut impl FnMut(&str)) -> Result<Plan, ActionError> {
-    let lookups = Lookups::Online(means.client.clone(), Artifacts::Queue(means.client.clone(), means.cache.clone()));
-    let planned = plan(&lookups, push, &action.request, action.policy).await?;
+    let planned = plan(&lookups(means), push, &action.request, action.policy).await?;
     for notice in &planned.notices {
         log(&format!("warning: {notice}"));
     }

@@ -15,6 +15,7 @@ mod plans;
 pub mod preflight;
 mod push;
 mod push_ref;
+pub mod recheck;
 pub mod reference;
 mod run_plan;
 pub mod stored_graph;

@@ -97,6 +97,9 @@ fn explain(error: ActionError, push: &taskgraft_engine::Push) -> Failure {
         ActionError::Planner(error) => asking::explain(error, push),
         ActionError::Plans(error) => return error.into(),
         ActionError::Client(error) => error.into(),
+        ActionError::Moved { plan, existing, moved, now } => {
+            return asking::moved_half_way(&plan, &existing, &moved, now);
+        }
         ActionError::Forbidden(missing) => {
             Failure::new(Kind::NoRights, message).notes("missing", missing.scopes.into_keys())
         }

@@ -5,16 +5,17 @@ use std::collections::BTreeSet;
 use taskgraft_client::Client;
 use taskgraft_core::frontier::{Frontier, Limits};
 use taskgraft_core::ids::{RequestId, TaskId};
-use taskgraft_core::plan::{Plan, moved};
+use taskgraft_core::plan::Plan;
+use taskgraft_engine::recheck::{existing, is_open, recheck};
 use taskgraft_engine::{Lookups, Plans};
 
 use crate::asking;
 use crate::commands::add::of_plan;
+use crate::connect;
 use crate::creating::{self, After};
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::output::Out;
-use crate::{connect, push};
 
 /// Finish a request that stopped half way: creates what is missing, nothing twice
 #[derive(Debug, clap::Args)]
@@ -53,10 +54,9 @@ pub(crate) async fn finish(
     env: &Env,
     out: &Out,
 ) -> Result<(), Failure> {
-    let ids: Vec<TaskId> = plan.tasks.iter().filter_map(|task| task.task_id).collect();
-    let created: BTreeSet<TaskId> = push::statuses(client, &ids).await?.into_keys().collect();
-    if created.len() < ids.len() {
-        check(client, &plan, &created, env).await?;
+    let existing = existing(client, &plan).await?;
+    if is_open(&plan, &existing) {
+        check(client, &plan, &existing, env).await?;
     }
     let frontier = Frontier::resume(plan, Limits::default())
         .map_err(|why| Failure::mistake(format!("failed to carry out the plan: {why}")))?;
@@ -65,16 +65,13 @@ pub(crate) async fn finish(
 }
 
 /// Fails if a verdict on something that is still to be created would be another now.
-async fn check(client: &Client, plan: &Plan, created: &BTreeSet<TaskId>, env: &Env) -> Result<(), Failure> {
+async fn check(client: &Client, plan: &Plan, existing: &BTreeSet<TaskId>, env: &Env) -> Result<(), Failure> {
     let (push, artifacts) = of_plan(client, env, plan).await?;
     let lookups = Lookups::Online(client.clone(), artifacts.clone());
-    let now = asking::plan(&lookups, &push, &plan.request, plan.policy).await?;
-    let moved = moved(plan, &now.plan, created);
+    let rechecked = recheck(&lookups, &push, plan, existing).await;
+    let (moved, now) = rechecked.map_err(|error| asking::explain(error, &push).closing(asking::NOTHING_MORE))?;
     if !moved.is_empty() {
-        let labels = plan.request.labels.join(" ");
-        return Err(asking::moved(&moved, now.facts.now)
-            .note("begin anew", format!("taskgraft add {labels} --decision-id …"))
-            .closing("nothing more was created"));
+        return Err(asking::moved_half_way(plan, existing, &moved, now));
     }
     asking::check_scopes(client, &artifacts, &push, plan, env).await
 }

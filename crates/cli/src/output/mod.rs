@@ -5,6 +5,7 @@ pub(crate) mod plan;
 mod table;
 mod when;
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
@@ -62,6 +63,11 @@ impl Out {
         self.width.map(usize::from)
     }
 
+    /// What turns while something goes on; the last one stands when it is over.
+    pub(crate) fn spinner(&self) -> &'static str {
+        if self.utf8 { "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ " } else { "|/-\\ " }
+    }
+
     /// Columns as wide as standard output allows.
     pub(crate) fn columns(&self) -> Columns {
         Columns::new(self.width)
@@ -116,9 +122,30 @@ fn ascii(text: &str) -> String {
     text.replace('…', "...").replace('→', "->").replace('×', "x").replace('✓', "ok").replace('✗', "failed")
 }
 
+/// Labels in one line, repeated ones counted; nothing for none.
+pub(crate) fn repeated<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> Option<String> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for label in labels.clone() {
+        *counts.entry(label).or_default() += 1;
+    }
+    let words: Vec<String> = labels
+        .filter_map(|label| match counts.remove(label)? {
+            1 => Some(label.to_owned()),
+            count => Some(format!("{label} ×{count}")),
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join("  "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn repeated_labels_are_counted_where_they_come_first() {
+        assert_eq!(repeated(["b", "a", "b"].into_iter()).unwrap(), "b ×2  a");
+        assert_eq!(repeated(std::iter::empty()), None);
+    }
 
     #[test]
     fn symbols_have_ascii_spellings() {

@@ -89,7 +89,7 @@ async fn the_next_run_finishes_the_plan_of_the_one_that_died() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_is_started_again_within_its_run_finishes_its_plan() {
+async fn a_process_that_is_started_again_within_its_run_takes_up_its_plan() {
     let site = Site::start().await;
     let (decision, scheduled) = site.push(&layered(1, 1), &["toolchain-a"]).await;
     let own = action_task(&site, decision).await;
@@ -105,8 +105,41 @@ async fn a_process_that_is_started_again_within_its_run_finishes_its_plan() {
     site.fail(scheduled["toolchain-a"]).await;
     let (report, log) = act(&site.machine("worker-2"), decision, &["test-0-0"], own).await;
     assert!(log.iter().any(|line| line.contains("an earlier try")), "{log:#?}");
-    assert_ne!(report.unwrap().result, Terminal::Unfinished);
+    let error = report.unwrap_err();
+    assert!(matches!(error, ActionError::Moved { .. }), "{error}");
     assert_eq!(counts(&site.group(decision).await)["toolchain-a"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_whose_facts_have_moved_is_not_finished() {
+    let site = Site::start().await;
+    let (decision, ran) = site.push(&layered(1, 2), &["toolchain-a", "toolchain-b", "build-0"]).await;
+    for label in ["toolchain-a", "toolchain-b", "build-0"] {
+        site.complete(ran[label]).await;
+    }
+    let own = action_task(&site, decision).await;
+    // The plan is kept, one task is created.
+    let puts = AtomicUsize::new(0);
+    site.proxy.rule(move |method, path| {
+        let put = method == "PUT" && path.starts_with("/api/queue/");
+        if put && puts.fetch_add(1, Ordering::SeqCst) >= 2 { Fault::Status(503) } else { Fault::None }
+    });
+    let labels = ["test-0-0", "test-0-1"];
+    let (report, _) = act(&site.machine("worker-1"), decision, &labels, own).await;
+    assert_eq!(report.unwrap().result, Terminal::Unfinished);
+    site.proxy.heal();
+    // The build that both use is run again, and fails: what is still missing would never start.
+    let queue = site.client();
+    queue.queue().rerun_task(ran["build-0"]).await.unwrap();
+    site.claim(ran["build-0"]).await;
+    queue.queue().report_failed(ran["build-0"], 1).await.unwrap();
+    let before = site.group(decision).await;
+    let own = next_run(&site, own).await;
+    let (report, _) = act(&site.machine("worker-2"), decision, &labels, own).await;
+    let error = report.unwrap_err();
+    let ActionError::Moved { existing, moved, .. } = &error else { panic!("{error}") };
+    assert_eq!((existing.len(), moved.len(), moved[0].label.as_str()), (1, 1, "build-0"));
+    assert_eq!(counts(&site.group(decision).await), counts(&before), "nothing more was created");
 }
 
 #[tokio::test(flavor = "multi_thread")]
