@@ -31,6 +31,15 @@ pub(crate) fn writer(env: &Env) -> Result<Client, Failure> {
     Ok(client)
 }
 
+/// Whose credentials requests are made with, in words.
+pub(crate) fn who(env: &Env) -> String {
+    match (&env.proxy_url, &env.credentials) {
+        (Some(_), _) => "the proxy's".to_owned(),
+        (None, Some(credentials)) => format!("client `{}`", credentials.client_id),
+        (None, None) => "none".to_owned(),
+    }
+}
+
 /// Where downloads are kept.
 pub(crate) fn cache(env: &Env) -> Result<Cache, Failure> {
     let dir = env.cache_dir.as_deref().ok_or_else(|| {
@@ -48,7 +57,7 @@ pub(crate) fn artifacts(client: &Client, env: &Env) -> Result<Artifacts, Failure
 /// What Taskcluster refused or left undone.
 impl From<taskgraft_client::Error> for Failure {
     fn from(error: taskgraft_client::Error) -> Self {
-        use taskgraft_client::Error;
+        use taskgraft_client::{Cause, Error};
         let kind = match &error {
             Error::Rejected { status: 401 | 403, .. } => Kind::NoRights,
             Error::Rejected { status: 404, .. } => Kind::Mistake,
@@ -59,6 +68,23 @@ impl From<taskgraft_client::Error> for Failure {
             | Error::Unreadable { .. }
             | Error::Unsendable { .. } => Kind::Other,
         };
-        Self::new(kind, format!("failed to {error}"))
+        let failure = Self::new(kind, format!("failed to {error}"));
+        match &error {
+            Error::Rejected { status: 401, .. } => failure
+                .note(
+                    "check",
+                    "TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and, if temporary, TASKCLUSTER_CERTIFICATE",
+                )
+                .note("or read only", "unset them: public pushes can be looked at without"),
+            Error::Transient { last: Cause::Connect(_), .. } => {
+                failure.note("check", "TASKCLUSTER_ROOT_URL and TASKCLUSTER_PROXY_URL, and whether it is up")
+            }
+            Error::Transient { .. }
+            | Error::Conflict { .. }
+            | Error::Rejected { .. }
+            | Error::ClockSkew { .. }
+            | Error::Unreadable { .. }
+            | Error::Unsendable { .. } => failure,
+        }
     }
 }

@@ -24,13 +24,7 @@ impl<'a> Progress<'a> {
 
     /// The same without the lines.
     pub(crate) fn bar(out: &'a Out, tasks: usize) -> Self {
-        let target = if out.live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(tasks as u64), target);
-        let template = "{spinner} {pos} of {len} ended{msg}  {elapsed}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(120));
+        let bar = drawn(out, Some(tasks as u64), "{spinner} {pos} of {len} ended{msg}  {elapsed}");
         Self { out, bar, lines: false }
     }
 
@@ -57,11 +51,19 @@ pub(crate) struct Busy(ProgressBar);
 impl Busy {
     /// Something that may take a while: a fragment such as `reading the push`.
     pub(crate) fn with(out: &Out, what: &'static str) -> Self {
-        let target = if out.live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target).with_message(what);
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Self(bar)
+        Self(drawn(out, None, "{spinner} {msg}").with_message(what))
     }
+}
+
+/// Something that changes in place on a terminal, and is not there elsewhere.
+fn drawn(out: &Out, length: Option<u64>, template: &str) -> ProgressBar {
+    let target = if out.live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(length, target);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.tick_chars(out.spinner()));
+    }
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
 }
 
 impl Drop for Busy {

@@ -29,7 +29,14 @@ pub(crate) fn parse(text: &str) -> Result<PushRef, Failure> {
 
 /// The decision task of the push that somebody named.
 pub(crate) async fn resolve(client: &Client, text: &str) -> Result<TaskId, Failure> {
-    Ok(parse(text)?.resolve(client).await?)
+    let push = parse(text)?;
+    if let PushRef::Task(id) = push
+        && !id.is_v4()
+    {
+        return Err(Failure::mistake(format!("`{id}` is no task id that a queue gives: not a v4 slugid"))
+            .note("an id is", "22 characters such as TADoGLV5QUWAYivg1ReyTw; is it complete?"));
+    }
+    Ok(push.resolve(client).await?)
 }
 
 impl From<ResolveError> for Failure {

@@ -73,7 +73,7 @@ pub enum Cause {
     Status(u16),
     /// No (whole) answer came in time.
     Timeout,
-    /// No connection could be made.
+    /// No connection could be made: to which scheme, host and port, and why.
     Connect(String),
     /// The connection broke before the answer was whole.
     Broken(String),
@@ -101,7 +101,7 @@ impl fmt::Display for Cause {
                 write!(f, "{status} {}", reason.unwrap_or_default())
             }
             Self::Timeout => f.write_str("no answer in time"),
-            Self::Connect(why) => write!(f, "no connection ({why})"),
+            Self::Connect(to) => write!(f, "no connection to {to}"),
             Self::Broken(why) => write!(f, "the connection broke ({why})"),
         }
     }

@@ -226,12 +226,13 @@ pub(crate) fn refusal(call: &'static str, status: u16, headers: &HeaderMap, body
 
 /// What a failure below HTTP means for the next try.
 pub(crate) fn missed(error: reqwest::Error) -> Miss {
-    // URLs may be signed: they are not for logs.
+    // URLs may be signed: but for whose they are, they are not for logs.
+    let host = error.url().map(|url| url.origin().ascii_serialization());
     let error = error.without_url();
     let why = innermost(&error);
     Miss::Again(
         match () {
-            () if error.is_connect() => Cause::Connect(why),
+            () if error.is_connect() => Cause::Connect(format!("{} ({why})", host.unwrap_or_default())),
             () if error.is_timeout() => Cause::Timeout,
             () => Cause::Broken(why),
         },

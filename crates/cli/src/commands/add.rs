@@ -17,6 +17,9 @@ use crate::output::{self, Out};
 use crate::progress::Busy;
 use crate::{connect, push};
 
+/// What a plan says already.
+const OF_THE_PLAN: [&str; 7] = ["labels", "decision_id", "request_id", "times", "partial", "rerun_failed", "policy"];
+
 /// Add jobs to a push: plan, show, ask, create
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["labels", "plan"]))]
@@ -35,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PUSH", required_unless_present = "plan")]
     decision_id: Option<String>,
     /// Create the plan that `taskgraft plan` has shown; the beginning of its hash is enough
-    #[arg(long, value_name = "HASH", conflicts_with_all = ["labels", "decision_id", "request_id"])]
+    #[arg(long, value_name = "HASH", conflicts_with_all = OF_THE_PLAN)]
     plan: Option<String>,
     /// Don't ask
     #[arg(short, long)]

@@ -86,6 +86,7 @@ fn pushes_that_are_none() {
         ("TADoGLV5QUWAYivg1ReyT", "neither a task id"),
         ("lander@ffffffffff", "the index knows no decision task"),
         ("AAAAAAAAQAaAAAAAAAAAAA", "404"),
+        ("AAAAAAAAAAAAAAAAAAAAAA", "not a v4 slugid"),
         ("https://example.com/nothing", "neither a task id"),
     ] {
         let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", id]);
@@ -112,6 +113,14 @@ fn artifacts_of_another_push() {
 }
 
 #[test]
+fn what_a_plan_says_already_is_not_said_again() {
+    for more in [&["--times", "2"][..], &["--partial"], &["--rerun-failed"], &["--policy", "graft"], &["lint-c"]] {
+        let ran = Ran::from(command(["add", "--plan", "3f9c81aa27d0", "--yes"]).args(more).output().unwrap());
+        assert_eq!(ran.code, Some(2), "{more:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_group_that_takes_no_more() {
     let up = Up::start();
     push(&up);
@@ -120,6 +129,20 @@ fn a_group_that_takes_no_more() {
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("sealed"), "{}", ran.stderr);
     assert!(members(&up).is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_a_connection_says_what_to_check() {
+    let up = Up::start();
+    let wrong = |name: &str, value: &str| up.command(["task", DECISION]).env(name, value).output().unwrap();
+    let ran = Ran::from(wrong("TASKCLUSTER_ACCESS_TOKEN", "a-secret-of-mine"));
+    assert_eq!(ran.code, Some(4), "{}", ran.stderr);
+    assert!(ran.stderr.contains("TASKCLUSTER_CLIENT_ID"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("a-secret-of-mine"), "{}", ran.stderr);
+    // Nobody listens on the discard port.
+    let ran = Ran::from(wrong("TASKCLUSTER_ROOT_URL", "http://127.0.0.1:9"));
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no connection to http://127.0.0.1:9 "), "{}", ran.stderr);
 }
 
 #[test]
