@@ -3,9 +3,10 @@
 use http::Method;
 use taskgraft_core::api::queue::{
     ClaimTaskRequest, ClaimWorkRequest, ClaimWorkResponse, Claimed, CreateArtifactRequest, CreateArtifactResponse,
-    ExceptionReason, Reclaimed, TaskExceptionRequest, TaskStatus, TaskStatusResponse,
+    Reclaimed, TaskExceptionRequest, TaskStatus, TaskStatusResponse,
 };
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::ExceptionReason;
 
 use crate::{Error, Queue};
 

@@ -5,139 +5,15 @@
 //! `schedule_task`, `rerun_task`, `cancel_task`, `claim_task`, `reclaim_task`, `resolve_task`, `check_task_claim`).
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use crate::api::queue::{ExceptionReason, Run};
 use crate::time::Millis;
+
+mod run;
+
+pub use run::{ExceptionReason, ReasonCreated, ReasonResolved, Run, RunState, TaskState};
 
 /// A task never has more runs than this.
 pub const MAX_RUNS: usize = 50;
-
-/// What became of a task so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TaskState {
-    /// It waits for its dependencies: no run exists.
-    Unscheduled,
-    /// It waits for a worker.
-    Pending,
-    /// A worker has claimed it.
-    Running,
-    /// It did what it should.
-    Completed,
-    /// It ran and failed.
-    Failed,
-    /// It could not run to its end, or nobody wanted it to.
-    Exception,
-}
-
-impl TaskState {
-    /// The word on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unscheduled => "unscheduled",
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Exception => "exception",
-        }
-    }
-
-    /// Whether the task has come to an end (from which only a rerun leads on).
-    #[must_use]
-    pub fn is_resolved(self) -> bool {
-        match self {
-            Self::Completed | Self::Failed | Self::Exception => true,
-            Self::Unscheduled | Self::Pending | Self::Running => false,
-        }
-    }
-}
-
-/// What became of a run so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunState {
-    /// It waits for a worker.
-    Pending,
-    /// A worker has claimed it.
-    Running,
-    /// It did what it should.
-    Completed,
-    /// It ran and failed.
-    Failed,
-    /// It could not run to its end, or nobody wanted it to.
-    Exception,
-}
-
-impl From<RunState> for TaskState {
-    fn from(run: RunState) -> Self {
-        match run {
-            RunState::Pending => Self::Pending,
-            RunState::Running => Self::Running,
-            RunState::Completed => Self::Completed,
-            RunState::Failed => Self::Failed,
-            RunState::Exception => Self::Exception,
-        }
-    }
-}
-
-/// Why a run was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReasonCreated {
-    /// The task's dependencies are satisfied, or somebody scheduled it.
-    Scheduled,
-    /// The run before lost its worker.
-    Retry,
-    /// The run before asked for another try.
-    TaskRetry,
-    /// Somebody asked for it after the task had been resolved.
-    Rerun,
-    /// Only to be resolved at once: the task was cancelled, or its deadline passed, before it had any run.
-    Exception,
-}
-
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ReasonResolved {
-    /// The worker said so.
-    Completed,
-    /// The worker said so.
-    Failed,
-    /// The task's deadline passed.
-    DeadlineExceeded,
-    /// Somebody cancelled the task.
-    Canceled,
-    /// The worker did not renew its claim in time.
-    ClaimExpired,
-    /// The worker's machine went away.
-    WorkerShutdown,
-    /// The worker did not understand the payload.
-    MalformedPayload,
-    /// The worker could not get what the task needs.
-    ResourceUnavailable,
-    /// The worker's own fault.
-    InternalError,
-    /// The task asked to be retried.
-    IntermittentTask,
-    /// A newer task made this one pointless.
-    Superseded,
-}
-
-impl From<ExceptionReason> for ReasonResolved {
-    fn from(reason: ExceptionReason) -> Self {
-        match reason {
-            ExceptionReason::WorkerShutdown => Self::WorkerShutdown,
-            ExceptionReason::MalformedPayload => Self::MalformedPayload,
-            ExceptionReason::ResourceUnavailable => Self::ResourceUnavailable,
-            ExceptionReason::InternalError => Self::InternalError,
-            ExceptionReason::IntermittentTask => Self::IntermittentTask,
-        }
-    }
-}
 
 /// The part of a task that changes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::TaskId;
-use crate::state::{ReasonCreated, ReasonResolved, RunState, TaskState};
+use crate::state::{Run, TaskState};
 use crate::time::Millis;
 
 mod artifact;
@@ -19,8 +19,8 @@ pub use artifact::{
     CreateArtifactResponse, FinishArtifactRequest, StorageType,
 };
 pub use worker::{
-    ClaimTaskRequest, ClaimWorkRequest, ClaimWorkResponse, Claimed, ExceptionReason, PendingTasks, Reclaimed,
-    TaskCredentials, TaskExceptionRequest, TaskQueueCounts,
+    ClaimTaskRequest, ClaimWorkRequest, ClaimWorkResponse, Claimed, PendingTasks, Reclaimed, TaskCredentials,
+    TaskExceptionRequest, TaskQueueCounts,
 };
 
 /// How urgent a task is. The order of the variants is the order of urgency: `Lowest < Highest`.
@@ -179,38 +179,6 @@ fn default_retries() -> u8 {
 
 fn default_extra() -> Value {
     Value::Object(serde_json::Map::new())
-}
-
-/// One attempt at a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Run {
-    /// Its place among the task's runs, from 0; at most 50 runs.
-    pub run_id: u16,
-    /// What became of it so far.
-    pub state: RunState,
-    /// Why it was made.
-    pub reason_created: ReasonCreated,
-    /// Why it ended, once it has.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason_resolved: Option<ReasonResolved>,
-    /// Who claimed it, with [`Run::worker_id`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker_group: Option<String>,
-    /// Who claimed it, with [`Run::worker_group`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker_id: Option<String>,
-    /// When the claim ends unless it is renewed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub taken_until: Option<Millis>,
-    /// When it became pending.
-    pub scheduled: Millis,
-    /// When it was claimed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<Millis>,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resolved: Option<Millis>,
 }
 
 /// What became of a task so far (`task-status.json`).

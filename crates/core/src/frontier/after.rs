@@ -6,20 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::machine::Frontier;
-use super::mend::Mend;
+use super::mend::{Mend, Relied};
 use super::node::State;
 use super::outcome::Outcome;
 use super::step::{Answer, Place};
 use crate::ids::TaskId;
 use crate::plan::{Origin, Policy, StatusFact, Target, Verdict, Warning};
-
-/// A task that others answer for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Relied<'a> {
-    pub(super) label: &'a str,
-    /// It is what this plan would have made, so it may be put back.
-    pub(super) ours: bool,
-}
 
 impl Frontier {
     /// Tasks that the created ones depend on and that others answer for.

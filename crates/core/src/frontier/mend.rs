@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::after::Relied;
 use super::node::Limits;
 use super::outcome::Mended;
 use super::step::{Answer, Call};
@@ -21,6 +20,14 @@ use crate::time;
 
 /// How old a definition may be for the queue to take it (again), with a minute to spare.
 const TAKEN_FOR: SignedDuration = SignedDuration::from_mins(14);
+
+/// A task that others answer for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relied<'a> {
+    pub(super) label: &'a str,
+    /// It is what this plan would have made, so it may be put back.
+    pub(super) ours: bool,
+}
 
 /// A task that may need help.
 #[derive(Debug, Clone)]

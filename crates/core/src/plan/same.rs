@@ -47,7 +47,7 @@ pub(crate) fn dependencies(definition: &Value) -> BTreeSet<String> {
     list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// What the queue fills in; wire.md, queue.createTask.
+/// What the queue fills in where a definition given to createTask leaves it out.
 fn fill_defaults(fields: &mut Map<String, Value>) {
     let defaults = [
         ("schedulerId", json!("-")),

@@ -6,9 +6,9 @@ use serde_json::json;
 use taskgraft_client::{Error, Upload};
 use taskgraft_core::api::auth::{CreateClientRequest, CreateRoleRequest};
 use taskgraft_core::api::index::InsertTaskRequest;
-use taskgraft_core::api::queue::{ClaimWorkRequest, CreateArtifactRequest, CreateArtifactResponse, ExceptionReason};
+use taskgraft_core::api::queue::{ClaimWorkRequest, CreateArtifactRequest, CreateArtifactResponse};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::state::TaskState;
+use taskgraft_core::state::{ExceptionReason, TaskState};
 use taskgraft_core::time::Millis;
 
 use crate::site::{SCHEDULER, Site, definition};

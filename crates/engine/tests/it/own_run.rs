@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use taskgraft_core::api::queue::ExceptionReason;
 use taskgraft_core::frontier::Halt;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Policy, Request};
 use taskgraft_core::report::{Report, Terminal};
+use taskgraft_core::state::ExceptionReason;
 use taskgraft_engine::AuthorityError;
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{self, Action, ActionError, Keep};

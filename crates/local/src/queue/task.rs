@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde_json::value::RawValue;
-use taskgraft_core::api::queue::{Priority, Run, TaskDefinition, TaskStatus};
+use taskgraft_core::api::queue::{Priority, TaskDefinition, TaskStatus};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::state::{Life, TaskState};
+use taskgraft_core::state::{Life, Run, TaskState};
 use taskgraft_core::time::Millis;
 
 use crate::store::StoreError;

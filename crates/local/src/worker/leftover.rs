@@ -6,8 +6,9 @@
 use std::path::Path;
 
 use taskgraft_client::{Client, Error};
-use taskgraft_core::api::queue::{ClaimTaskRequest, ExceptionReason};
+use taskgraft_core::api::queue::ClaimTaskRequest;
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::ExceptionReason;
 
 use super::resolution::Resolution;
 use super::session::Session;

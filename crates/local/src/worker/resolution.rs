@@ -3,7 +3,7 @@
 use std::fmt;
 
 use taskgraft_client::Error;
-use taskgraft_core::api::queue::ExceptionReason;
+use taskgraft_core::state::ExceptionReason;
 
 use super::payload::MalformedPayload;
 

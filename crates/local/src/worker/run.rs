@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskgraft_core::api::queue::{Claimed, ExceptionReason};
+use taskgraft_core::api::queue::Claimed;
+use taskgraft_core::state::ExceptionReason;
 use taskgraft_core::time::Millis;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;

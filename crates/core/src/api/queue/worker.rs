@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{TaskDefinition, TaskStatus};
+use crate::state::ExceptionReason;
 use crate::time::Millis;
 
 /// Asks for work.
@@ -87,22 +88,6 @@ pub struct Reclaimed {
     pub taken_until: Millis,
     /// With what to act for the task until then.
     pub credentials: TaskCredentials,
-}
-
-/// Why a worker gives a run up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ExceptionReason {
-    /// The machine goes away; the task is retried.
-    WorkerShutdown,
-    /// The payload makes no sense to the worker.
-    MalformedPayload,
-    /// Something the task needs cannot be had.
-    ResourceUnavailable,
-    /// The worker's own fault.
-    InternalError,
-    /// The task asked to be retried.
-    IntermittentTask,
 }
 
 /// Reports an exception.

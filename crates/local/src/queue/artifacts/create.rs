@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
-use taskgraft_core::api::queue::{CreateArtifactRequest, CreateArtifactResponse, Run, StorageType, TaskCredentials};
+use taskgraft_core::api::queue::{CreateArtifactRequest, CreateArtifactResponse, StorageType, TaskCredentials};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::state::RunState;
+use taskgraft_core::state::{Run, RunState};
 use taskgraft_core::time::{Millis, format_ms};
 
 use super::{Artifact, urls};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::json;
-use taskgraft_core::api::queue::ExceptionReason;
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::ExceptionReason;
 use taskgraft_local::queue::Settings;
 use taskgraft_local::store::StoreError;
 

@@ -1,8 +1,8 @@
 //! The life of a task.
 
 use serde_json::json;
-use taskgraft_core::api::queue::{ExceptionReason, Priority};
-use taskgraft_core::state::{ReasonCreated, ReasonResolved, TaskState};
+use taskgraft_core::api::queue::Priority;
+use taskgraft_core::state::{ExceptionReason, ReasonCreated, ReasonResolved, TaskState};
 
 use super::{Place, status_of};
 
