@@ -11,14 +11,10 @@ use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, PlannedTask, Policy, Pu
 use taskgraft_engine::{Artifacts, Lookups, Planned, PlannerError, Plans, PlansError, Push, PushError, preflight};
 
 use crate::env::Env;
-use crate::exit::{Failure, Kind};
+use crate::exit::{Failure, Kind, NOTHING, NOTHING_MORE};
+use crate::output::Out;
 use crate::output::plan::Heading;
 use crate::{actions, connect, glob, output};
-
-/// What is said at the end of a failure before anything was created.
-pub(crate) const NOTHING: &str = "nothing was created";
-/// The same where an earlier try may have created something.
-pub(crate) const NOTHING_MORE: &str = "nothing more was created";
 
 /// How long plans are kept that nobody needs to finish.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -196,6 +192,13 @@ pub(crate) fn heading(push: &Push) -> Heading {
         message: description.and_then(|text| text.lines().next()).map(str::to_owned),
         labels: push.graph.len(),
         scheduled: push.labels.len(),
+    }
+}
+
+/// What the asker should know about earlier actions.
+pub(crate) fn tell_notices(planned: &Planned, out: &Out) {
+    for notice in &planned.notices {
+        out.note(&format!("{} {notice}", out.err().busy("note:")));
     }
 }
 

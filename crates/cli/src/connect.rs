@@ -1,10 +1,13 @@
 //! From the environment to a Taskcluster client.
 
 use taskgraft_client::{Client, Config};
-use taskgraft_engine::{Artifacts, Cache};
+use taskgraft_engine::{Artifacts, Cache, Lookups};
 
 use crate::env::Env;
-use crate::exit::{Failure, Kind};
+use crate::exit::{Failure, Kind, NOTHING};
+
+/// Where artifact references of an offline plan point if nobody says which deployment is meant.
+const NOWHERE: &str = "https://taskcluster.invalid";
 
 /// A client of the deployment that the environment names; anonymous if it has no credentials, which is enough to read.
 pub(crate) fn reader(env: &Env) -> Result<Client, Failure> {
@@ -26,7 +29,7 @@ pub(crate) fn writer(env: &Env) -> Result<Client, Failure> {
             .note("on this machine", "taskgraft up --env-file tc.env, then: . ./tc.env")
             .note("a deployment", "eval \"$(taskcluster signin)\"")
             .note("or by hand", "export TASKCLUSTER_CLIENT_ID=… TASKCLUSTER_ACCESS_TOKEN=…")
-            .closing("nothing was created"));
+            .closing(NOTHING));
     }
     Ok(client)
 }
@@ -52,6 +55,12 @@ pub(crate) fn cache(env: &Env) -> Result<Cache, Failure> {
 /// Where artifacts are read from, and kept once they can't change any more.
 pub(crate) fn artifacts(client: &Client, env: &Env) -> Result<Artifacts, Failure> {
     Ok(Artifacts::Queue(client.clone(), cache(env)?))
+}
+
+/// Nobody is asked: whatever would be looked up counts as not found.
+pub(crate) fn offline(env: &Env) -> Lookups {
+    let root_url = env.root_url.clone().unwrap_or_else(|| NOWHERE.to_owned());
+    Lookups::Offline { root_url, now: jiff::Timestamp::now() }
 }
 
 /// What Taskcluster refused or left undone.

@@ -40,6 +40,12 @@ impl Kind {
     }
 }
 
+/// What is said at the end of a failure before anything was created.
+pub(crate) const NOTHING: &str = "nothing was created";
+
+/// The same where an earlier try may have created something.
+pub(crate) const NOTHING_MORE: &str = "nothing more was created";
+
 /// A named line or lines under an error: what to know, or the way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Note {
@@ -141,7 +147,7 @@ impl From<std::io::Error> for Failure {
 /// What could not be written as JSON.
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self::other(format!("write JSON: {error}"))
+        Self::other(format!("failed to write JSON: {error}"))
     }
 }
 

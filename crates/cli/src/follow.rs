@@ -8,6 +8,7 @@ use taskgraft_core::api::queue::{Requires, TaskDefinition};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 
+use crate::end::End;
 use crate::exit::{Failure, Kind};
 use crate::progress::Progress;
 use crate::push;
@@ -23,33 +24,6 @@ pub(crate) struct Followed {
     pub(crate) label: String,
     /// Its id.
     pub(crate) id: TaskId,
-}
-
-/// What became of a followed task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum End {
-    /// It is resolved like this.
-    Resolved(TaskState),
-    /// It never starts, since something that it needs to succeed did not.
-    Stuck,
-    /// The queue has forgotten it.
-    Gone,
-}
-
-impl End {
-    /// Whether it did what it should.
-    pub(crate) fn is_green(self) -> bool {
-        self == Self::Resolved(TaskState::Completed)
-    }
-
-    /// In a word.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Resolved(state) => state.as_str(),
-            Self::Stuck => "never starts",
-            Self::Gone => "gone",
-        }
-    }
 }
 
 /// Follows tasks until each is resolved or can never start; tells their ends in the order they were given.

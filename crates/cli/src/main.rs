@@ -6,6 +6,7 @@ mod commands;
 mod connect;
 mod creating;
 mod embedded;
+mod end;
 mod env;
 mod exit;
 mod follow;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     let out = Out::new(&env);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(why) => return exit::Failure::other(format!("start the runtime: {why}")).report(&out),
+        Err(why) => return exit::Failure::other(format!("failed to start the runtime: {why}")).report(&out),
     };
     match runtime.block_on(commands::run(cli.command, &env, &out)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::follow::End;
+use crate::end::End;
 use crate::output::Out;
 
 /// The progress of tasks that are followed, on standard error.

@@ -6,12 +6,12 @@ use futures_util::TryStreamExt as _;
 use taskgraft_client::Client;
 use taskgraft_core::api::queue::{TaskDefinitionAndStatus, TaskStatus};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::plan::Policy;
+use taskgraft_core::plan::{Plan, Policy};
 use taskgraft_engine::{Artifacts, FetchError, Push, PushError, PushRef, ResolveError};
 
 use crate::connect;
 use crate::env::Env;
-use crate::exit::Failure;
+use crate::exit::{Failure, NOTHING};
 
 /// How many tasks are listed or asked about at once.
 const PAGE: u16 = 1000;
@@ -77,6 +77,14 @@ pub(crate) async fn load(policy: Policy, client: &Client, env: &Env, text: &str)
     let decision = resolve(client, text).await?;
     let artifacts = connect::artifacts(client, env)?;
     Ok((Push::load_by(policy, client, &artifacts, decision).await?, artifacts))
+}
+
+/// The push that a stored plan is for.
+pub(crate) async fn of_plan(client: &Client, env: &Env, plan: &Plan) -> Result<(Push, Artifacts), Failure> {
+    let decision = plan.request.decision.ok_or_else(|| {
+        Failure::mistake("this plan was made without a decision task: nothing can be created from it").closing(NOTHING)
+    })?;
+    load(plan.policy, client, env, decision.as_str()).await
 }
 
 /// All tasks of a group, oldest first.

@@ -6,9 +6,9 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{self, Action, ActionError, Keep, Means};
 
-use crate::asking::{self, NOTHING, Rules, Wishes};
+use crate::asking::{self, Rules, Wishes};
 use crate::env::Env;
-use crate::exit::{Failure, Kind};
+use crate::exit::{Failure, Kind, NOTHING};
 use crate::output::Out;
 use crate::signals::Stop;
 use crate::{connect, creating, push};

@@ -7,12 +7,11 @@ use taskgraft_core::frontier::{Frontier, Limits};
 use taskgraft_core::plan::{Moved, Plan, Policy, Request, moved};
 use taskgraft_engine::{Artifacts, Lookups, Planned, Plans, PlansError, Push};
 
-use crate::asking::{self, NOTHING, Wishes};
-use crate::commands::plan::notices;
+use crate::asking::{self, Wishes};
 use crate::commands::resume;
 use crate::creating::{self, After};
 use crate::env::Env;
-use crate::exit::{Failure, Kind};
+use crate::exit::{Failure, Kind, NOTHING};
 use crate::output::{self, Out};
 use crate::progress::Busy;
 use crate::{connect, push};
@@ -73,7 +72,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     let shown = args.plan.as_deref().map(|hash| plans.find(hash)).transpose()?;
     let busy = Busy::with(out, "reading the push");
     let (push, artifacts) = match (&shown, &args.decision_id) {
-        (Some(plan), _) => of_plan(&client, env, plan).await?,
+        (Some(plan), _) => push::of_plan(&client, env, plan).await?,
         (None, Some(decision)) => push::load(args.wishes.policy.into(), &client, env, decision).await?,
         (None, None) => return Err(Failure::mistake("which push? --decision-id was not given").closing(NOTHING)),
     };
@@ -96,7 +95,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     }
     let plan = asker.settle(shown).await?;
     if plan.tasks.is_empty() {
-        return out.say("There is nothing to create.");
+        return Ok(out.say("There is nothing to create.")?);
     }
     let frontier = Frontier::new(plan, Limits::default())
         .map_err(|why| Failure::mistake(format!("failed to carry out the plan: {why}")).closing(NOTHING))?;
@@ -104,14 +103,6 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     asker.plans.note(&frontier.report())?;
     out.note(&format!("request {}", frontier.plan().request.id));
     creating::carry_out(&asker.client, &asker.plans, frontier, after, out).await
-}
-
-/// The push that a stored plan is for.
-pub(crate) async fn of_plan(client: &Client, env: &Env, plan: &Plan) -> Result<(Push, Artifacts), Failure> {
-    let decision = plan.request.decision.ok_or_else(|| {
-        Failure::mistake("this plan was made without a decision task: nothing can be created from it").closing(NOTHING)
-    })?;
-    push::load(plan.policy, client, env, decision.as_str()).await
 }
 
 impl Asker<'_> {
@@ -195,7 +186,7 @@ impl Asker<'_> {
         } else {
             self.out.say(&text)?
         }
-        notices(planned, self.out);
+        asking::tell_notices(planned, self.out);
         Ok(())
     }
 

@@ -21,5 +21,5 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, out: &Out) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "taskgraft", &mut script);
-    out.raw(&script)
+    Ok(out.raw(&script)?)
 }

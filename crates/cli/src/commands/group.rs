@@ -115,5 +115,5 @@ fn show(shown: &Shown, out: &Out) -> Result<(), Failure> {
             paint.dim(&task.task_id.to_string()),
         ]);
     }
-    out.say(&columns.text())
+    Ok(out.say(&columns.text())?)
 }

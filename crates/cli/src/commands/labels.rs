@@ -55,7 +55,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         listed.push(Listed { label, kind: task.kind, state, task_id });
     }
     if args.json {
-        return out.json(&listed);
+        return Ok(out.json(&listed)?);
     }
     let paint = out.paint();
     let mut columns = out.columns();
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         out.note(&format!("none of the {} labels is like that", push.graph.len()));
         return Ok(());
     }
-    out.say(&columns.text())
+    Ok(out.say(&columns.text())?)
 }
 
 /// The newest task of each label: those that the decision task names, and those that others added to its group.

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, out: &Out) -> Result<(), Failure> {
         None => {
             let mut page = Vec::new();
             Man::new(Cli::command()).render(&mut page)?;
-            out.raw(&page)
+            Ok(out.raw(&page)?)
         }
     }
 }

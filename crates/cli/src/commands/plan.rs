@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::Plan;
-use taskgraft_engine::{Artifacts, Lookups, Planned, Push, PushRef};
+use taskgraft_engine::{Artifacts, Lookups, Push, PushRef};
 
 use crate::asking::{self, Wishes};
 use crate::commands::stored_graph::{self, GraphArgs, Manner};
@@ -13,9 +13,6 @@ use crate::exit::Failure;
 use crate::output::{self, Out};
 use crate::progress::Busy;
 use crate::{connect, push};
-
-/// Where artifact references of an offline plan point if nobody says which deployment is meant.
-const NOWHERE: &str = "https://taskcluster.invalid";
 
 /// Show what adding jobs to a push would take, and why; nothing is created
 ///
@@ -69,11 +66,11 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         keep(&planned.plan, env)?;
     }
     if args.json {
-        return out.raw(planned.plan.to_json().as_bytes());
+        return Ok(out.raw(planned.plan.to_json().as_bytes())?);
     }
     out.say(&output::plan::text(&asking::heading(&push), &planned.plan, planned.facts.now, out))?;
-    notices(&planned, out);
-    out.say(&closing(&planned.plan, creatable))
+    asking::tell_notices(&planned, out);
+    Ok(out.say(&closing(&planned.plan, creatable))?)
 }
 
 /// Stores a plan for `add --plan`, unless its request was begun already: that plan is not to be lost.
@@ -83,13 +80,6 @@ fn keep(plan: &Plan, env: &Env) -> Result<(), Failure> {
         plans.save(plan)?;
     }
     Ok(())
-}
-
-/// What the asker should know about earlier actions.
-pub(crate) fn notices(planned: &Planned, out: &Out) {
-    for notice in &planned.notices {
-        out.note(&format!("{} {notice}", out.err().busy("note:")));
-    }
 }
 
 fn closing(plan: &Plan, creatable: bool) -> String {
@@ -107,12 +97,12 @@ async fn sources(args: &Args, env: &Env) -> Result<(Push, Lookups), Failure> {
         (None, Some(decision)) => {
             let client = connect::reader(env)?;
             let (push, artifacts) = push::load(args.wishes.policy.into(), &client, env, decision).await?;
-            Ok((push, if args.offline { offline(env) } else { Lookups::Online(client, artifacts) }))
+            Ok((push, if args.offline { connect::offline(env) } else { Lookups::Online(client, artifacts) }))
         }
         (Some(dir), decision) => {
             let directory = Artifacts::Directory(dir.clone());
             let (lookups, decision) = if args.offline {
-                (offline(env), decision.as_deref().map(id_only).transpose()?)
+                (connect::offline(env), decision.as_deref().map(id_only).transpose()?)
             } else {
                 let client = connect::reader(env)?;
                 let decision = match decision {
@@ -125,12 +115,6 @@ async fn sources(args: &Args, env: &Env) -> Result<(Push, Lookups), Failure> {
             Ok((Push::offline(&directory, decision).await?, lookups))
         }
     }
-}
-
-/// Nobody is asked.
-pub(crate) fn offline(env: &Env) -> Lookups {
-    let root_url = env.root_url.clone().unwrap_or_else(|| NOWHERE.to_owned());
-    Lookups::Offline { root_url, now: jiff::Timestamp::now() }
 }
 
 /// A push that can be named without asking the index.

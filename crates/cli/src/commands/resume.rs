@@ -10,12 +10,11 @@ use taskgraft_engine::recheck::{existing, is_open, recheck};
 use taskgraft_engine::{Lookups, Plans};
 
 use crate::asking;
-use crate::commands::add::of_plan;
-use crate::connect;
 use crate::creating::{self, After};
 use crate::env::Env;
-use crate::exit::Failure;
+use crate::exit::{Failure, NOTHING_MORE};
 use crate::output::Out;
+use crate::{connect, push};
 
 /// Finish a request that stopped half way: creates what is missing, nothing twice
 #[derive(Debug, clap::Args)]
@@ -66,10 +65,10 @@ pub(crate) async fn finish(
 
 /// Fails if a verdict on something that is still to be created would be another now.
 async fn check(client: &Client, plan: &Plan, existing: &BTreeSet<TaskId>, env: &Env) -> Result<(), Failure> {
-    let (push, artifacts) = of_plan(client, env, plan).await?;
+    let (push, artifacts) = push::of_plan(client, env, plan).await?;
     let lookups = Lookups::Online(client.clone(), artifacts.clone());
     let rechecked = recheck(&lookups, &push, plan, existing).await;
-    let (moved, now) = rechecked.map_err(|error| asking::explain(error, &push).closing(asking::NOTHING_MORE))?;
+    let (moved, now) = rechecked.map_err(|error| asking::explain(error, &push).closing(NOTHING_MORE))?;
     if !moved.is_empty() {
         return Err(asking::moved_half_way(plan, existing, &moved, now));
     }

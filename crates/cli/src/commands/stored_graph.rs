@@ -8,7 +8,6 @@ use taskgraft_engine::Lookups;
 use taskgraft_engine::stored_graph::{StoredGraph, StoredGraphError, optimize};
 
 use crate::asking::{self, Rules};
-use crate::commands::plan::offline;
 use crate::connect;
 use crate::env::Env;
 use crate::exit::Failure;
@@ -49,7 +48,7 @@ pub(crate) struct Manner {
 
 pub(crate) async fn run(args: GraphArgs, manner: Manner, env: &Env, out: &Out) -> Result<(), Failure> {
     let lookups = if manner.offline {
-        offline(env)
+        connect::offline(env)
     } else {
         let client = connect::reader(env)?;
         let artifacts = connect::artifacts(&client, env)?;
@@ -70,11 +69,11 @@ pub(crate) async fn run(args: GraphArgs, manner: Manner, env: &Env, out: &Out) -
         write(dir, &planned.plan)?;
     }
     if manner.json {
-        return out.raw(planned.plan.to_json().as_bytes());
+        return Ok(out.raw(planned.plan.to_json().as_bytes())?);
     }
     let labels = planned.plan.verdicts.len();
     let heading = Heading { labels, scheduled: planned.plan.tasks.len(), ..Heading::default() };
-    out.say(&output::plan::text(&heading, &planned.plan, planned.facts.now, out))
+    Ok(out.say(&output::plan::text(&heading, &planned.plan, planned.facts.now, out))?)
 }
 
 fn explain(error: StoredGraphError) -> Failure {

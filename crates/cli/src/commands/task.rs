@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use taskgraft_client::Client;
-use taskgraft_core::api::queue::{Run, TaskStatus};
+use taskgraft_core::api::queue::TaskStatus;
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::state::{RunState, TaskState};
+use taskgraft_core::state::{Run, RunState, TaskState};
 use taskgraft_core::time::Millis;
 
 use crate::env::Env;
@@ -106,7 +106,7 @@ fn show(shown: &Shown, out: &Out) -> Result<(), Failure> {
         let ids: Vec<String> = shown.dependencies.iter().map(TaskId::to_string).collect();
         columns.row(["needs".to_owned(), ids.join(" ")]);
     }
-    out.say(&columns.text())
+    Ok(out.say(&columns.text())?)
 }
 
 fn of_run(run: &Run, out: &Out, times: &Times) -> String {

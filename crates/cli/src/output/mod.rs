@@ -6,12 +6,11 @@ mod table;
 mod when;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
 use crate::env::Env;
-use crate::exit::Failure;
 
 pub(crate) use paint::Paint;
 pub(crate) use table::Columns;
@@ -32,9 +31,9 @@ impl Out {
     /// Looks at what standard output and error are.
     pub(crate) fn new(env: &Env) -> Self {
         let colour = |terminal: bool| if terminal && !env.no_color { Paint::colour() } else { Paint::plain() };
-        let (stdout, stderr) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        let (stdout, stderr) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let width = stdout.then(|| console::Term::stdout().size_checked()).flatten().map(|(_, columns)| columns);
-        let interactive = std::io::stdin().is_terminal() && stderr;
+        let interactive = io::stdin().is_terminal() && stderr;
         Self { stdout: colour(stdout), stderr: colour(stderr), width, utf8: env.utf8, interactive }
     }
 
@@ -55,7 +54,7 @@ impl Out {
 
     /// Whether standard error can show something that changes in place.
     pub(crate) fn live(&self) -> bool {
-        std::io::stderr().is_terminal()
+        io::stderr().is_terminal()
     }
 
     /// Standard output's width in columns, where it is a terminal.
@@ -74,7 +73,7 @@ impl Out {
     }
 
     /// A line (or several) for people on standard output.
-    pub(crate) fn say(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn say(&self, text: &str) -> io::Result<()> {
         let mut text = self.for_people(text);
         if !text.ends_with('\n') {
             text.push('\n');
@@ -84,28 +83,28 @@ impl Out {
 
     /// A line for people on standard error. That it can't be written is no reason to stop.
     pub(crate) fn note(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{}", self.for_people(text));
+        let _ = writeln!(io::stderr(), "{}", self.for_people(text));
     }
 
     /// Asks a question that is answered with yes or no; no is the default.
-    pub(crate) fn ask(&self, question: &str) -> Result<bool, Failure> {
-        let mut stderr = std::io::stderr();
+    pub(crate) fn ask(&self, question: &str) -> io::Result<bool> {
+        let mut stderr = io::stderr();
         write!(stderr, "{} [y/N] ", self.for_people(question))?;
         stderr.flush()?;
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
+        io::stdin().read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Data on standard output, as they are.
-    pub(crate) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut stdout = std::io::stdout().lock();
+    pub(crate) fn raw(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
-        Ok(stdout.flush()?)
+        stdout.flush()
     }
 
     /// Data on standard output as JSON.
-    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(value)?;
         text.push('\n');
         self.raw(text.as_bytes())

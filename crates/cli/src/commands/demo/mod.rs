@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         return Err(failure.note("it is kept", format!("taskgraft up --data-dir {}", kept.display())));
     }
     story.end()?;
-    out.say(&match &args.data_dir {
+    let last = match &args.data_dir {
         Some(dir) => format!(
             "Everything above is real: look around with `taskgraft up --data-dir {}`, or read docs/tutorial.md.",
             dir.display()
@@ -74,7 +74,8 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         None => "Everything above was real. Keep it with `taskgraft demo --data-dir DIR` and look around with\n\
                  `taskgraft up --data-dir DIR`, or read docs/tutorial.md."
             .to_owned(),
-    })
+    };
+    Ok(out.say(&last)?)
 }
 
 fn empty(dir: &Path) -> Result<PathBuf, Failure> {

@@ -38,11 +38,11 @@ impl<'a> Story<'a> {
     /// A step that takes no time.
     pub(super) fn tell(&mut self, what: &str) -> Result<(), Failure> {
         self.step += 1;
-        self.out.say(&format!("{:2}  {what}", self.step))
+        Ok(self.out.say(&format!("{:2}  {what}", self.step))?)
     }
 
     /// How long all of it took.
     pub(super) fn end(&self) -> Result<(), Failure> {
-        self.out.say(&format!("\nAll of it took {}.", span(self.began.elapsed())))
+        Ok(self.out.say(&format!("\nAll of it took {}.", span(self.began.elapsed())))?)
     }
 }
