@@ -20,7 +20,6 @@ mod again;
 mod artifacts;
 mod claims;
 mod dependencies;
-mod durability;
 mod laws;
 mod life;
 mod limits;
