@@ -236,7 +236,7 @@ pub(crate) async fn check_scopes(
 }
 
 /// The facts have moved: which verdicts would be others now.
-pub(crate) fn moved(moved: &[Moved], now: Timestamp) -> Failure {
+pub(crate) fn moved(moved: &[Moved], group: Option<TaskId>, now: Timestamp) -> Failure {
     let word = |verdict: &Option<Verdict>| match verdict {
         Some(Verdict::New { .. }) => "new",
         Some(Verdict::Reuse(_)) => "reused",
@@ -245,7 +245,8 @@ pub(crate) fn moved(moved: &[Moved], now: Timestamp) -> Failure {
         None => "unknown",
     };
     let line = |moved: &Moved| {
-        let why = moved.now.as_ref().map(|verdict| format!(" ({})", plan::why(verdict, now))).unwrap_or_default();
+        let why =
+            moved.now.as_ref().map(|verdict| format!(" ({})", plan::why(verdict, group, now))).unwrap_or_default();
         format!("{}: was {}, is {} now{why}", moved.label, word(&moved.was), word(&moved.now))
     };
     Failure::new(Kind::Moved, "the facts have moved since the plan was made").notes("they", moved.iter().map(line))
@@ -257,7 +258,7 @@ pub(crate) fn moved_half_way(plan: &Plan, existing: &BTreeSet<TaskId>, moved: &[
         plan.tasks.iter().partition(|task| task.task_id.is_some_and(|id| existing.contains(&id)));
     let labels = |tasks: &[&PlannedTask]| output::repeated(tasks.iter().map(|task| task.label.as_str()));
     let decision = plan.request.decision.map(|id| format!(" --decision-id {id}")).unwrap_or_default();
-    self::moved(moved, now)
+    self::moved(moved, plan.request.group, now)
         .notes("created", labels(&there))
         .notes("missing", labels(&missing))
         .note("begin anew", format!("taskgraft add {}{decision}", plan.request.labels.join(" ")))

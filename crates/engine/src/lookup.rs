@@ -24,6 +24,8 @@ struct StatusView {
     expires: Millis,
     #[serde(default)]
     deadline: Option<Millis>,
+    #[serde(default, rename = "taskGroupId")]
+    group: Option<TaskId>,
     #[serde(default)]
     runs: Vec<RunView>,
 }
@@ -37,7 +39,13 @@ struct RunView {
 impl From<StatusView> for StatusFact {
     fn from(view: StatusView) -> Self {
         let resolved = view.runs.last().and_then(|run| run.resolved);
-        Self { state: view.state, expires: view.expires, deadline: view.deadline.unwrap_or(view.expires), resolved }
+        Self {
+            state: view.state,
+            expires: view.expires,
+            deadline: view.deadline.unwrap_or(view.expires),
+            resolved,
+            group: view.group,
+        }
     }
 }
 

@@ -171,7 +171,7 @@ impl Asker<'_> {
         }
         if self.args.yes {
             self.show(planned)?;
-            return Err(asking::moved(moved, planned.facts.now)
+            return Err(asking::moved(moved, planned.plan.request.group, planned.facts.now)
                 .note("create this one", format!("taskgraft add {} …", self.request.labels.join(" ")))
                 .closing(NOTHING));
         }

@@ -52,12 +52,16 @@ pub struct StatusFact {
     /// When its last run ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Millis>,
+    /// Its task group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<TaskId>,
 }
 
 impl From<&TaskStatus> for StatusFact {
     fn from(status: &TaskStatus) -> Self {
         let resolved = status.runs.last().and_then(|run| run.resolved);
-        Self { state: status.state, expires: status.expires, deadline: status.deadline, resolved }
+        let group = Some(status.task_group_id);
+        Self { state: status.state, expires: status.expires, deadline: status.deadline, resolved, group }
     }
 }
 

@@ -42,7 +42,7 @@ impl Plan {
     pub fn words(&self, now: Timestamp) -> Words {
         let mut words = Words { summary: self.summary(), ..Words::default() };
         for entry in &self.verdicts {
-            let line = Line { label: entry.label.clone(), why: why(&entry.verdict, now) };
+            let line = Line { label: entry.label.clone(), why: why(&entry.verdict, self.request.group, now) };
             match entry.verdict {
                 Verdict::New { .. } => words.new.push(line),
                 Verdict::Reuse(_) => words.reused.push(line),
@@ -95,12 +95,12 @@ impl Plan {
     }
 }
 
-/// Why a task has its verdict, as a fragment.
+/// Why a task has its verdict, as a fragment; `group` is the push's.
 #[must_use]
-pub fn why(verdict: &Verdict, now: Timestamp) -> String {
+pub fn why(verdict: &Verdict, group: Option<TaskId>, now: Timestamp) -> String {
     match verdict {
         Verdict::New { why, passed_over } => new(why, passed_over, now),
-        Verdict::Reuse(reuse) => reused(reuse, now),
+        Verdict::Reuse(reuse) => reused(reuse, group, now),
         Verdict::Removed { why, .. } => match why {
             Unneeded::OnlyReused => "needed only by reused tasks".to_owned(),
             Unneeded::OnlyRefused => "needed only by what can't be had".to_owned(),
@@ -151,7 +151,7 @@ fn because(over: &PassedOver, now: Timestamp) -> String {
     }
 }
 
-fn reused(reuse: &Reuse, now: Timestamp) -> String {
+fn reused(reuse: &Reuse, group: Option<TaskId>, now: Timestamp) -> String {
     let id = short(reuse.task_id);
     if reuse.rerun {
         return format!("failed on this push, and is run again ({id})");
@@ -171,7 +171,10 @@ fn reused(reuse: &Reuse, now: Timestamp) -> String {
                 SourceKind::Action => ", from an earlier action",
                 SourceKind::Cron => ", from a cron task",
             };
-            format!("{state} on this push{by}{kept} ({id})")
+            // A decision task lists what the index gave it, too.
+            let theirs = reuse.status.and_then(|status| status.group);
+            let push = if theirs.is_some() && theirs != group { "an earlier push" } else { "this push" };
+            format!("{state} on {push}{by}{kept} ({id})")
         }
         (Origin::Promised { .. }, state) => {
             format!("made for another request, {} ({id})", state.unwrap_or_else(|| "there".to_owned()))
@@ -254,6 +257,21 @@ pub fn ago(at: Millis, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_index_gave_the_decision_task_ran_on_an_earlier_push() {
+        let (home, other) = (TaskId::from_bytes([1; 16]), TaskId::from_bytes([2; 16]));
+        let at = Millis::from(Timestamp::UNIX_EPOCH);
+        let words = |group| {
+            let status = StatusFact { state: TaskState::Completed, expires: at, deadline: at, resolved: None, group };
+            let from = Origin::Push { source: SourceKind::Decision, of: home };
+            let reuse = Reuse { task_id: other, from, status: Some(status), rerun: false };
+            reused(&reuse, Some(home), Timestamp::UNIX_EPOCH)
+        };
+        assert!(words(Some(other)).starts_with("completed on an earlier push, kept until"), "{}", words(Some(other)));
+        assert!(words(Some(home)).starts_with("completed on this push, kept until"));
+        assert!(words(None).starts_with("completed on this push, kept until"));
+    }
 
     #[test]
     fn times_are_told_in_their_largest_unit() {

@@ -168,6 +168,7 @@ impl SimQueue {
             expires: moment(&task.definition, "expires").into(),
             deadline: moment(&task.definition, "deadline").into(),
             resolved: task.resolved.map(Millis::from),
+            group: task.definition["taskGroupId"].as_str().and_then(|id| id.parse().ok()),
         })
     }
 

@@ -50,7 +50,7 @@ fn planned(graph: &TaskGraph, request: &Request, mut facts: Facts, recorded: &Re
         let status = |id: &TaskId| {
             let status = recorded.statuses.get(id)?;
             let (expires, deadline) = (status.expires.into(), status.expires.into());
-            Some((*id, StatusFact { state: status.state, expires, deadline, resolved: None }))
+            Some((*id, StatusFact { state: status.state, expires, deadline, resolved: None, group: None }))
         };
         let answers = Answers {
             index: wanted.index.iter().filter_map(|path| Some((path.clone(), *recorded.index.get(path)?))).collect(),
