@@ -12,7 +12,7 @@ pub mod json;
 pub mod morph;
 pub mod optimize;
 pub mod params;
-pub mod pattern;
+mod pattern;
 pub mod plan;
 pub mod report;
 pub mod scopes;

@@ -8,12 +8,12 @@ const MAX_PATTERN_BYTES: usize = 4096;
 
 /// A pattern, compiled.
 #[derive(Debug, Clone)]
-pub struct PathPattern(Option<Regex>);
+pub(crate) struct PathPattern(Option<Regex>);
 
 /// A pattern that can't be compiled: it is too long.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the path pattern `{0}…` is too long")]
-pub struct PatternError(String);
+pub(crate) struct PatternError(String);
 
 impl PathPattern {
     /// Compiles `pattern`.
@@ -21,7 +21,7 @@ impl PathPattern {
     /// # Errors
     ///
     /// It is too long.
-    pub fn new(pattern: &str) -> Result<Self, PatternError> {
+    pub(crate) fn new(pattern: &str) -> Result<Self, PatternError> {
         let too_long = || PatternError(pattern.chars().take(64).collect());
         if pattern.is_empty() {
             // Matches everything.
@@ -35,7 +35,7 @@ impl PathPattern {
 
     /// Whether `path` matches.
     #[must_use]
-    pub fn matches(&self, path: &str) -> bool {
+    pub(crate) fn matches(&self, path: &str) -> bool {
         self.0.as_ref().is_none_or(|regex| regex.is_match(path))
     }
 }

@@ -3,8 +3,8 @@
 pub mod auth;
 pub mod backup;
 mod ctx;
-pub mod http;
-pub mod index;
+mod http;
+mod index;
 mod lock;
 pub mod queue;
 mod server;

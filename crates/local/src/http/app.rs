@@ -49,7 +49,7 @@ pub enum AppError {
 }
 
 /// Everything that is served.
-pub struct App {
+pub(crate) struct App {
     ctx: Arc<Ctx>,
     routes: Routes,
     schemas: Schemas,
@@ -58,12 +58,12 @@ pub struct App {
 
 impl App {
     /// Puts tables and schemas together.
-    pub fn new(ctx: Arc<Ctx>, services: &'static [Service]) -> Result<Self, AppError> {
+    pub(crate) fn new(ctx: Arc<Ctx>, services: &'static [Service]) -> Result<Self, AppError> {
         Ok(Self { ctx, routes: Routes::new(services)?, schemas: Schemas::compile()?, places: Places::default() })
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let found = self.routes.find(&parts.method, parts.uri.path());
         let body = match &found {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::{ApiError, ErrorCode};
 
 /// The largest body, in bytes.
-pub const MAX_BODY: usize = 10 * 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
 
 /// How large a body may be, in bytes, that is always read at once.
 pub(super) const SMALL: usize = 64 * 1024;

@@ -7,11 +7,11 @@ use super::{ApiError, Call, Reply};
 use crate::Ctx;
 
 /// What a handler promises.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send + 'a>>;
+pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send + 'a>>;
 
 /// A handler: an `async fn(&Ctx, &mut Call) -> Result<Reply, ApiError>`, put into a table as
 /// `|ctx, call| Box::pin(handler(ctx, call))`.
-pub type Handler = for<'a> fn(&'a Arc<Ctx>, &'a mut Call) -> Answer<'a>;
+pub(crate) type Handler = for<'a> fn(&'a Arc<Ctx>, &'a mut Call) -> Answer<'a>;
 
 /// HTTP methods that endpoints have; HEAD is GET without the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +62,10 @@ pub enum Input {
 }
 
 /// A query parameter: its name and the JavaScript-style regular expression it must match.
-pub type Query = (&'static str, &'static str);
+pub(crate) type Query = (&'static str, &'static str);
 
 /// The query of an endpoint that answers in pages, see [`Page`](super::Page).
-pub const PAGED: &[Query] = &[("continuationToken", "."), ("limit", "^[0-9]+$")];
+pub(crate) const PAGED: &[Query] = &[("continuationToken", "."), ("limit", "^[0-9]+$")];
 
 /// One entry in a service's table.
 #[derive(Debug, Clone, Copy)]

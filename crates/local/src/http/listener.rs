@@ -27,7 +27,7 @@ const MAX_IDLE: Duration = Duration::from_secs(90);
 const MAX_GOODBYE: Duration = Duration::from_secs(25);
 
 /// Serves until `stop` becomes true, then lets requests that are being answered end.
-pub async fn serve(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {

@@ -10,7 +10,7 @@ const MARK: &str = "after:";
 
 /// The part of a list that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     /// The most entries to answer with, at least 1.
     pub limit: usize,
     /// Only entries whose key stands after this one.
@@ -19,7 +19,7 @@ pub struct Page {
 
 impl Page {
     /// What the query of an endpoint with [`PAGED`](super::PAGED) asks for, with at most `most` entries.
-    pub fn of(call: &Call, most: usize) -> Result<Self, ApiError> {
+    pub(crate) fn of(call: &Call, most: usize) -> Result<Self, ApiError> {
         // More digits than fit mean "as many as there may be".
         let limit = call.query("limit").map_or(most, |text| text.parse().unwrap_or(most)).clamp(1, most);
         let after = call.query("continuationToken").map(after).transpose()?;
@@ -28,7 +28,7 @@ impl Page {
 
     /// Cuts a list that was fetched with one entry more than the limit: what belongs on this page, and the token if
     /// there is another one.
-    pub fn cut<T>(&self, mut rows: Vec<T>, key: impl FnOnce(&T) -> String) -> (Vec<T>, Option<String>) {
+    pub(crate) fn cut<T>(&self, mut rows: Vec<T>, key: impl FnOnce(&T) -> String) -> (Vec<T>, Option<String>) {
         if rows.len() <= self.limit {
             return (rows, None);
         }

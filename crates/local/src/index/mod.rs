@@ -12,7 +12,7 @@ use crate::http::{Access, Endpoint, PAGED, Service};
 const PATH: &str = "^([a-zA-Z0-9_!~*'()%-]+\\.)*[a-zA-Z0-9_!~*'()%-]+$";
 
 /// Taskcluster's index service.
-pub const SERVICE: Service =
+pub(crate) const SERVICE: Service =
     Service { name: "index", params: &[("namespace", PATH), ("indexPath", PATH)], endpoints: ENDPOINTS };
 
 #[rustfmt::skip]

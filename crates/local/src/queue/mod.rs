@@ -31,7 +31,7 @@ mod workers;
 pub use artifacts::blobs::ARTIFACTS;
 pub(crate) use artifacts::fetch::latest_location;
 pub use events::{Bus, Happened, Listener, What};
-pub use table::SERVICE;
+pub(crate) use table::SERVICE;
 
 /// How the queue behaves. The defaults are a real deployment's.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ const SLUG: &str = "^[A-Za-z0-9_-]{8}[Q-T][A-Za-z0-9_-][CGKOSWaeimquy26-][A-Za-z
 const ID: &str = "^[a-zA-Z0-9-_]{1,38}$";
 
 /// The queue.
-pub const SERVICE: Service = Service {
+pub(crate) const SERVICE: Service = Service {
     name: "queue",
     params: &[
         ("taskId", SLUG),
