@@ -12,5 +12,5 @@ pub mod store;
 pub mod worker;
 
 pub use ctx::{Clock, Ctx, SystemClock};
-pub use lock::{Holder, LockError};
+pub use lock::{Holder, LockError, check_free};
 pub use server::{Config, Running, Server, StartError};

@@ -47,6 +47,14 @@ pub enum LockError {
     },
 }
 
+/// Whether a server could have this data directory now; it is made if there is none.
+///
+/// # Errors
+/// If another has it, or it can't be used.
+pub fn check_free(path: &Path) -> Result<(), LockError> {
+    DataDir::take(path).map(drop)
+}
+
 /// A data directory that is ours until this is dropped, however the process ends.
 #[derive(Debug)]
 pub(crate) struct DataDir {

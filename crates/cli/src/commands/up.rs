@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use taskgraft_local::Config;
 use taskgraft_local::queue::Settings;
+use taskgraft_local::{Config, check_free};
 use url::Url;
 
 use crate::embedded::{self, Embedded, WorkerOptions};
@@ -56,8 +56,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let data_dir = embedded::data_dir(args.data_dir.as_deref(), env)?;
-    // Before anything is ready: a file that an earlier run left would let a script go on too early.
+    // Before anything is ready: a file that an earlier run left would let a script go on too early. One that is still
+    // right, since the server that wrote it runs, stays.
     if let Some(path) = &args.env_file {
+        check_free(&data_dir).map_err(|why| Failure::other(chain(&why)))?;
         remove(path)?;
     }
     // Before anything starts: a signal that comes meanwhile is kept.

@@ -25,9 +25,14 @@ fn it_is_ready_when_its_file_is_there_and_ends_cleanly() {
 fn the_second_on_a_directory_says_who_holds_it() {
     let up = Up::start();
     let dir = up.dir().join("tc");
-    let ran = taskgraft(["up".as_ref(), "--data-dir".as_ref(), dir.as_os_str()]);
-    assert_eq!(ran.code, Some(1));
-    assert!(ran.stderr.contains(&format!("in use by process {}", up.pid())), "{}", ran.stderr);
+    let file = up.dir().join("env");
+    let before = std::fs::read(&file).unwrap();
+    for more in [&[][..], &["--env-file".as_ref(), file.as_os_str()]] {
+        let ran = crate::run::Ran::from(command(["up", "--data-dir"]).arg(&dir).args(more).output().unwrap());
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.stderr.contains(&format!("in use by process {}", up.pid())), "{}", ran.stderr);
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), before, "it is still right");
 }
 
 #[test]
