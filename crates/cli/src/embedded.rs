@@ -96,6 +96,23 @@ impl Embedded {
     }
 }
 
+/// A task queue's id as the queue takes it: `provisioner/worker-type`.
+pub(crate) fn queue(text: &str) -> Result<String, String> {
+    let fits = |part: &str, more: fn(u8) -> bool| {
+        (1..=38).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || more(b))
+    };
+    let worker_type = |part: &str| {
+        fits(part, |_| false)
+            && part.starts_with(|first: char| first.is_ascii_lowercase())
+            && !part.ends_with('-')
+            && !part.contains(|c: char| c.is_ascii_uppercase())
+    };
+    match text.split_once('/') {
+        Some((provisioner, kind)) if fits(provisioner, |b| b == b'_') && worker_type(kind) => Ok(text.to_owned()),
+        Some(_) | None => Err("a task queue is PROVISIONER/TYPE, such as proj-lander/b-linux".to_owned()),
+    }
+}
+
 /// The data directory that was named, or the user's own.
 pub(crate) fn data_dir(named: Option<&Path>, env: &Env) -> Result<PathBuf, Failure> {
     let own = || env.data_dir.as_ref().map(|dir| dir.join("up"));
@@ -103,4 +120,18 @@ pub(crate) fn data_dir(named: Option<&Path>, env: &Env) -> Result<PathBuf, Failu
         .map(Path::to_owned)
         .or_else(own)
         .ok_or_else(|| Failure::mistake("no directory to keep data in").note("name one", "--data-dir DIR, or set HOME"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_queue_has_two_parts() {
+        assert_eq!(queue("proj_Lander/b-linux-2").as_deref(), Ok("proj_Lander/b-linux-2"));
+        assert_eq!(queue(DEFAULT_QUEUE).as_deref(), Ok(DEFAULT_QUEUE));
+        for text in ["", "b-linux", "a/", "/b", "a/b/c", "a/B", "a/b-", "a/2", "a b/c"] {
+            assert!(queue(text).is_err(), "{text}");
+        }
+    }
 }

@@ -202,7 +202,7 @@ async fn keep(
 async fn check_own(client: &Client, own: OwnRun, push: &Push) -> Result<Millis, ActionError> {
     let task = client.queue().task(own.task).await?;
     if let Some(group) = push.group {
-        authority::check_action(own.task, &task, group)?;
+        authority::check_action(own.task, &task, group, &push.parameters)?;
     }
     Ok(task.expires.unwrap_or(task.deadline))
 }

@@ -40,9 +40,9 @@ pub enum AuthorityError {
         scheduler: String,
     },
     /// The parameters are another repository's.
-    #[error("trust {decision}: its parameters name {parameters}, its scopes {}", .scopes.join(", "))]
+    #[error("trust {decision}: the push's parameters name {parameters}, its scopes {}", .scopes.join(", "))]
     Repository {
-        /// The decision task.
+        /// The decision or action task.
         decision: TaskId,
         /// The repositories that the parameters name.
         parameters: String,
@@ -134,15 +134,20 @@ pub(crate) fn repository_role(url: &str) -> String {
     }
 }
 
-/// Checks that the action task is of the group that its jobs are to join.
+/// Checks that the action task is of the group that its jobs are to join, and works for the same repository.
 ///
 /// # Errors
-/// If it is of another.
-pub(crate) fn check_action(action: TaskId, task: &TaskDefinition, group: TaskId) -> Result<(), AuthorityError> {
-    if task.task_group_id == group {
-        return Ok(());
+/// If it is of another, or for another.
+pub(crate) fn check_action(
+    action: TaskId,
+    task: &TaskDefinition,
+    group: TaskId,
+    parameters: &Parameters,
+) -> Result<(), AuthorityError> {
+    if task.task_group_id != group {
+        return Err(AuthorityError::ActionGroup { action, theirs: task.task_group_id, group });
     }
-    Err(AuthorityError::ActionGroup { action, theirs: task.task_group_id, group })
+    check_repository(action, &task.scopes, parameters)
 }
 
 #[cfg(test)]
@@ -187,6 +192,22 @@ mod tests {
             let checked = check(decision(), &task, Some(&group("lander-level-3")), &parameters("3", url));
             assert_eq!(checked, Ok(()), "{url}");
         }
+    }
+
+    #[test]
+    fn an_action_for_another_repository_may_not_act_here() {
+        let of = |scopes| task("lander-level-3", scopes);
+        let check = |scopes: &'static [&'static str]| {
+            check_action(
+                TaskId::from_bytes([2; 16]),
+                &of(scopes),
+                decision(),
+                &parameters("3", "https://github.com/example/lander"),
+            )
+        };
+        assert_eq!(check(&["assume:repo:github.com/example/lander:action:generic"]), Ok(()));
+        let other = check(&["assume:repo:github.com/example/other:action:generic"]).unwrap_err();
+        assert!(matches!(other, AuthorityError::Repository { .. }), "{other}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use taskgraft_client::Client;
 use taskgraft_core::ids::TaskId;
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{self, Action, ActionError, Keep, Means};
@@ -51,7 +52,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let client = connect::writer(env)?;
     let cache = connect::cache(env)?;
-    let own = own_run(env)?;
+    let own = own_run(&client, env).await?;
     let id = asking::request_id(args.request_id.as_deref(), env.task_id.as_deref())?;
     let (push, _) = push::load(args.policy.into(), &client, env, &args.decision_id).await?;
     let labels = args.task_labels.into_iter().map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
@@ -82,12 +83,24 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     creating::judge(&report)
 }
 
-/// The run that this process works for, if it works for one.
-fn own_run(env: &Env) -> Result<Option<OwnRun>, Failure> {
+/// The run that this process works for, if it works for one: the task's last, where only the task is known.
+async fn own_run(client: &Client, env: &Env) -> Result<Option<OwnRun>, Failure> {
     let Some(task) = &env.task_id else { return Ok(None) };
     let task: TaskId = task.parse().map_err(|why| Failure::mistake(format!("TASK_ID: {why}")).closing(NOTHING))?;
-    let run = env.run_id.as_deref().unwrap_or("0");
-    let run = run.parse().map_err(|_| Failure::mistake(format!("RUN_ID: `{run}` is no run")).closing(NOTHING))?;
+    let status = match client.queue().status(task).await {
+        Err(error) if error.is_not_found() => {
+            return Err(Failure::mistake(format!("TASK_ID is {task}, and there is no such task"))
+                .note("by hand", "unset TASK_ID; --request-id names the request")
+                .closing(NOTHING));
+        }
+        status => status.map_err(|error| Failure::from(error).closing(NOTHING))?,
+    };
+    let run = match env.run_id.as_deref() {
+        Some(run) => {
+            run.parse().map_err(|_| Failure::mistake(format!("RUN_ID: `{run}` is no run")).closing(NOTHING))?
+        }
+        None => status.runs.last().map_or(0, |run| run.run_id),
+    };
     Ok(Some(OwnRun { task, run }))
 }
 
@@ -101,7 +114,8 @@ fn explain(error: ActionError, push: &taskgraft_engine::Push) -> Failure {
             return asking::moved_half_way(&plan, &existing, &moved, now);
         }
         ActionError::Forbidden(missing) => {
-            Failure::new(Kind::NoRights, message).notes("missing", missing.scopes.into_keys())
+            let text = format!("these credentials can't create {} of the tasks", missing.tasks());
+            Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.into_keys())
         }
         ActionError::Refused(_)
         | ActionError::Authority(_)

@@ -40,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
     /// A task queue that the worker takes tasks from; give it once for each
-    #[arg(long = "worker", value_name = "PROVISIONER/TYPE", default_value = embedded::DEFAULT_QUEUE)]
+    #[arg(long = "worker", value_name = "PROVISIONER/TYPE", default_value = embedded::DEFAULT_QUEUE, value_parser = embedded::queue)]
     queues: Vec<String>,
     /// How many tasks the worker runs at once [default: one for each processor]
     #[arg(long, value_name = "N")]
