@@ -53,14 +53,19 @@ fn inside_a_task_its_runs_are_one_request_and_copies_wait_for_it() {
         client.queue().create_task(action, task.to_string().into()).await.unwrap();
         claim(&client, "proj-lander/action").await
     });
-    let act = || {
+    let act = |task: TaskId, run: Option<&str>| {
         let mut act = up.command(["action-task", "--decision-id", DECISION, "--task-labels", "lint-c"]);
-        act.env("TASK_ID", action.as_str()).env("RUN_ID", "0").stdin(Stdio::null());
+        act.env("TASK_ID", task.as_str()).env("RUN_ID", run.unwrap_or_default()).stdin(Stdio::null());
         Ran::from(act.output().unwrap())
     };
-    let ran = act();
+    let nobody = act(TaskId::from_bytes([7; 16]), None);
+    assert_eq!(nobody.code, Some(3), "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("unset TASK_ID"), "{}", nobody.stderr);
+    let ran = act(action, Some("0"));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let members = members(&up);
+    assert_eq!(act(action, None).code, Some(0), "the run that is not said is the last one");
+    assert_eq!(crate::pushes::members(&up), members, "the same request again");
     let copy = wait_for(client.queue().task(members["lint-c"][0])).unwrap();
     assert!(copy.dependencies.contains(&action), "{:?}", copy.dependencies);
     let needed = wait_for(client.queue().task(members["source-lander"][0])).unwrap();
