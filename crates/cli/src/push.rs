@@ -61,6 +61,8 @@ impl From<PushError> for Failure {
             PushError::Fetch(FetchError::Missing { .. }) => {
                 Self::mistake(message).note("it may be", "no decision task, or one that has not completed yet")
             }
+            PushError::Fetch(FetchError::NotInDirectory { .. }) => Self::mistake(message)
+                .note("it should hold", "a decision task's artifacts: full-task-graph.json and so on"),
             PushError::Fetch(FetchError::Client { error, .. }) | PushError::Client(error) => error.into(),
             PushError::Fetch(FetchError::Io { .. })
             | PushError::Parameters(_)

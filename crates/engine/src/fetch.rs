@@ -42,6 +42,14 @@ pub enum FetchError {
         /// Whose it would be.
         task: TaskId,
     },
+    /// The directory holds none of that name.
+    #[error("read {name}: there is no such file in {}", .dir.display())]
+    NotInDirectory {
+        /// Its name there.
+        name: String,
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Taskcluster didn't give it.
     #[error("fetch {name} of {task}: failed to {error}")]
     Client {
@@ -66,7 +74,7 @@ impl FetchError {
     /// Whether there simply is none.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing { .. })
+        matches!(self, Self::Missing { .. } | Self::NotInDirectory { .. })
     }
 }
 
@@ -87,7 +95,7 @@ fn from_directory(dir: &Path, wanted: Wanted<'_>) -> Result<Bytes, FetchError> {
     let last = wanted.name.rsplit('/').next().unwrap_or_default();
     cache::map(&dir.join(last), wanted.max).map_err(|error| {
         if error.kind() == io::ErrorKind::NotFound {
-            FetchError::Missing { name: last.to_owned(), task: wanted.task }
+            FetchError::NotInDirectory { name: last.to_owned(), dir: dir.to_owned() }
         } else {
             FetchError::Io { name: last.to_owned(), error }
         }

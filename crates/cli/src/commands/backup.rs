@@ -33,7 +33,10 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let made = made.map_err(|why| Failure::other(chain(&why)))?.map_err(|why| {
         let message = chain(&why);
         match why {
-            BackupError::NoData(_) | BackupError::Exists(_) => Failure::mistake(message),
+            BackupError::NoData(_) => {
+                Failure::mistake(message).note("say which", "--data-dir DIR, the one that `taskgraft up` was given")
+            }
+            BackupError::Exists(_) => Failure::mistake(message).note("instead", "another name: nothing is overwritten"),
             BackupError::File { .. } | BackupError::Database(_) => Failure::other(message),
         }
     })?;

@@ -48,7 +48,7 @@ fn files_that_are_none() {
     assert_mistake(&plan_with("parameters.yml", b"a: [", "lint-c"), "parameters");
     assert_mistake(&plan_with("parameters.yml", b"\xff", "lint-c"), "parameters");
     assert_mistake(&plan_with("label-to-taskid.json", b"{\"lint-c\": \"not a slugid\"}", "lint-c"), "not a slugid");
-    assert_mistake(&plan_in(Path::new("/nonexistent"), "lint-c"), "no such artifact");
+    assert_mistake(&plan_in(Path::new("/nonexistent"), "lint-c"), "there is no such file in /nonexistent");
 }
 
 #[test]
