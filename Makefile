@@ -11,8 +11,7 @@ help: ## what can be made
 demo: ## build taskgraft and watch it add jobs to a running push, on this machine
 	$(CARGO) run --profile demo --locked --package taskgraft -- demo
 
-test: venv check-lander ## set up what the tests need and run all of them, the demo among them
-	$(CARGO) run --locked --package taskgraft -- demo
+test: venv check-lander demo ## set up what the tests need and run all of them, the demo among them
 	.ci/commands-page --check
 	$(CARGO) test --locked --workspace
 	@echo "make test: all of it passed; nothing was left running"

@@ -1,4 +1,4 @@
-//! Graph builders, contract suites and servers for taskgraft's own tests.
+//! What the tests of several crates share: made-up graphs, recordings, seeds, and the Python that they run.
 
 pub mod graphs;
 pub mod python;
