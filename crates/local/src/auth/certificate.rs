@@ -12,6 +12,7 @@ use taskgraft_core::api::auth::Certificate;
 use taskgraft_core::scopes::{is_valid, missing, satisfies};
 
 use super::directory::Directory;
+use super::grant::Grant;
 use super::hawk::Unauthenticated;
 
 /// By how much the clocks of issuer and server may differ.
@@ -19,14 +20,6 @@ const SLACK: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest that temporary credentials may last.
 const MAX_LIFE: SignedDuration = SignedDuration::from_hours(31 * 24);
-
-/// What a signature must have been made with, and what it then may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Grant {
-    pub(super) access_token: String,
-    pub(super) scopes: Vec<String>,
-    pub(super) expires: Timestamp,
-}
 
 /// Reads the `ext` of a signature; `None` if it says nothing.
 pub(super) fn parse_ext(ext: &str) -> Result<Value, Unauthenticated> {

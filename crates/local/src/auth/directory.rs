@@ -10,9 +10,8 @@ use taskgraft_core::api;
 use taskgraft_core::scopes::{Roles, RolesError, normalize};
 use taskgraft_core::time::Millis;
 
-use super::certificate::Grant;
+use super::grant::Grant;
 use super::hawk::Unauthenticated;
-use super::root::RootCredentials;
 use crate::http::ApiError;
 use crate::store::StoreError;
 
@@ -65,8 +64,8 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Everything that is stored, and the root client.
-    pub(super) fn load(tx: &Transaction<'_>, root: &RootCredentials) -> Result<Self, DirectoryError> {
-        let mut clients = BTreeMap::from([(root.client_id.clone(), root.client())]);
+    pub(super) fn load(tx: &Transaction<'_>, root: Client) -> Result<Self, DirectoryError> {
+        let mut clients = BTreeMap::from([(root.client_id.clone(), root)]);
         let mut statement = tx.prepare_cached("SELECT * FROM clients")?;
         for client in statement.query_map([], client_of)? {
             let client = client?;

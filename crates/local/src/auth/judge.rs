@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use taskgraft_core::scopes::satisfies;
 use url::Url;
 
-use super::certificate::{self, Grant, TemporaryCredentials};
+use super::certificate::{self, TemporaryCredentials};
 use super::directory::{Directory, DirectoryError};
+use super::grant::Grant;
 use super::hawk::{self, Signature, Unauthenticated};
 use super::nonces::{Nonces, Refused};
 use super::{Authentication, RootCredentials, SignedRequest};
@@ -26,7 +27,7 @@ impl Auth {
     /// Reads all clients and roles.
     pub async fn open(store: &Store, root: RootCredentials) -> Result<Self, DirectoryError> {
         let for_load = root.clone();
-        let directory = store.read(move |tx| Directory::load(tx, &for_load)).await?;
+        let directory = store.read(move |tx| Directory::load(tx, for_load.client())).await?;
         Ok(Self { root, directory: RwLock::new(Arc::new(directory)), nonces: Mutex::default() })
     }
 
@@ -119,7 +120,7 @@ impl Auth {
 
     /// All clients and roles as a transaction left them; refuses a state that can't be.
     pub(super) fn reloaded(&self, tx: &Transaction<'_>) -> Result<Directory, DirectoryError> {
-        Directory::load(tx, &self.root)
+        Directory::load(tx, self.root.client())
     }
 
     /// Judges by this from now on. Called after the commit, in the order of commits.

@@ -3,6 +3,7 @@
 mod certificate;
 mod clients;
 mod directory;
+mod grant;
 mod hawk;
 mod jobs;
 mod judge;

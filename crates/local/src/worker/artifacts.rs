@@ -6,14 +6,11 @@ use taskgraft_client::Error;
 use taskgraft_core::api::queue::ArtifactErrorReason;
 use taskgraft_core::time::Millis;
 
-use super::log::TaskLog;
+use super::log::{self, TaskLog};
 use super::paths::{UnsafePath, resolve_inside};
 use super::payload::{Artifact, ArtifactKind};
 use super::resolution::Resolution;
 use super::session::Session;
-
-/// What logs are served as.
-pub(crate) const LOG_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// The most files that one directory artifact may have.
 const MAX_FILES: usize = 10_000;
@@ -189,7 +186,7 @@ pub(crate) fn content_type(path: &Path) -> &'static str {
     match extension.to_ascii_lowercase().as_str() {
         "css" => "text/css; charset=utf-8",
         "csv" => "text/csv; charset=utf-8",
-        "diff" | "log" | "md" | "patch" | "txt" => LOG_CONTENT_TYPE,
+        "diff" | "log" | "md" | "patch" | "txt" => log::CONTENT_TYPE,
         "gif" => "image/gif",
         "gz" | "tgz" => "application/gzip",
         "htm" | "html" => "text/html; charset=utf-8",

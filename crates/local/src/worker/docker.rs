@@ -96,7 +96,7 @@ impl Container<'_> {
         let spawn = Spawn { command: &command, env: Environment::Inherited, directory: self.directory };
         let ended = process::run(&spawn, self.log, tokio::time::sleep_until(deadline)).await;
         let ended = ended.map_err(|error| Resolution::Failed(error.to_string()))?;
-        let outcome = super::run::outcome(ended, &payload.on_exit_status, payload.max_run_time);
+        let outcome = Resolution::of_command(ended, &payload.on_exit_status, payload.max_run_time);
         if matches!(ended, Ended::Stopped(())) {
             self.engine_output(&["kill", &self.name]).await?;
         }

@@ -9,6 +9,9 @@ use jiff::Timestamp;
 use taskgraft_core::time::format_ms;
 use tokio::sync::watch;
 
+/// What logs are served as.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
+
 /// How much of a task's own output is kept. What comes after is read and thrown away: the task goes on.
 pub(crate) const MAX_OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
 

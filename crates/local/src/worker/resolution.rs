@@ -5,7 +5,8 @@ use std::fmt;
 use taskgraft_client::Error;
 use taskgraft_core::state::ExceptionReason;
 
-use super::payload::MalformedPayload;
+use super::payload::{ExitStatuses, MalformedPayload};
+use super::process::Ended;
 
 /// How a run ends. The texts are fragments for the log's closing line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,22 @@ impl Resolution {
     /// A failure of the worker itself.
     pub(crate) fn internal(what: &str, error: &dyn fmt::Display) -> Self {
         Self::Exception(ExceptionReason::InternalError, format!("{what}: {error}"))
+    }
+
+    /// What the end of a command means for the run: nothing, or that it ends like this.
+    pub(crate) fn of_command(ended: Ended<()>, statuses: &ExitStatuses, max_run_time: u64) -> Result<(), Self> {
+        match ended {
+            Ended::Exited(code) if statuses.retry.contains(&code) => Err(Self::Exception(
+                ExceptionReason::IntermittentTask,
+                format!("exit code {code} is in payload.onExitStatus.retry"),
+            )),
+            Ended::Exited(0) => Ok(()),
+            Ended::Exited(code) => Err(Self::Failed(format!("exit code {code}"))),
+            Ended::Signalled(signal) => Err(Self::Failed(format!("killed by signal {signal}"))),
+            Ended::Stopped(()) => {
+                Err(Self::Failed(format!("killed: it ran longer than payload.maxRunTime, {max_run_time} s")))
+            }
+        }
     }
 
     /// A call of the task's that did not succeed: what is transient may succeed in another run.

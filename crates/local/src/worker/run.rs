@@ -16,9 +16,9 @@ use super::cache::{Borrowed, Caches};
 use super::config::Config;
 use super::docker::{self, Container};
 use super::livelog::LogServer;
-use super::log::{MAX_OUTPUT_BYTES, TaskLog};
+use super::log::{self, MAX_OUTPUT_BYTES, TaskLog};
 use super::mounts::{self, Mounting};
-use super::payload::{DEFAULT_BACKING_LOG, DEFAULT_LIVE_LOG, DockerPayload, ExitStatuses, GenericPayload, Payload};
+use super::payload::{DEFAULT_BACKING_LOG, DEFAULT_LIVE_LOG, DockerPayload, GenericPayload, Payload};
 use super::process::{self, Ended, Environment, Spawn};
 use super::proxy::Proxy;
 use super::resolution::Resolution;
@@ -252,7 +252,7 @@ impl Run<'_> {
                 code = Some(exit);
                 self.log.say(&format!("Exit code {exit} after {:.1} s", began.elapsed().as_secs_f64()));
             }
-            if let Err(resolution) = outcome(ended, &payload.on_exit_status, payload.max_run_time) {
+            if let Err(resolution) = Resolution::of_command(ended, &payload.on_exit_status, payload.max_run_time) {
                 return (Err(resolution), code);
             }
         }
@@ -297,29 +297,13 @@ impl Run<'_> {
         let result = resolution.map_or_else(|| "aborted".to_owned(), ToString::to_string);
         self.log.say(&format!("Task {} after {:.1} s", result.replace('\n', " "), took.as_secs_f64()));
         self.log.finish();
-        let upload = self.session.upload(backing, self.log.path(), artifacts::LOG_CONTENT_TYPE, None);
+        let upload = self.session.upload(backing, self.log.path(), log::CONTENT_TYPE, None);
         let published = match upload.await {
             Ok(()) => self.session.link(live, backing).await,
             Err(error) => Err(error),
         };
         if let Err(error) = published {
             tracing::warn!(task = %self.session.task_id, %error, "could not publish a task's log");
-        }
-    }
-}
-
-/// What the end of a command means for the run.
-pub(crate) fn outcome(ended: Ended<()>, statuses: &ExitStatuses, max_run_time: u64) -> Result<(), Resolution> {
-    match ended {
-        Ended::Exited(code) if statuses.retry.contains(&code) => Err(Resolution::Exception(
-            ExceptionReason::IntermittentTask,
-            format!("exit code {code} is in payload.onExitStatus.retry"),
-        )),
-        Ended::Exited(0) => Ok(()),
-        Ended::Exited(code) => Err(Resolution::Failed(format!("exit code {code}"))),
-        Ended::Signalled(signal) => Err(Resolution::Failed(format!("killed by signal {signal}"))),
-        Ended::Stopped(()) => {
-            Err(Resolution::Failed(format!("killed: it ran longer than payload.maxRunTime, {max_run_time} s")))
         }
     }
 }

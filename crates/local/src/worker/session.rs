@@ -183,7 +183,7 @@ impl Session {
         let request = CreateArtifactRequest::Reference {
             expires: until.min(self.expires),
             url: url.to_owned(),
-            content_type: super::artifacts::LOG_CONTENT_TYPE.to_owned(),
+            content_type: super::log::CONTENT_TYPE.to_owned(),
         };
         self.create(name, &request).await
     }
@@ -192,7 +192,7 @@ impl Session {
     pub(crate) async fn link(&self, name: &str, artifact: &str) -> Result<(), Error> {
         let request = CreateArtifactRequest::Link {
             expires: self.expires,
-            content_type: Some(super::artifacts::LOG_CONTENT_TYPE.to_owned()),
+            content_type: Some(super::log::CONTENT_TYPE.to_owned()),
             artifact: artifact.to_owned(),
         };
         self.create(name, &request).await
