@@ -177,7 +177,7 @@ fn mended(mended: &Mended) -> String {
     match mended {
         Mended::PutBack => "was left half created: sent again".to_owned(),
         Mended::Scheduled => "was left unscheduled: scheduled".to_owned(),
-        Mended::Rerun => "was lost meanwhile: run again".to_owned(),
+        Mended::Rerun => "had failed: run again".to_owned(),
         Mended::Waits => "waits for its dependencies".to_owned(),
         Mended::Lost { problem } => format!("is lost: {problem}"),
     }

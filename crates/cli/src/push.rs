@@ -29,14 +29,26 @@ pub(crate) fn parse(text: &str) -> Result<PushRef, Failure> {
 
 /// The decision task of the push that somebody named.
 pub(crate) async fn resolve(client: &Client, text: &str) -> Result<TaskId, Failure> {
-    let push = parse(text)?;
-    if let PushRef::Task(id) = push
-        && !id.is_v4()
-    {
-        return Err(Failure::mistake(format!("`{id}` is no task id that a queue gives: not a v4 slugid"))
-            .note("an id is", "22 characters such as TADoGLV5QUWAYivg1ReyTw; is it complete?"));
+    Ok(complete(parse(text)?)?.resolve(client).await?)
+}
+
+/// The task that somebody named; a push stands for its decision task.
+pub(crate) async fn resolve_task(client: &Client, text: &str) -> Result<TaskId, Failure> {
+    match complete(parse(text)?)? {
+        PushRef::Task(id) | PushRef::Member(id) => Ok(id),
+        push @ PushRef::Revision { .. } => Ok(push.resolve(client).await?),
     }
-    Ok(push.resolve(client).await?)
+}
+
+/// Refuses an id that no queue knows, as it comes of copying a part.
+fn complete(push: PushRef) -> Result<PushRef, Failure> {
+    match push {
+        PushRef::Task(id) | PushRef::Member(id) if !id.is_v4() => {
+            Err(Failure::mistake(format!("`{id}` is no task id that a queue gives: not a v4 slugid"))
+                .note("an id is", "22 characters such as TADoGLV5QUWAYivg1ReyTw; is it complete?"))
+        }
+        push => Ok(push),
+    }
 }
 
 impl From<ResolveError> for Failure {
@@ -78,7 +90,22 @@ impl From<PushError> for Failure {
 pub(crate) async fn load(policy: Policy, client: &Client, env: &Env, text: &str) -> Result<(Push, Artifacts), Failure> {
     let decision = resolve(client, text).await?;
     let artifacts = connect::artifacts(client, env)?;
-    Ok((Push::load_by(policy, client, &artifacts, decision).await?, artifacts))
+    match Push::load_by(policy, client, &artifacts, decision).await {
+        Ok(push) => Ok((push, artifacts)),
+        Err(error) => Err(with_its_push(client, decision, error).await),
+    }
+}
+
+/// Some other task of a push is soon copied by mistake: its group tells which push was meant.
+async fn with_its_push(client: &Client, task: TaskId, error: PushError) -> Failure {
+    let missing = matches!(&error, PushError::Fetch(FetchError::Missing { .. }));
+    let failure = Failure::from(error);
+    match client.queue().task(task).await {
+        Ok(definition) if missing && definition.task_group_id != task => {
+            failure.note("its push is", definition.task_group_id.to_string())
+        }
+        Ok(_) | Err(_) => failure,
+    }
 }
 
 /// The push that a stored plan is for.

@@ -59,7 +59,7 @@ struct Shown {
 
 pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let client = connect::reader(env)?;
-    let id = push::resolve(&client, &args.id).await?;
+    let id = push::resolve_task(&client, &args.id).await?;
     let task = client.queue().task(id).await?;
     let followed = [Followed { label: task.metadata.name.clone(), id }];
     if args.log {

@@ -113,6 +113,22 @@ fn artifacts_of_another_push() {
 }
 
 #[test]
+fn another_task_of_a_push_names_its_push() {
+    let up = Up::start();
+    push(&up);
+    assert_eq!(up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]).code, Some(0));
+    let task = &members(&up)["lint-c"][0];
+    let ran = up.taskgraft(["plan", "lint-c", "--decision-id", task.as_str()]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("its push is   {DECISION}")), "{}", ran.stderr);
+    // In a URL it stands for its push, and to `task` for itself.
+    let url = format!("{}/tasks/{task}", up.root_url());
+    assert_eq!(up.taskgraft(["plan", "lint-c", "--decision-id", &url]).code, Some(0));
+    let shown = up.taskgraft(["task", &url]);
+    assert!(shown.stdout.starts_with("lint-c ") && shown.stdout.contains(task.as_str()), "{}", shown.stdout);
+}
+
+#[test]
 fn what_a_plan_says_already_is_not_said_again() {
     for more in [&["--times", "2"][..], &["--partial"], &["--rerun-failed"], &["--policy", "graft"], &["lint-c"]] {
         let ran = Ran::from(command(["add", "--plan", "3f9c81aa27d0", "--yes"]).args(more).output().unwrap());
