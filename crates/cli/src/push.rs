@@ -42,13 +42,13 @@ pub(crate) async fn resolve_task(client: &Client, text: &str) -> Result<TaskId, 
 
 /// Refuses an id that no queue knows, as it comes of copying a part.
 fn complete(push: PushRef) -> Result<PushRef, Failure> {
-    match push {
-        PushRef::Task(id) | PushRef::Member(id) if !id.is_v4() => {
-            Err(Failure::mistake(format!("`{id}` is no task id that a queue gives: not a v4 slugid"))
-                .note("an id is", "22 characters such as TADoGLV5QUWAYivg1ReyTw; is it complete?"))
-        }
-        push => Ok(push),
+    if let PushRef::Task(id) | PushRef::Member(id) = push
+        && !id.is_v4()
+    {
+        return Err(Failure::mistake(format!("`{id}` is no task id that a queue gives: not a v4 slugid"))
+            .note("an id is", "22 characters such as TADoGLV5QUWAYivg1ReyTw; is it complete?"));
     }
+    Ok(push)
 }
 
 impl From<ResolveError> for Failure {
