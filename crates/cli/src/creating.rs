@@ -175,7 +175,7 @@ fn refused(why: &Refused) -> String {
 /// What was done about a task that others answer for.
 fn mended(mended: &Mended) -> String {
     match mended {
-        Mended::PutBack => "was left half created: sent again".to_owned(),
+        Mended::PutBack => "waits for its dependencies; sent once more in case it was left half created".to_owned(),
         Mended::Scheduled => "was left unscheduled: scheduled".to_owned(),
         Mended::Rerun => "had failed: run again".to_owned(),
         Mended::Waits => "waits for its dependencies".to_owned(),
