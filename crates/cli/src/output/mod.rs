@@ -112,8 +112,34 @@ impl Out {
 
     /// The text with its symbols in ASCII, where the locale has no others.
     pub(crate) fn for_people(&self, text: &str) -> String {
-        if self.utf8 { text.to_owned() } else { ascii(text) }
+        let text = harmless(text);
+        if self.utf8 { text } else { ascii(&text) }
     }
+}
+
+/// The text without what moves a terminal's cursor or tells it something: labels and messages come from anybody. Colours
+/// may stay, since ours are among them.
+fn harmless(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let colour = colour_length(rest);
+        if colour > 0 {
+            clean.push_str(&rest[..colour]);
+            rest = &rest[colour..];
+            continue;
+        }
+        clean.push(if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c });
+        rest = &rest[c.len_utf8()..];
+    }
+    clean
+}
+
+/// How many bytes of colour `text` begins with: `ESC [`, digits and semicolons, `m`; 0 if it is something else.
+fn colour_length(text: &str) -> usize {
+    let Some(code) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let digits = code.bytes().take_while(|b| b.is_ascii_digit() || *b == b';').count();
+    if code[digits..].starts_with('m') { digits + 3 } else { 0 }
 }
 
 /// The symbols that taskgraft itself uses, in ASCII; labels and messages of others stay as they are.
@@ -144,6 +170,12 @@ mod tests {
     fn repeated_labels_are_counted_where_they_come_first() {
         assert_eq!(repeated(["b", "a", "b"].into_iter()).unwrap(), "b ×2  a");
         assert_eq!(repeated(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn what_others_write_can_not_move_the_cursor() {
+        assert_eq!(harmless("a\u{1b}[2Jb\r\u{9b}1A\u{7}ß\n"), "a?[2Jb??1A?ß\n");
+        assert_eq!(harmless("\u{1b}[1;32mgreen\u{1b}[0m \u{1b}"), "\u{1b}[1;32mgreen\u{1b}[0m ?");
     }
 
     #[test]
