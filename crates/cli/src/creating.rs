@@ -37,7 +37,6 @@ struct Told<'a> {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Ended<'a> {
     label: &'a str,
     task_id: TaskId,

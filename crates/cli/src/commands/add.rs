@@ -94,9 +94,6 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         return resume::finish(&asker.client, &asker.plans, plan, after, env, out).await;
     }
     let plan = asker.settle(shown).await?;
-    if plan.tasks.is_empty() {
-        return Ok(out.say("There is nothing to create.")?);
-    }
     let frontier = Frontier::new(plan, Limits::default())
         .map_err(|why| Failure::mistake(format!("failed to carry out the plan: {why}")).closing(NOTHING))?;
     asker.plans.save(frontier.plan())?;

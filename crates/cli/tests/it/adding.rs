@@ -114,6 +114,18 @@ fn a_plan_is_created_by_the_beginning_of_its_hash_and_never_twice() {
 }
 
 #[test]
+fn a_partial_request_of_which_nothing_can_be_had_says_so() {
+    let up = Up::start();
+    push(&up);
+    let ran = up.taskgraft(["add", "lint-d", "--partial", "--decision-id", DECISION, "--yes", "--json"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&told["report"]["result"], &told["report"]["tasks"]), (&json!("partial"), &json!([])), "{told}");
+    assert!(ran.stderr.contains("refused   lint-d"), "{}", ran.stderr);
+    assert!(members(&up).is_empty());
+}
+
+#[test]
 fn two_requests_get_two_copies_and_share_what_they_need() {
     let up = Up::start();
     push(&up);

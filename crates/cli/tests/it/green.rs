@@ -21,6 +21,7 @@ fn added_jobs_are_followed_to_green() {
     assert_eq!(ended.len(), 3);
     assert!(ended.iter().all(|end| end["state"] == "completed"), "{told}");
     let id = members(&up)["lint-c"][0].to_string();
+    assert!(ended.iter().all(|end| end["task_id"].is_string()), "as in the report: {told}");
     let log = up.taskgraft(["task", &id, "--log"]);
     assert_eq!(log.code, Some(0), "{}", log.stderr);
     assert!(log.stdout.contains("lint-c"), "{}", log.stdout);
