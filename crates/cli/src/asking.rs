@@ -224,9 +224,8 @@ pub(crate) async fn check_scopes(
         return Ok(());
     }
     let who = connect::who(env);
-    let labels: BTreeSet<&String> = missing.scopes.values().flatten().collect();
     let of = plan.tasks.iter().map(|task| &task.label).collect::<BTreeSet<_>>().len();
-    let text = format!("these credentials ({who}) can't create {} of {of} tasks", labels.len());
+    let text = format!("these credentials ({who}) can't create {} of {of} tasks", missing.tasks());
     let mut failure = Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.into_keys());
     if let Some(hook) = actions::add_hook(artifacts, push).await {
         failure = failure
