@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 
 use taskgraft_client::{Client, Error};
 use taskgraft_core::api::queue::TaskDefinitionAndStatus;
+use taskgraft_core::frontier::Outcome;
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::report::Report;
+use taskgraft_core::plan::{Role, own};
+use taskgraft_core::report::{Report, TaskReport};
 use taskgraft_core::state::TaskState;
 
 use crate::lookup;
@@ -36,7 +38,10 @@ pub async fn cancel(client: &Client, report: &Report, with_dependencies: bool) -
     let statuses = lookup::statuses(client, &ids).await?;
     let live = |id: &TaskId| statuses.get(id).is_some_and(|status| !status.state.is_resolved());
     let mut done = Cancelled::default();
-    for task in report.tasks.iter().filter(|task| task.role.is_own() && live(&task.task_id)) {
+    let own = |at: usize| own(|at| report.tasks.get(at).map(|task| &task.role), at);
+    for (_, task) in
+        report.tasks.iter().enumerate().filter(|(at, task)| own(*at) && may_be_ours(task) && live(&task.task_id))
+    {
         client.queue().cancel_task(task.task_id).await?;
         done.cancelled.push(task.task_id);
     }
@@ -45,7 +50,8 @@ pub async fn cancel(client: &Client, report: &Report, with_dependencies: bool) -
     }
     // Dependents first: what is kept keeps what it waits for.
     let mut going: BTreeSet<TaskId> = ids.iter().copied().collect();
-    let needed = report.tasks.iter().rev().filter(|task| !task.role.is_own() && live(&task.task_id));
+    let needed =
+        report.tasks.iter().rev().filter(|task| !task.role.is_own() && may_be_ours(task) && live(&task.task_id));
     for id in needed.map(|task| task.task_id) {
         if has_live_dependent(client, id, &going).await? {
             going.remove(&id);
@@ -63,7 +69,22 @@ pub async fn cancel(client: &Client, report: &Report, with_dependencies: bool) -
             done.lost.push(id);
         }
     }
+    // What inserts the index paths of a shared task goes only with it.
+    for task in report.tasks.iter().filter(|task| live(&task.task_id)) {
+        if let Role::Index { parent } = task.role
+            && report.tasks.get(parent).is_some_and(|parent| done.cancelled.contains(&parent.task_id))
+            && !done.cancelled.contains(&task.task_id)
+        {
+            client.queue().cancel_task(task.task_id).await?;
+            done.cancelled.push(task.task_id);
+        }
+    }
     Ok(done)
+}
+
+/// What can't be had under an id that it could have has the last of them here, which is somebody else's task.
+fn may_be_ours(task: &TaskReport) -> bool {
+    !matches!(task.outcome, Outcome::Refused { .. })
 }
 
 /// Whether something that is not going waits for the task.

@@ -11,7 +11,8 @@ use super::node::State;
 use super::outcome::Outcome;
 use super::step::{Answer, Place};
 use crate::ids::TaskId;
-use crate::plan::{Origin, Policy, StatusFact, Target, Verdict, Warning};
+use crate::plan::{Origin, Policy, StatusFact, Target, Verdict, Warning, own};
+use crate::state::TaskState;
 
 impl Frontier {
     /// Tasks that the created ones depend on and that others answer for.
@@ -45,14 +46,23 @@ impl Frontier {
 
     /// The request's own tasks that exist, or may.
     pub(super) fn to_cancel(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|at| self.plan.tasks[*at].role.is_own() && self.nodes[*at].may_exist()).collect()
+        (0..self.nodes.len()).filter(|at| self.goes_with_the_request(*at)).collect()
+    }
+
+    /// Whether a task is the request's own and exists, or may.
+    pub(super) fn goes_with_the_request(&self, at: usize) -> bool {
+        own(|at| self.plan.tasks.get(at).map(|task| &task.role), at) && self.nodes[at].may_exist()
     }
 
     pub(super) fn checked(&mut self, answer: &Answer) -> bool {
         match answer {
             Answer::Statuses { found } => self.mend_lost(found),
             Answer::Transient { .. } if self.checks < self.limits.reads => self.queue.push_back(Place::Check),
-            Answer::Transient { .. } | Answer::Rejected { .. } => self.warnings.push(Warning::NotChecked),
+            Answer::Transient { .. } => {
+                self.unchecked = true;
+                self.warnings.push(Warning::NotChecked);
+            }
+            Answer::Rejected { .. } => self.warnings.push(Warning::NotChecked),
             Answer::Status { .. }
             | Answer::Task { .. }
             | Answer::Group { .. }
@@ -63,8 +73,10 @@ impl Frontier {
     }
 
     fn mend_lost(&mut self, found: &BTreeMap<TaskId, StatusFact>) {
-        let done: BTreeSet<TaskId> = self.mends.iter().map(|mend| mend.task_id).collect();
-        let relied = self.to_check().into_iter().filter(|(task_id, _)| !done.contains(task_id));
+        // What was put back and waits is helped already; what failed or vanished since is not.
+        let waits = |id: &TaskId| found.get(id).is_some_and(|status| status.state == TaskState::Unscheduled);
+        let helped: BTreeSet<TaskId> = self.mends.iter().map(|mend| mend.task_id).filter(waits).collect();
+        let relied = self.to_check().into_iter().filter(|(task_id, _)| !helped.contains(task_id));
         let mends: Vec<Mend> =
             relied.filter_map(|(task_id, relied)| Mend::after_check(task_id, relied, found.get(&task_id))).collect();
         mends.into_iter().for_each(|mend| self.add_mend(mend));

@@ -21,7 +21,8 @@ impl Frontier {
             .tasks
             .iter()
             .zip(&self.nodes)
-            .map(|(task, node)| TaskReport {
+            .enumerate()
+            .map(|(at, (task, node))| TaskReport {
                 label: task.label.clone(),
                 role: task.role.clone(),
                 task_id: node.task_id,
@@ -31,7 +32,7 @@ impl Frontier {
                         Outcome::Stopped
                     }
                 },
-                cancelled: cancelled && task.role.is_own() && node.may_exist(),
+                cancelled: cancelled && self.goes_with_the_request(at),
             })
             .collect();
         let mended: Vec<MendReport> = self
@@ -50,7 +51,11 @@ impl Frontier {
         Report {
             request: self.plan.request.id.clone(),
             group: self.group(),
-            result: Terminal::of(self.halt, &tasks, &mended, !refused.is_empty()),
+            result: match Terminal::of(self.halt, &tasks, &mended, !refused.is_empty()) {
+                // What is reused may be lost, and what is to be run again was not.
+                Terminal::Done | Terminal::Partial if self.unchecked => Terminal::Unfinished,
+                result => result,
+            },
             tasks,
             mended,
             refused,

@@ -37,6 +37,8 @@ pub struct Frontier {
     unsettled: usize,
     phase: Phase,
     pub(super) checks: u32,
+    /// The queue stopped answering before the last look.
+    pub(super) unchecked: bool,
     pub(super) halt: Option<Halt>,
     pub(super) mends: Vec<Mend>,
     pub(super) warnings: Vec<Warning>,
@@ -125,6 +127,7 @@ impl Frontier {
             open: BTreeSet::new(),
             phase: Phase::Survey,
             checks: 0,
+            unchecked: false,
             halt: None,
             mends: Vec::new(),
             warnings: Vec::new(),
@@ -397,6 +400,9 @@ impl Frontier {
 
     fn apply(&mut self, at: usize, next: Move) {
         if self.halt.is_some() && !matches!(next, Move::Settle(_)) {
+            if matches!(next, Move::NextId { foreign: true }) {
+                self.nodes[at].belongs_to_another();
+            }
             return self.settle(at, Outcome::Stopped);
         }
         let node = &mut self.nodes[at];
@@ -440,7 +446,10 @@ impl Frontier {
                 self.nodes[at] = Node::new(task_id, k);
                 self.ready(at);
             }
-            Err(why) => self.settle(at, Outcome::Refused { why }),
+            Err(why) => {
+                self.nodes[at].belongs_to_another();
+                self.settle(at, Outcome::Refused { why });
+            }
         }
     }
 

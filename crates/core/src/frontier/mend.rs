@@ -176,7 +176,7 @@ fn weighed(definition: &Value, state: TaskState, answer: &Answer, now: Timestamp
     match answer {
         Answer::Statuses { found } => Some(match first_unsatisfied(definition, found) {
             None => act(definition, state, now),
-            Some(_) if state == TaskState::Unscheduled => State::Done(Mended::Waits),
+            Some(id) if state == TaskState::Unscheduled && may_come(found.get(&id)) => State::Done(Mended::Waits),
             Some(id) => lost(&format!("{}, and {id} that it depends on is not completed", state.as_str())),
         }),
         Answer::Rejected { message, .. } => Some(lost(message)),
@@ -189,6 +189,12 @@ fn weighed(definition: &Value, state: TaskState, answer: &Answer, now: Timestamp
     }
 }
 
+/// Whether a task that isn't done may be one day.
+fn may_come(status: Option<&StatusFact>) -> bool {
+    status.is_some_and(|status| !status.state.is_resolved())
+}
+
+/// A dependency that isn't done: one that never will be, if there is such, else any.
 fn first_unsatisfied(definition: &Value, found: &BTreeMap<TaskId, StatusFact>) -> Option<TaskId> {
     let resolved = definition.get("requires").and_then(Value::as_str) == Some("all-resolved");
     let satisfied = |id: &TaskId| {
@@ -196,7 +202,9 @@ fn first_unsatisfied(definition: &Value, found: &BTreeMap<TaskId, StatusFact>) -
             .get(id)
             .is_some_and(|status| status.state == TaskState::Completed || (resolved && status.state.is_resolved()))
     };
-    waits_for(definition).into_iter().find(|id| !satisfied(id))
+    let mut open: Vec<TaskId> = waits_for(definition).into_iter().filter(|id| !satisfied(id)).collect();
+    open.sort_by_key(|id| may_come(found.get(id)));
+    open.first().copied()
 }
 
 fn put_back(definition: &Value, answer: &Answer) -> Option<State> {

@@ -123,6 +123,11 @@ impl Node {
         self.exists || self.ever_sent || matches!(&self.state, State::Settled(outcome) if outcome.exists())
     }
 
+    /// What has its id is not this request's, and so not this request's to cancel.
+    pub(super) fn belongs_to_another(&mut self) {
+        (self.exists, self.ever_sent) = (false, false);
+    }
+
     fn is_stale(&self, now: Timestamp) -> bool {
         self.stamped.is_some_and(|at| now.duration_since(at) >= FRESH_FOR)
     }

@@ -37,7 +37,7 @@ pub use moved::{Moved, moved};
 pub use nearest::nearest;
 pub use request::{MAX_TIMES, Policy, Purpose, Request};
 pub use store::{InvalidPlanHash, MAX_PLAN_BYTES, MAX_PLANNED, PlanFileError, PlanHash};
-pub use task::{Dependency, PlannedTask, Role, Target, WaitsFor};
+pub use task::{Dependency, PlannedTask, Role, Target, WaitsFor, own};
 pub use verdict::{LabelVerdict, Origin, PassedOver, Refusal, Reuse, Unneeded, Unusable, Verdict, Why};
 pub use wording::{Line, Words, ago, short, why};
 

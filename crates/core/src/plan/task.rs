@@ -37,13 +37,23 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether the task is this request's own: cancelled with it, and depended on by nobody else.
+    /// Whether the task is made for this request alone. An index task goes by its parent where that matters, see
+    /// [`own`].
     #[must_use]
     pub fn is_own(&self) -> bool {
         match self {
             Self::Copy { .. } | Self::Bridge | Self::Index { .. } | Self::Reference { .. } => true,
             Self::Needed { .. } => false,
         }
+    }
+}
+
+/// Whether the task at `at` is its request's own: cancelled with it, and relied on by nobody else. An index task is as
+/// its parent is, since whoever shares that one shares what inserts its paths. `role` tells the plan's roles by place.
+pub fn own<'a>(role: impl Fn(usize) -> Option<&'a Role>, at: usize) -> bool {
+    match role(at) {
+        Some(Role::Index { parent }) => role(*parent).is_some_and(Role::is_own),
+        other => other.is_some_and(Role::is_own),
     }
 }
 

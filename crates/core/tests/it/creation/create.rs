@@ -333,6 +333,104 @@ fn cancelling_before_anybody_looked_cancels_what_an_earlier_try_made() {
 }
 
 #[test]
+fn cancelling_leaves_what_squats_on_an_id_alone() {
+    for ids in [1, derive::MAX_K + 1] {
+        let mut push = chain();
+        let plan = push.graft(&["lint"]);
+        let taken = |k| derive::copy(&plan.request.id, "lint", 0, k);
+        (0..ids).for_each(|k| push.queue.plant(taken(k), json!({"taskGroupId": id(66)}), TaskState::Pending));
+        let mut frontier = Frontier::new(plan.clone(), Limits::default()).unwrap();
+        // Until somebody else's task has been read under the last id that is taken.
+        for _ in 0..2 * ids - 1 {
+            let step = frontier.next(push.queue.now, 1).remove(0);
+            let answer = push.queue.call(&step.call);
+            frontier.answer(step.place, &answer, push.queue.now).unwrap();
+        }
+        let step = frontier.next(push.queue.now, 1).remove(0);
+        assert!(matches!(step.call, Call::ReadTask { .. }));
+        let answer = push.queue.call(&step.call);
+        let (before, after) = if ids == 1 { (true, false) } else { (false, true) };
+        before.then(|| frontier.halt(Halt::Cancelled));
+        frontier.answer(step.place, &answer, push.queue.now).unwrap();
+        after.then(|| frontier.halt(Halt::Cancelled));
+        let report = drive(&mut frontier, &mut push.queue);
+        assert_eq!(report.result, Terminal::Cancelled);
+        assert!(!report.tasks[0].cancelled);
+        assert!((0..ids).all(|k| push.queue.tasks[&taken(k)].state == TaskState::Pending), "{ids}");
+    }
+}
+
+#[test]
+fn cancelling_leaves_the_index_task_of_what_is_shared() {
+    let (mut push, plan) = super::plans::with_index_task();
+    let mut frontier = Frontier::new(plan, Limits::default()).unwrap();
+    for _ in 0..3 {
+        let step = frontier.next(push.queue.now, 1).remove(0);
+        let answer = push.queue.call(&step.call);
+        frontier.answer(step.place, &answer, push.queue.now).unwrap();
+    }
+    frontier.halt(Halt::Cancelled);
+    let report = drive(&mut frontier, &mut push.queue);
+    let cancelled: Vec<&str> =
+        report.tasks.iter().filter(|task| task.cancelled).map(|task| task.label.as_str()).collect();
+    assert_eq!(cancelled, ["test"]);
+    assert_eq!(push.queue.tasks[&report.tasks[1].task_id].state, TaskState::Unscheduled);
+}
+
+#[test]
+fn an_adopted_task_that_fails_before_the_last_look_is_rerun() {
+    let mut push = Push::new(vec![task("test", &[("build", "build")]), task("build", &[])]);
+    let plan = push.graft(&["test"]);
+    push.queue.faults.half = 1;
+    drive(&mut Frontier::new(push.graft(&["build"]), Limits::default()).unwrap(), &mut push.queue);
+    let mut first = Frontier::new(plan.clone(), Limits::default()).unwrap();
+    let step = first.next(push.queue.now, 1).remove(0);
+    push.queue.call(&step.call);
+    push.queue.faults.half = 0;
+    let mut frontier = Frontier::resume(plan, Limits::default()).unwrap();
+    while !frontier.is_done() {
+        for step in frontier.next(push.queue.now, 1) {
+            if matches!(step.call, Call::ReadStatuses { .. }) && step.place == Place::Check {
+                push.queue.resolve(push.needed_id("build", 0), TaskState::Failed);
+            }
+            let answer = push.queue.call(&step.call);
+            frontier.answer(step.place, &answer, push.queue.now).unwrap();
+        }
+    }
+    let mended: Vec<Mended> = frontier.report().mended.into_iter().map(|mend| mend.mended).collect();
+    assert_eq!(mended, [Mended::PutBack, Mended::Rerun]);
+}
+
+#[test]
+fn a_reused_task_that_will_never_be_scheduled_is_reported() {
+    let mut push = chain().ran("build", id(10), TaskState::Unscheduled);
+    push.queue.plant(id(20), json!({}), TaskState::Pending);
+    push.queue.tasks.get_mut(&id(10)).unwrap().definition["dependencies"] = json!([id(20)]);
+    let plan = push.graft(&["test"]);
+    assert_eq!(plan.tasks.len(), 1);
+    push.queue.resolve(id(20), TaskState::Failed);
+    let report = drive(&mut Frontier::new(plan, Limits::default()).unwrap(), &mut push.queue);
+    assert_eq!(report.result, Terminal::Stuck);
+    assert!(matches!(report.mended[0].mended, Mended::Lost { .. }), "{report:?}");
+}
+
+#[test]
+fn a_request_whose_last_look_is_not_answered_is_not_done() {
+    let mut push = chain().ran("build", id(10), TaskState::Completed);
+    let plan = push.graft(&["test"]);
+    let mut frontier = Frontier::new(plan.clone(), Limits::default()).unwrap();
+    let step = frontier.next(push.queue.now, 1).remove(0);
+    let answer = push.queue.call(&step.call);
+    frontier.answer(step.place, &answer, push.queue.now).unwrap();
+    push.queue.faults.refused = 1;
+    let report = drive(&mut frontier, &mut push.queue);
+    assert_eq!((report.result, report.warnings), (Terminal::Unfinished, vec![Warning::NotChecked]));
+    push.queue.faults.refused = 0;
+    let report = drive(&mut Frontier::resume(plan, Limits::default()).unwrap(), &mut push.queue);
+    assert_eq!(report.result, Terminal::Done);
+}
+
+#[test]
 fn a_superseded_run_creates_nothing_more_and_cancels_nothing() {
     let mut push = chain();
     let mut frontier = Frontier::new(push.graft(&["lint", "test"]), Limits::default()).unwrap();

@@ -162,14 +162,14 @@ fn what_is_shared_never_depends_on_a_copy_even_softly() {
     assert_eq!((count(&graft), count(&reference)), (0, 1));
 }
 
-#[test]
-fn too_many_routes_go_to_an_index_task_that_follows_its_parent() {
+/// A test whose build has more routes than a task can have, and the plan for it.
+pub(crate) fn with_index_task() -> (Push, Plan) {
     let mut build = task("build", &[]);
     let mut definition = build.body().unwrap();
     let routes: Vec<String> = (0..70).map(|n| format!("index.lander.v2.main.job-{n}")).collect();
     definition["routes"] = serde_json::json!(routes);
     build.definition = definition.to_string().into();
-    let mut push = Push::new(vec![task("test", &[("build", "build")]), build]);
+    let push = Push::new(vec![task("test", &[("build", "build")]), build]);
     let request = push.request(&["test"]);
     let (mut facts, _) = push.facts(&request, Policy::Graft);
     let make =
@@ -182,6 +182,12 @@ fn too_many_routes_go_to_an_index_task_that_follows_its_parent() {
     }}});
     facts.index_tasks = Some(taskgraft_core::morph::GraphConfig::new(config).unwrap());
     let plan = make(&facts, Policy::Graft);
+    (push, plan)
+}
+
+#[test]
+fn too_many_routes_go_to_an_index_task_that_follows_its_parent() {
+    let (mut push, plan) = with_index_task();
     let labels: Vec<&str> = plan.tasks.iter().map(|task| task.label.as_str()).collect();
     assert_eq!(labels, ["build", "index-task-build", "test"]);
     assert_eq!(Plan::read(plan.to_json().as_bytes()).unwrap(), plan);
