@@ -19,6 +19,10 @@ async fn eight_requests_share_what_they_need_and_keep_their_copies() {
     site.complete(scheduled["toolchain-a"]).await;
     site.complete(scheduled["toolchain-b"]).await;
     site.fail(scheduled["build-0"]).await;
+    // An earlier request made the third build, whose first id is thereby taken by what failed.
+    site.machine("early").add(decision, &["test-2-0"], "R-early").await.unwrap();
+    let build = site.group(decision).await["build-2"][0].status.task_id;
+    site.fail(build).await;
     let squatted = derive::copy(&"R0".parse().unwrap(), "test-0-0", 0, 0);
     let squatter = definition(site.now(), decision, SCHEDULER, "squatter", &[]);
     site.client().queue().create_task(squatted, squatter.to_string().into()).await.unwrap();
@@ -50,10 +54,11 @@ async fn eight_requests_share_what_they_need_and_keep_their_copies() {
             // The one that failed, and one that everybody shares.
             ("build-0", 2),
             ("build-1", 1),
-            ("build-2", 1),
+            ("build-2", 2),
             ("squatter", 1),
             ("test-0-0", 4),
             ("test-1-0", 4),
+            ("test-2-0", 1),
             ("test-2-1", 8),
             ("toolchain-a", 1),
             ("toolchain-b", 1),
