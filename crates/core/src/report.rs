@@ -112,6 +112,23 @@ impl Terminal {
         }
     }
 
+    /// The same, or unfinished if the last look at what is reused was not answered: that may be lost, and what was to be
+    /// run again was not.
+    pub(crate) fn if_looked(self, looked: bool) -> Self {
+        match self {
+            Self::Done | Self::Partial if !looked => Self::Unfinished,
+            Self::Done
+            | Self::Partial
+            | Self::Unfinished
+            | Self::Interrupted
+            | Self::Superseded
+            | Self::Cancelled
+            | Self::Forbidden
+            | Self::Refused
+            | Self::Stuck => self,
+        }
+    }
+
     /// The result that these parts add up to: what stopped everything counts more than what went wrong in places.
     pub(crate) fn of(halt: Option<Halt>, tasks: &[TaskReport], mended: &[MendReport], refused: bool) -> Self {
         let any = |test: fn(&Outcome) -> bool| tasks.iter().any(|task| test(&task.outcome));

@@ -51,11 +51,7 @@ impl Frontier {
         Report {
             request: self.plan.request.id.clone(),
             group: self.group(),
-            result: match Terminal::of(self.halt, &tasks, &mended, !refused.is_empty()) {
-                // What is reused may be lost, and what is to be run again was not.
-                Terminal::Done | Terminal::Partial if self.unchecked => Terminal::Unfinished,
-                result => result,
-            },
+            result: Terminal::of(self.halt, &tasks, &mended, !refused.is_empty()).if_looked(!self.unchecked),
             tasks,
             mended,
             refused,
