@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::Plan;
-use super::task::Target;
-use super::verdict::Verdict;
+use super::task::{PlannedTask, Role, Target};
+use super::verdict::{Origin, PassedOver, Unusable, Verdict};
 use crate::ids::TaskId;
+use crate::ids::derive::{self, MAX_K};
 
 /// A label whose verdict would be another today.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,19 +32,41 @@ enum Comes {
 /// The labels whose verdict would be another today, if they matter to a task that is not created yet.
 ///
 /// `now` is a plan for the same request on newer facts; `created` are the tasks of `was` that exist. A needed task that
-/// another request has made meanwhile, under the id that both derive, is no move; nor is what only created tasks need.
+/// another request has made meanwhile, under an id that both derive, is no move; nor is what only created tasks need.
 #[must_use]
 pub fn moved(was: &Plan, now: &Plan, created: &BTreeSet<TaskId>) -> Vec<Moved> {
     let open = open_labels(was, created);
     let (before, after) = (comes(was), comes(now));
     let labels: BTreeSet<&str> = before.keys().chain(after.keys()).copied().collect();
     let moved = labels.into_iter().filter(|label| match (before.get(label), after.get(label)) {
-        (Some(before), Some(after)) => open.contains(label) && before != after,
+        (Some(before), Some(after)) => open.contains(label) && before != after && !steps_aside(was, now, label, after),
         // Only a new label in the graph, or one gone, can be meant: that is another graph.
         (None, _) | (_, None) => true,
     });
     let verdict = |plan: &Plan, label: &str| plan.verdict(label).cloned();
     moved.map(|label| Moved { label: label.to_owned(), was: verdict(was, label), now: verdict(now, label) }).collect()
+}
+
+/// Whether a needed task only has another of the ids that it could have: it was made under that, or squatters have those
+/// before it. Creation passes over them by itself, and an earlier try may have done so already.
+fn steps_aside(was: &Plan, now: &Plan, label: &str, after: &Comes) -> bool {
+    let squatted = |passed: &PassedOver| {
+        !matches!(passed.origin, Origin::Promised { .. }) || matches!(passed.because, Unusable::Foreign)
+    };
+    if let Some(Verdict::New { passed_over, .. }) = now.verdict(label)
+        && !passed_over.iter().all(squatted)
+    {
+        return false;
+    }
+    let (Some(group), Comes::To(ids)) = (was.request.group, after) else { return false };
+    let could_have = |task: &PlannedTask| match &task.role {
+        Role::Needed { body } => {
+            let derived: BTreeSet<TaskId> = (0..=MAX_K).map(|k| derive::needed(group, label, body, k)).collect();
+            ids.is_subset(&derived)
+        }
+        Role::Copy { .. } | Role::Bridge | Role::Index { .. } | Role::Reference { .. } => false,
+    };
+    was.tasks.iter().any(|task| task.label == label && could_have(task))
 }
 
 fn comes(plan: &Plan) -> BTreeMap<&str, Comes> {

@@ -1,6 +1,9 @@
 //! What plans look like, and what they keep.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
+use taskgraft_core::frontier::Frontier;
 use taskgraft_core::plan::{Plan, Policy, Verdict, moved};
 use taskgraft_core::state::TaskState;
 
@@ -98,6 +101,30 @@ fn planning_again_after_some_of_it_exists_is_no_move() {
     let again = push.graft(&["test-1"]);
     let labels: Vec<String> = moved(&was, &again, &made).into_iter().map(|moved| moved.label).collect();
     assert_eq!(labels, ["fetch"]);
+}
+
+#[test]
+fn another_id_for_what_is_needed_is_no_move() {
+    for calls in [0, 3] {
+        let mut push = landing();
+        let plan = push.graft(&["test-1"]);
+        let first = push.needed_id("fetch", 0);
+        push.queue.plant(first, serde_json::json!({"taskGroupId": id(66)}), TaskState::Completed);
+        // Either it dies at once, or when it was sent, the squatter was read, and it was sent under the next id.
+        let mut frontier = Frontier::new(plan.clone(), Default::default()).unwrap();
+        for _ in 0..calls {
+            let step = frontier.next(push.queue.now, 1).remove(0);
+            let answer = push.queue.call(&step.call);
+            frontier.answer(step.place, &answer, push.queue.now).unwrap();
+        }
+        let now = push.graft(&["test-1"]);
+        assert_ne!(plan.hash(), now.hash());
+        assert_eq!(moved(&plan, &now, &BTreeSet::from([first])), [], "after {calls} calls");
+        let report = super::create::drive(&mut Frontier::resume(plan, Default::default()).unwrap(), &mut push.queue);
+        assert_eq!(report.result, taskgraft_core::report::Terminal::Done);
+        let fetch = report.tasks.iter().find(|task| task.label == "fetch").unwrap();
+        assert_eq!(fetch.task_id, push.needed_id("fetch", 1));
+    }
 }
 
 #[test]
