@@ -25,8 +25,6 @@ pub enum SourceKind {
     Action,
     /// A cron task's label-to-taskid.json.
     Cron,
-    /// The group's listing: another writer's task that no artifact names yet.
-    Group,
 }
 
 /// One list of earlier tasks.
@@ -34,7 +32,7 @@ pub enum SourceKind {
 pub struct Source {
     /// What kind of list it is.
     pub kind: SourceKind,
-    /// The task whose artifact it is; for [`SourceKind::Group`] the group.
+    /// The task whose artifact it is.
     pub of: TaskId,
     /// Label to task id.
     pub labels: BTreeMap<String, TaskId>,

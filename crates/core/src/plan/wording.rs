@@ -167,7 +167,7 @@ fn reused(reuse: &Reuse, group: Option<TaskId>, now: Timestamp) -> String {
         (Origin::Push { source, .. }, state) => {
             let state = state.unwrap_or_else(|| "exists".to_owned());
             let by = match source {
-                SourceKind::Decision | SourceKind::Group => "",
+                SourceKind::Decision => "",
                 SourceKind::Action => ", from an earlier action",
                 SourceKind::Cron => ", from a cron task",
             };
