@@ -4,9 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use taskgraft_core::ids::TaskId;
 
 use crate::proxy::Proxy;
-use crate::pushes::{DECISION, members, push};
+use crate::pushes::{DECISION, another, members, members_of, push};
 use crate::run::Ran;
 use crate::server::Up;
 
@@ -21,21 +22,28 @@ fn behind(proxy: &Proxy) -> Up {
 }
 
 fn add(up: &Up, request: &str) -> Command {
-    let mut add = up.command(["add", "--decision-id", DECISION, "--yes", "--request-id", request]);
+    add_to(up, DECISION, request)
+}
+
+fn add_to(up: &Up, decision: &str, request: &str) -> Command {
+    let mut add = up.command(["add", "--decision-id", decision, "--yes", "--request-id", request]);
     add.args(JOBS).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     add
 }
 
 /// The ids that a request's tasks shall have.
-fn planned(up: &Up, request: &str) -> Vec<String> {
-    let mut plan = up.command(["plan", "--decision-id", DECISION, "--json", "--request-id", request]);
+fn planned(up: &Up, decision: &str, request: &str) -> Vec<String> {
+    let mut plan = up.command(["plan", "--decision-id", decision, "--json", "--request-id", request]);
     let ran = Ran::from(plan.args(JOBS).output().unwrap());
     let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
-    plan["tasks"].as_array().unwrap().iter().map(|task| task["task_id"].as_str().unwrap().to_owned()).collect()
+    let mut ids: Vec<String> =
+        plan["tasks"].as_array().unwrap().iter().map(|task| task["task_id"].as_str().unwrap().to_owned()).collect();
+    ids.sort();
+    ids
 }
 
-fn ids(up: &Up) -> Vec<String> {
-    let mut ids: Vec<String> = members(up).into_values().flatten().map(|id| id.to_string()).collect();
+fn ids(up: &Up, decision: &str) -> Vec<String> {
+    let mut ids: Vec<String> = members_of(up, decision).into_values().flatten().map(|id| id.to_string()).collect();
     ids.sort();
     ids
 }
@@ -44,25 +52,28 @@ fn ids(up: &Up) -> Vec<String> {
 fn killed_between_any_two_creations_it_makes_the_same_tasks_none_twice() {
     let proxy = Proxy::start();
     let up = behind(&proxy);
-    let mut expected = ids(&up);
-    let first = planned(&up, "kill-0").len();
-    assert!(first >= 30, "{first} tasks");
-    for n in 0..first {
-        let request = format!("kill-{n}");
-        // Needed tasks are shared with the rounds before, so fewer are to be created then.
-        let ids_of = planned(&up, &request);
-        let created = i64::try_from(n % ids_of.len()).unwrap();
-        proxy.pass(created);
-        let mut child = add(&up, &request).spawn().unwrap();
+    let mut created = 0;
+    loop {
+        // A push of its own each time, so that what is needed is to be created as well.
+        let decision = TaskId::from_bytes([u8::try_from(created).unwrap(); 16]);
+        let decision = decision.as_str();
+        another(&up, decision);
+        let request = format!("kill-{created}");
+        let expected = planned(&up, decision, &request);
+        assert!(expected.len() >= 30, "{} tasks", expected.len());
+        if created == expected.len() {
+            break;
+        }
+        proxy.pass(i64::try_from(created).unwrap());
+        let mut child = add_to(&up, decision, &request).spawn().unwrap();
         proxy.held();
         child.kill().unwrap();
         child.wait().unwrap();
         proxy.pass(i64::MAX);
-        let ran = Ran::from(add(&up, &request).output().unwrap());
+        let ran = Ran::from(add_to(&up, decision, &request).output().unwrap());
         assert_eq!(ran.code, Some(0), "after {created}: {}", ran.stderr);
-        expected.extend(ids_of);
-        expected.sort();
-        assert_eq!(ids(&up), expected, "after {created}");
+        assert_eq!(ids(&up, decision), expected, "after {created}");
+        created += 1;
     }
 }
 
@@ -71,7 +82,7 @@ fn interrupted_it_says_where_things_stand_and_resume_finishes_it() {
     let proxy = Proxy::start();
     let up = behind(&proxy);
     let expected = {
-        let mut ids = planned(&up, "stop");
+        let mut ids = planned(&up, DECISION, "stop");
         ids.sort();
         ids
     };
@@ -87,12 +98,12 @@ fn interrupted_it_says_where_things_stand_and_resume_finishes_it() {
     let said: Vec<String> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(5), "{said:?}");
     assert!(said.iter().any(|line| line.starts_with("  finish    taskgraft resume stop")), "{said:?}");
-    assert!(ids(&up).len() < expected.len());
+    assert!(ids(&up, DECISION).len() < expected.len());
     let other = up.taskgraft(["add", "smoke-opt", "--decision-id", DECISION]);
     assert!(other.stderr.contains("request stop for this push stopped half way"), "{}", other.stderr);
     let ran = up.taskgraft(["resume", "stop"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(ids(&up), expected);
+    assert_eq!(ids(&up, DECISION), expected);
 }
 
 #[test]
@@ -114,7 +125,7 @@ fn who_stops_waiting_leaves_the_jobs_alone() {
 fn a_queue_that_goes_away_leaves_a_request_that_can_be_finished() {
     let proxy = Proxy::start();
     let up = behind(&proxy);
-    let mut expected = planned(&up, "gone");
+    let mut expected = planned(&up, DECISION, "gone");
     expected.sort();
     proxy.pass(3);
     let child = add(&up, "gone").spawn().unwrap();
@@ -131,5 +142,5 @@ fn a_queue_that_goes_away_leaves_a_request_that_can_be_finished() {
     proxy.before(up.address());
     let ran = up.taskgraft(["resume", "gone"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(ids(&up), expected);
+    assert_eq!(ids(&up, DECISION), expected);
 }

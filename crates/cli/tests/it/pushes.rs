@@ -32,6 +32,11 @@ pub(crate) fn push(up: &Up) {
     changed(up, |_| {});
 }
 
+/// Makes the push once more, with another decision task.
+pub(crate) fn another(up: &Up, decision: &str) {
+    made(up, decision, |_| {}, str::to_owned);
+}
+
 /// Makes the push with another graph.
 pub(crate) fn changed(up: &Up, change: impl FnOnce(&mut Value)) {
     altered(up, change, str::to_owned);
@@ -39,6 +44,10 @@ pub(crate) fn changed(up: &Up, change: impl FnOnce(&mut Value)) {
 
 /// Makes the push with another graph and other parameters.
 pub(crate) fn altered(up: &Up, change: impl FnOnce(&mut Value), parameters: impl FnOnce(&str) -> String) {
+    made(up, DECISION, change, parameters);
+}
+
+fn made(up: &Up, decision: &str, change: impl FnOnce(&mut Value), parameters: impl FnOnce(&str) -> String) {
     let mut files = BTreeMap::new();
     for name in ["parameters.yml", "actions.json"] {
         files.insert(name, std::fs::read(recorded().join(name)).unwrap());
@@ -53,17 +62,18 @@ pub(crate) fn altered(up: &Up, change: impl FnOnce(&mut Value), parameters: impl
     let packed = Command::new("python3").arg(lander().join("ci/archive.py")).arg("2").arg(&archive).output().unwrap();
     assert!(packed.status.success(), "{packed:?}");
     files.insert("lander-source.tar.gz", std::fs::read(archive).unwrap());
-    wait_for(decide(&up.client(), files));
+    wait_for(decide(&up.client(), decision, files));
 }
 
-async fn decide(client: &Client, files: BTreeMap<&str, Vec<u8>>) {
+async fn decide(client: &Client, decision: &str, files: BTreeMap<&str, Vec<u8>>) {
     let now = Timestamp::now();
     let day = |days: i64| json!(Millis(now + SignedDuration::from_hours(24 * days)));
     let mut task: Value =
         serde_json::from_slice(&std::fs::read(recorded().join("decision-task.json")).unwrap()).unwrap();
     task.as_object_mut().unwrap().remove("taskId");
     (task["created"], task["deadline"], task["expires"]) = (day(0), day(1), day(28));
-    let id: TaskId = DECISION.parse().unwrap();
+    task["taskGroupId"] = json!(decision);
+    let id: TaskId = decision.parse().unwrap();
     client.queue().create_task(id, task.to_string().into()).await.unwrap();
     let own = claim(client, "proj-lander/decision").await;
     for (name, bytes) in files {
@@ -86,12 +96,17 @@ pub(crate) async fn claim(client: &Client, queue: &str) -> Client {
 
 /// The tasks of the push's group but its decision task, by label: their ids.
 pub(crate) fn members(up: &Up) -> BTreeMap<String, Vec<TaskId>> {
-    let ran = up.taskgraft(["group", DECISION, "--json"]);
+    members_of(up, DECISION)
+}
+
+/// The same of another push.
+pub(crate) fn members_of(up: &Up, decision: &str) -> BTreeMap<String, Vec<TaskId>> {
+    let ran = up.taskgraft(["group", decision, "--json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let mut members: BTreeMap<String, Vec<TaskId>> = BTreeMap::new();
     for task in serde_json::from_str::<Value>(&ran.stdout).unwrap()["tasks"].as_array().unwrap() {
         let id: TaskId = task["taskId"].as_str().unwrap().parse().unwrap();
-        if id.as_str() != DECISION {
+        if id.as_str() != decision {
             members.entry(task["label"].as_str().unwrap().to_owned()).or_default().push(id);
         }
     }
