@@ -130,10 +130,11 @@ pub(crate) fn judge(report: &Report) -> Result<(), Failure> {
         .notes("created", output::repeated(there.iter().map(|task| task.label.as_str())))
         .notes("missing", output::repeated(missing.iter().map(|task| task.label.as_str())))
         .notes("refused", report.refused.iter().map(|refused| format!("{}: {}", refused.label, refused.why)));
-    Err(match kind {
-        Kind::HalfWay => failure
-            .note("finish", format!("taskgraft resume {}   (creates what is missing, nothing twice)", report.request)),
-        Kind::Other | Kind::Mistake | Kind::NoRights | Kind::NotGreen | Kind::Moved | Kind::ClosedPipe => failure,
+    Err(if report.result.is_resumable() {
+        failure
+            .note("finish", format!("taskgraft resume {}   (creates what is missing, nothing twice)", report.request))
+    } else {
+        failure
     })
 }
 

@@ -13,7 +13,7 @@ pub(crate) enum Kind {
     Other,
     /// A mistake in what was asked: no such job, no such push, unreadable input. Nothing was changed.
     Mistake,
-    /// Credentials are missing or don't suffice. Nothing was changed.
+    /// Credentials are missing or don't suffice. Seen before anything is changed, unless they expire on the way.
     NoRights,
     /// Stopped half way: `taskgraft resume` finishes it.
     HalfWay,

@@ -112,6 +112,13 @@ impl Terminal {
         }
     }
 
+    /// Whether carrying the plan out again can create what is missing: credentials that expired on the way, or don't
+    /// suffice, can be replaced.
+    #[must_use]
+    pub fn is_resumable(self) -> bool {
+        self.exit_class() == ExitClass::Unfinished || self == Self::Forbidden
+    }
+
     /// The same, or unfinished if the last look at what is reused was not answered: that may be lost, and what was to be
     /// run again was not.
     pub(crate) fn if_looked(self, looked: bool) -> Self {

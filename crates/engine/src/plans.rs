@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{MAX_PLAN_BYTES, Plan, PlanFileError, PlanHash};
-use taskgraft_core::report::{Report, Terminal};
+use taskgraft_core::report::Report;
 use tempfile::NamedTempFile;
 
 const PLAN: &str = ".plan.json";
@@ -189,10 +189,7 @@ impl Plans {
     }
 
     fn is_unfinished(&self, id: &RequestId) -> bool {
-        matches!(
-            self.report(id),
-            Ok(Some(Report { result: Terminal::Unfinished | Terminal::Interrupted | Terminal::Superseded, .. }))
-        )
+        matches!(self.report(id), Ok(Some(report)) if report.result.is_resumable())
     }
 
     /// Every plan that can be read. One that can't is somebody's older or newer version, and not in the way.
@@ -246,6 +243,8 @@ fn io_at(path: &Path) -> impl Fn(io::Error) -> PlansError {
 
 #[cfg(test)]
 mod tests {
+    use taskgraft_core::report::Terminal;
+
     use super::*;
     use taskgraft_core::plan::{PLAN_VERSION, Policy, Request};
 
@@ -290,6 +289,10 @@ mod tests {
         plans.save(&plan).unwrap();
         plans.tidy(Duration::from_secs(3600)).unwrap();
         plans.note(&report(&plan, Terminal::Unfinished)).unwrap();
+        plans.tidy(Duration::ZERO).unwrap();
+        assert!(plans.begun(&plan.request.id).unwrap().is_some());
+        // Other credentials can finish it.
+        plans.note(&report(&plan, Terminal::Forbidden)).unwrap();
         plans.tidy(Duration::ZERO).unwrap();
         assert!(plans.begun(&plan.request.id).unwrap().is_some());
         plans.note(&report(&plan, Terminal::Done)).unwrap();

@@ -3,6 +3,7 @@
 mod action_task;
 mod add;
 mod backup;
+mod cancel;
 mod completions;
 mod demo;
 mod group;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Plan(plan::Args),
     Add(add::Args),
     Resume(resume::Args),
+    Cancel(cancel::Args),
     Labels(labels::Args),
     Task(task::Args),
     Group(group::Args),
@@ -58,6 +60,7 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
         Command::Plan(args) => plan::run(args, env, out).await,
         Command::Add(args) => add::run(&args, env, out).await,
         Command::Resume(args) => resume::run(&args, env, out).await,
+        Command::Cancel(args) => cancel::run(&args, env, out).await,
         Command::ActionTask(args) => action_task::run(args, env, out).await,
         Command::Labels(args) => labels::run(&args, env, out).await,
         Command::Task(args) => task::run(&args, env, out).await,

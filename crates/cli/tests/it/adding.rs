@@ -126,6 +126,44 @@ fn a_partial_request_of_which_nothing_can_be_had_says_so() {
 }
 
 #[test]
+fn a_cancelled_request_leaves_what_others_need_and_is_not_offered_again() {
+    let up = Up::start();
+    push(&up);
+    for request in ["ann", "ben"] {
+        let ran = up.taskgraft(["add", "test-unit-3", "--decision-id", DECISION, "--request-id", request, "--yes"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    }
+    let state = |label: &str| {
+        let ids = &members(&up)[label];
+        wait_for(async {
+            let mut states = Vec::new();
+            for id in ids {
+                states.push(up.client().queue().status(*id).await.unwrap().state.as_str());
+            }
+            states.sort_unstable();
+            states
+        })
+    };
+    let ran = up.taskgraft(["cancel", "ann", "--with-dependencies"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("cancelled: test-unit-3"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("kept, as others wait for it: "), "{}", ran.stdout);
+    assert_eq!(state("test-unit-3"), ["exception", "unscheduled"]);
+    assert_eq!(state("build-opt"), ["unscheduled"]);
+    let again = up.taskgraft(["cancel", "ann", "--json"]);
+    let told: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((&told["request"], &told["cancelled"]), (&json!("ann"), &json!([])));
+    for request in ["ben", "ann"] {
+        let last = up.taskgraft(["cancel", request, "--with-dependencies"]);
+        assert_eq!(last.code, Some(0), "{}", last.stderr);
+    }
+    assert_eq!(state("build-opt"), ["exception"]);
+    let unknown = up.taskgraft(["cancel", "nobody"]);
+    assert_eq!(unknown.code, Some(3));
+    assert!(unknown.stderr.contains("no request `nobody` is known"), "{}", unknown.stderr);
+}
+
+#[test]
 fn two_requests_get_two_copies_and_share_what_they_need() {
     let up = Up::start();
     push(&up);
