@@ -124,14 +124,14 @@ pub(crate) async fn earlier_as_reference(
     }
     let mut sources = vec![decision_source(push)];
     for (kind, of) in oldest_first(actions, BTreeSet::new()) {
-        sources.push(Source { kind, of, labels: read_labels(artifacts, of, None).await? });
+        sources.push(Source { kind, of: Some(of), labels: read_labels(artifacts, of, None).await? });
     }
     if let Some(place) = Place::new(push, SourceKind::Cron, "revision", revision, "cron") {
         let tasks = client.index().list_tasks(&place.path).await?.into_iter().map(|task| (place.kind, task)).collect();
         let cron = oldest_first(tasks, BTreeSet::new());
         for (kind, of) in cron {
             match read_labels(artifacts, of, None).await {
-                Ok(labels) => sources.push(Source { kind, of, labels }),
+                Ok(labels) => sources.push(Source { kind, of: Some(of), labels }),
                 // The reference tolerates this for cron tasks only.
                 Err(PushError::Fetch(error)) if error.is_missing() => {}
                 Err(error) => return Err(error),
@@ -142,9 +142,7 @@ pub(crate) async fn earlier_as_reference(
 }
 
 pub(crate) fn decision_source(push: &Push) -> Source {
-    // Without a decision task nothing can be created, so that the id only stands for "the decision task's own list".
-    let of = push.decision.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
-    Source { kind: SourceKind::Decision, of, labels: push.labels.clone() }
+    Source { kind: SourceKind::Decision, of: push.decision, labels: push.labels.clone() }
 }
 
 /// Each task once, by when it will be forgotten: tasks of one push live equally long, so that is their order of making.
@@ -175,7 +173,7 @@ async fn read_one(
     }
     let run = status.runs.last().filter(|run| run.resolved.is_some()).map(|run| run.run_id);
     match read_labels(artifacts, of, run).await {
-        Ok(labels) => Ok(Source { kind, of, labels }),
+        Ok(labels) => Ok(Source { kind, of: Some(of), labels }),
         Err(error) => Err(no_labels(error.to_string())),
     }
 }

@@ -88,8 +88,7 @@ pub async fn optimize(
         Lookups::Offline { root_url, now } => (*now, ArtifactUrls { root: root_url.clone(), proxy: None }),
     };
     let mut facts = Facts::new(now, urls, parameters);
-    let of = stored.decision.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
-    facts.sources = vec![Source { kind: SourceKind::Decision, of, labels: existing }];
+    facts.sources = vec![Source { kind: SourceKind::Decision, of: stored.decision, labels: existing }];
     let plan = plan_closure(lookups, &closure, &request, &mut facts, policy).await?;
     Ok(Planned { plan, facts, notices: Vec::new() })
 }

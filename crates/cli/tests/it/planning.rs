@@ -1,6 +1,6 @@
 //! `taskgraft plan` and `taskgraft labels`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::pushes::{DECISION, REVISION, changed, members, push, recorded};
 use crate::run::command;
@@ -65,11 +65,19 @@ fn artifacts_from_a_directory_are_planned_offline_and_without_ids() {
     let tasks = plan["tasks"].as_array().unwrap();
     assert!(tasks.iter().any(|task| task["label"] == "build-opt"), "{plan}");
     assert!(tasks.iter().all(|task| task["task_id"].is_null()), "{plan}");
+    assert_eq!(listed_by(&plan), json!({"case": "push", "source": "decision"}));
     let ran = run(&[]);
     assert!(ran.stdout.ends_with("\nNothing was created.\n"), "{}", ran.stdout);
     let ids = run(&["--json", "--decision-id", DECISION]);
     let plan: Value = serde_json::from_str(&ids.stdout).unwrap();
     assert!(plan["tasks"][0]["task_id"].is_string(), "{plan}");
+    assert_eq!(listed_by(&plan), json!({"case": "push", "source": "decision", "of": DECISION}));
+}
+
+/// Where the plan knows the earlier build-opt from.
+fn listed_by(plan: &Value) -> Value {
+    let mut verdicts = plan["verdicts"].as_array().unwrap().iter();
+    verdicts.find(|entry| entry["label"] == "build-opt").unwrap()["passed_over"][0]["from"].clone()
 }
 
 #[test]
@@ -85,7 +93,7 @@ fn a_label_with_a_star_in_it_is_itself() {
     for label in ["TaskLabel==A-JT3sTNQMSvayONPiHU6A", "lint-*"] {
         let ran = up.taskgraft(["plan", label, "--decision-id", DECISION, "--json"]);
         let plan: Value = serde_json::from_str(&ran.stdout).unwrap();
-        assert_eq!(plan["request"]["labels"], serde_json::json!([label]));
+        assert_eq!(plan["request"]["labels"], json!([label]));
     }
 }
 

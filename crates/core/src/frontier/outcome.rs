@@ -63,7 +63,7 @@ impl Outcome {
 
 /// Why a task can't be created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "refused", rename_all = "kebab-case")]
+#[serde(tag = "case", rename_all = "kebab-case")]
 pub enum Refused {
     /// The group takes no new tasks.
     Sealed,

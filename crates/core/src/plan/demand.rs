@@ -208,8 +208,8 @@ impl<'a> Walk<'a, '_> {
         let mut seen = BTreeSet::new();
         let newest_first = self.facts.sources.iter().rev();
         let of_label = newest_first.filter_map(|source| {
-            let origin = Origin::Push { source: source.kind, of: source.of };
-            source.labels.get(label).map(|id| (*id, origin))
+            let from = Origin::Push { source: source.kind, of: source.of };
+            source.labels.get(label).map(|id| (*id, from))
         });
         of_label.filter(|(id, _)| seen.insert(*id)).collect()
     }
@@ -217,14 +217,14 @@ impl<'a> Walk<'a, '_> {
     fn on_push(&mut self, ix: TaskIx, passed_over: &mut Vec<PassedOver>) -> Option<Reuse> {
         let mut found = None;
         // All are asked about at once, though the first usable one is taken.
-        for (task_id, origin) in self.earlier(ix) {
+        for (task_id, from) in self.earlier(ix) {
             match self.looks.usable(task_id, self.until[ix.index()]) {
                 Ok(status) if found.is_none() => {
-                    found = Some(Reuse { task_id, from: origin, status: Some(status), rerun: false });
+                    found = Some(Reuse { task_id, from, status: Some(status), rerun: false });
                 }
                 Ok(_) => {}
                 Err(because) if found.is_none() => {
-                    passed_over.push(PassedOver { task_id: Some(task_id), origin, because });
+                    passed_over.push(PassedOver { task_id: Some(task_id), from, because });
                 }
                 Err(_) => {}
             }
@@ -253,7 +253,7 @@ impl<'a> Walk<'a, '_> {
                     Some((_, Err(because))) => because,
                     None => Unusable::Absent,
                 };
-                passed_over.push(PassedOver { task_id, origin: Origin::Index { path }, because });
+                passed_over.push(PassedOver { task_id, from: Origin::Index { path }, because });
             }
             Ok(None)
         };
@@ -294,17 +294,17 @@ impl<'a> Walk<'a, '_> {
             let task_id = derive::needed(group, &task.label, &body, k);
             let Some(status) = self.looks.status(task_id) else { return Err(Some(k)) };
             let Some(theirs) = self.looks.task(task_id) else { return Err(Some(k)) };
-            let origin = Origin::Promised { k };
+            let from = Origin::Promised { k };
             let because = if self.is_this(ix, task_id, theirs) {
                 match self.looks.usable(task_id, self.until[ix.index()]) {
-                    Ok(_) => return Ok(Reuse { task_id, from: origin, status: Some(status), rerun: false }),
+                    Ok(_) => return Ok(Reuse { task_id, from, status: Some(status), rerun: false }),
                     Err(because) => because,
                 }
             } else {
                 self.warnings.push(Warning::ForeignTask { label: task.label.to_string(), task_id });
                 Unusable::Foreign
             };
-            passed_over.push(PassedOver { task_id: Some(task_id), origin, because });
+            passed_over.push(PassedOver { task_id: Some(task_id), from, because });
         }
         Err(None)
     }

@@ -32,8 +32,8 @@ pub enum SourceKind {
 pub struct Source {
     /// What kind of list it is.
     pub kind: SourceKind,
-    /// The task whose artifact it is.
-    pub of: TaskId,
+    /// The task whose artifact it is, if it is known.
+    pub of: Option<TaskId>,
     /// Label to task id.
     pub labels: BTreeMap<String, TaskId>,
 }

@@ -51,7 +51,7 @@ pub fn moved(was: &Plan, now: &Plan, created: &BTreeSet<TaskId>) -> Vec<Moved> {
 /// before it. Creation passes over them by itself, and an earlier try may have done so already.
 fn steps_aside(was: &Plan, now: &Plan, label: &str, after: &Comes) -> bool {
     let squatted = |passed: &PassedOver| {
-        !matches!(passed.origin, Origin::Promised { .. }) || matches!(passed.because, Unusable::Foreign)
+        !matches!(passed.from, Origin::Promised { .. }) || matches!(passed.because, Unusable::Foreign)
     };
     if let Some(Verdict::New { passed_over, .. }) = now.verdict(label)
         && !passed_over.iter().all(squatted)

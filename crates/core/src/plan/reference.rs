@@ -222,7 +222,7 @@ fn unneeded(outcome: &Outcome) -> Unneeded {
 fn passed_over(rejected: &[Rejected]) -> Vec<PassedOver> {
     let over = rejected.iter().map(|rejected| PassedOver {
         task_id: rejected.task_id,
-        origin: match &rejected.source {
+        from: match &rejected.source {
             Source::Index(path) => Origin::Index { path: path.clone() },
             Source::Existing => Origin::Strategy,
         },

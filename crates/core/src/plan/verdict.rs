@@ -50,7 +50,7 @@ pub enum Verdict {
 
 /// What a new task is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "why", rename_all = "kebab-case")]
+#[serde(tag = "case", rename_all = "kebab-case")]
 pub enum Why {
     /// Somebody asked for it.
     AskedFor {
@@ -89,14 +89,15 @@ pub struct Reuse {
 
 /// Where an earlier task is known from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "from", rename_all = "kebab-case")]
+#[serde(tag = "case", rename_all = "kebab-case")]
 pub enum Origin {
     /// A list of this push's tasks.
     Push {
         /// Which kind of list.
         source: SourceKind,
-        /// The task whose list it is.
-        of: TaskId,
+        /// The task whose list it is; absent for artifacts of an unnamed decision task.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<TaskId>,
     },
     /// The index.
     Index {
@@ -119,14 +120,14 @@ pub struct PassedOver {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     /// Where it is known from.
-    pub origin: Origin,
+    pub from: Origin,
     /// Why it can't.
     pub because: Unusable,
 }
 
 /// Why an earlier task can't stand in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "because", rename_all = "kebab-case")]
+#[serde(tag = "case", rename_all = "kebab-case")]
 pub enum Unusable {
     /// The queue has no such task, or the index no such path.
     Absent,
@@ -158,7 +159,7 @@ pub enum Unusable {
 
 /// Why a task is not needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "why", rename_all = "kebab-case")]
+#[serde(tag = "case", rename_all = "kebab-case")]
 pub enum Unneeded {
     /// Only tasks that are reused need it.
     OnlyReused,
@@ -173,7 +174,7 @@ pub enum Unneeded {
 
 /// Why a task that is needed can't be had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "why", rename_all = "kebab-case")]
+#[serde(tag = "case", rename_all = "kebab-case")]
 pub enum Refusal {
     /// The graph has no such label.
     UnknownLabel {

@@ -122,11 +122,11 @@ fn new(why: &Why, passed_over: &[PassedOver], now: Timestamp) -> String {
 
 /// Why nothing that exists will do: about this push if there is anything to say, else about the index.
 fn not_there(passed_over: &[PassedOver], now: Timestamp) -> String {
-    let on_push = passed_over.iter().find(|over| matches!(over.origin, Origin::Push { .. }));
+    let on_push = passed_over.iter().find(|over| matches!(over.from, Origin::Push { .. }));
     let elsewhere = passed_over.iter().find(|over| over.task_id.is_some() && over.because != Unusable::Absent);
     match (on_push, elsewhere) {
         (Some(over), _) => format!("the one on this push {}", because(over, now)),
-        (None, Some(over)) if matches!(over.origin, Origin::Index { .. }) => {
+        (None, Some(over)) if matches!(over.from, Origin::Index { .. }) => {
             format!("the one in the index {}", because(over, now))
         }
         (None, Some(over)) => format!("the one made for it {}", because(over, now)),
@@ -264,7 +264,7 @@ mod tests {
         let at = Millis::from(Timestamp::UNIX_EPOCH);
         let words = |group| {
             let status = StatusFact { state: TaskState::Completed, expires: at, deadline: at, resolved: None, group };
-            let from = Origin::Push { source: SourceKind::Decision, of: home };
+            let from = Origin::Push { source: SourceKind::Decision, of: Some(home) };
             let reuse = Reuse { task_id: other, from, status: Some(status), rerun: false };
             reused(&reuse, Some(home), Timestamp::UNIX_EPOCH)
         };

@@ -30,6 +30,25 @@ fn a_plan_says_why_in_words() {
 }
 
 #[test]
+fn a_case_is_named_by_one_field_everywhere() {
+    let push = landing().ran("runtime", id(10), TaskState::Failed).found(
+        "lander.cache.clang.hash.9f31aa12bb34cc56",
+        id(11),
+        TaskState::Completed,
+    );
+    let plan: serde_json::Value = serde_json::from_str(&push.graft(&["test-1"]).to_json()).unwrap();
+    let verdict = |label: &str| {
+        let mut all = plan["verdicts"].as_array().unwrap().iter();
+        all.find(|entry| entry["label"] == label).unwrap().clone()
+    };
+    assert_eq!(verdict("test-1")["why"], serde_json::json!({"case": "asked-for", "copies": 1}));
+    let over = &verdict("runtime")["passed_over"][0];
+    assert_eq!(over["from"], serde_json::json!({"case": "push", "source": "decision", "of": id(1)}));
+    assert_eq!(over["because"]["case"], "unsuccessful");
+    assert_eq!(verdict("clang")["from"]["case"], "index");
+}
+
+#[test]
 fn a_plan_reads_back_and_keeps_its_hash() {
     let mut push = landing();
     let request = times(push.by_action(&["test-1"], id(9)), 3);

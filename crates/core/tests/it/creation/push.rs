@@ -72,7 +72,7 @@ impl Push {
         queue.plant(id(1), decision, TaskState::Completed);
         let group = taskgraft_core::plan::GroupFact { scheduler_id: "lander-level-3".to_owned(), sealed: None };
         queue.groups.insert(id(1), group);
-        let sources = vec![Source { kind: SourceKind::Decision, of: id(1), labels: BTreeMap::new() }];
+        let sources = vec![Source { kind: SourceKind::Decision, of: Some(id(1)), labels: BTreeMap::new() }];
         Self { graph: TaskGraph::new(tasks).unwrap(), queue, sources, index: BTreeMap::new() }
     }
 
@@ -93,7 +93,7 @@ impl Push {
         let definition = json!({"taskGroupId": id(1), "schedulerId": "lander-level-3", "metadata": {"name": label}});
         self.queue.plant(task_id, definition, state);
         let labels = BTreeMap::from([(label.to_owned(), task_id)]);
-        self.sources.push(Source { kind: SourceKind::Action, of, labels });
+        self.sources.push(Source { kind: SourceKind::Action, of: Some(of), labels });
         self
     }
 

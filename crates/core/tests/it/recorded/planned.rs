@@ -67,7 +67,7 @@ fn facts(parameters: Parameters, decision: TaskId, existing: &Value) -> Facts {
     let urls = ArtifactUrls { root: ROOT.to_owned(), proxy: None };
     let mut facts = Facts::new(CREATED.parse().unwrap(), urls, parameters);
     let labels = serde_json::from_value(existing.clone()).unwrap();
-    facts.sources = vec![Source { kind: SourceKind::Decision, of: decision, labels }];
+    facts.sources = vec![Source { kind: SourceKind::Decision, of: Some(decision), labels }];
     facts
 }
 
