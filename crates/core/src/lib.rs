@@ -3,6 +3,7 @@
 //! No clock, environment, files or network: values in, values out.
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod api;
 pub mod definition;
 pub mod frontier;

@@ -1,0 +1,26 @@
+//! Cancel a task.
+
+use serde_json::Value;
+
+use super::deed::{Deeds, Refusal, View};
+use super::table::{Action, GENERIC, Needs, Origin};
+
+/// The action.
+pub(super) const ACTION: Action = Action {
+    name: "cancel",
+    cb_name: "cancel",
+    title: "Cancel Task",
+    symbol: "cx",
+    description: "Cancel the given task",
+    order: 350,
+    context: &[&[]],
+    permission: GENERIC,
+    schema: None,
+    origin: Origin::Reference,
+    needs: Needs::NOTHING,
+    decide,
+};
+
+fn decide(_view: &View<'_>, _input: &Value) -> Result<Deeds, Refusal> {
+    Err(Refusal::NoSubject)
+}

@@ -1,0 +1,25 @@
+//! Actions: what people can ask of a push that is running, one file each, all of them in [`ACTIONS`].
+//!
+//! ```text
+//! actions.json ◄─publish─ ACTIONS ─► schema::validate(input) ─► decide(View, input) ─► Deeds
+//! ```
+//!
+//! An action's [`decide`](Action::decide) says what is to be done and does nothing itself.
+
+mod add_matching_jobs;
+mod add_new_jobs;
+mod backfill;
+mod cancel;
+mod cancel_all;
+pub mod deed;
+mod rebuild_cached_tasks;
+mod rerun;
+mod retrigger;
+mod retrigger_decision;
+mod retrigger_disabled;
+mod retrigger_failed;
+mod retrigger_multiple;
+mod run_missing_jobs;
+mod table;
+
+pub use table::{ACTIONS, Action, Context, Needs, Origin, by_callback};

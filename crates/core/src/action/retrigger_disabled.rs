@@ -1,0 +1,53 @@
+//! Run a task once more though its kind advises against it: only with `force`.
+
+use serde_json::{Value, json};
+
+use super::deed::{Deeds, Refusal, View};
+use super::table::{Action, GENERIC, Needs, Origin};
+
+/// The action.
+pub(super) const ACTION: Action = Action {
+    name: "retrigger",
+    cb_name: "retrigger-disabled",
+    title: "Retrigger (disabled)",
+    symbol: "rt",
+    description: "Create a clone of the task.\n\nThis type of task should typically be re-run instead of re-triggered.",
+    order: 20,
+    context: &[&[]],
+    permission: GENERIC,
+    schema: Some(schema),
+    origin: Origin::Reference,
+    needs: Needs::GRAPH_AND_SUBJECT,
+    decide,
+};
+
+fn schema() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "downstream": {
+                "type": "boolean",
+                "description": "If true, downstream tasks from this one will be cloned as well. \
+                                The dependencies will be updated to work with the new task at the root.",
+                "default": false
+            },
+            "times": {
+                "type": "integer",
+                "default": 1,
+                "minimum": 1,
+                "maximum": 100,
+                "title": "Times",
+                "description": "How many times to run each task."
+            },
+            "force": {
+                "type": "boolean",
+                "default": false,
+                "description": "This task should not be re-triggered. This can be overridden by passing `true` here."
+            }
+        }
+    })
+}
+
+fn decide(_view: &View<'_>, _input: &Value) -> Result<Deeds, Refusal> {
+    Err(Refusal::NoSubject)
+}
