@@ -14,6 +14,7 @@ mod cancel_all;
 pub mod deed;
 mod rebuild_cached_tasks;
 mod rerun;
+pub mod reserved;
 mod retrigger;
 mod retrigger_decision;
 mod retrigger_disabled;

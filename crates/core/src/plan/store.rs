@@ -56,6 +56,15 @@ pub enum PlanFileError {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlanHash([u8; 32]);
 
+impl PlanHash {
+    /// Of the 32 bytes of a SHA-256.
+    pub(super) fn of(digest: &[u8]) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest);
+        Self(hash)
+    }
+}
+
 /// A text that is no plan hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a plan hash is 64 hexadecimal digits")]
@@ -134,9 +143,7 @@ impl Plan {
             reused: reused.collect(),
             refused: self.refused().map(|(label, _)| label).collect(),
         };
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, sorted(&hashed).as_bytes()).as_ref());
-        PlanHash(hash)
+        PlanHash::of(digest(&SHA256, sorted(&hashed).as_bytes()).as_ref())
     }
 
     /// The text of plan.json: sorted keys, indented by two.
