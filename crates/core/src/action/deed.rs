@@ -1,17 +1,125 @@
 //! What an action looks at, and what it decides.
 
-use crate::ids::TaskId;
+use std::collections::BTreeMap;
 
-/// What was fetched for an action's decision.
+use serde_json::Value;
+
+use crate::ids::TaskId;
+use crate::json::{GraphFile, ReadError};
+use crate::plan::{Policy, Round, Source, StatusFact};
+
+/// What was fetched for an action's decision: what its [`Needs`](super::Needs) name, and the rest empty.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
+    /// By which rules to decide.
+    pub policy: Policy,
+    /// The group that the action was asked for.
+    pub group: TaskId,
     /// The task that the action was asked for; none where it was asked for the group.
-    pub subject: Option<&'a TaskId>,
+    pub subject: Option<Subject<'a>>,
+    /// full-task-graph.json.
+    pub graph: Option<&'a GraphFile>,
+    /// Which labels have tasks, oldest list first: the decision task's, then those of actions and cron tasks.
+    pub sources: &'a [Source],
+    /// target-tasks.json.
+    pub targets: &'a [String],
+    /// The statuses of the tasks in `sources`.
+    pub statuses: &'a BTreeMap<TaskId, StatusFact>,
+    /// The project's earlier pushes, nearest first.
+    pub earlier_pushes: &'a [EarlierPush],
 }
 
-/// What is to be done.
+/// The task that an action was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// Its id.
+    pub id: TaskId,
+    /// Its definition, as getTask answers it; none where the action doesn't need it.
+    pub definition: Option<&'a Value>,
+}
+
+/// A push before this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EarlierPush {
+    /// Its decision task.
+    pub decision: TaskId,
+    /// The labels of interest that its graph has.
+    pub labels: Vec<String>,
+}
+
+impl View<'_> {
+    /// The tasks of a label that are known on this push, newest first.
+    #[must_use]
+    pub fn tasks_of(&self, label: &str) -> Vec<TaskId> {
+        let mut found = Vec::new();
+        for id in self.sources.iter().rev().filter_map(|source| source.labels.get(label)) {
+            if !found.contains(id) {
+                found.push(*id);
+            }
+        }
+        found
+    }
+}
+
+/// What is to be done. Empty: nothing is to be done, and that is fine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Deeds {}
+pub struct Deeds {
+    /// Labels to make anew on this push, and how often.
+    pub rounds: Vec<Round>,
+    /// How the reference numbers the artifacts of the rounds.
+    pub numbered: Numbered,
+    /// A task to make once more from its own definition.
+    pub clone: Option<TaskId>,
+    /// Tasks to run again.
+    pub rerun: Vec<Rerun>,
+    /// What to cancel.
+    pub cancel: Cancel,
+    /// Labels to make on other pushes.
+    pub elsewhere: Vec<Elsewhere>,
+    /// What the asker should know though it stops nothing.
+    pub notes: Vec<String>,
+}
+
+/// How the reference numbers the artifacts of repeated rounds; one that is alone loses its number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Numbered {
+    /// `task-graph-TIME.json`.
+    #[default]
+    Times,
+    /// `task-graph-ROUND-TIME.json`.
+    RoundsAndTimes,
+}
+
+/// A task to run again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rerun {
+    /// Its label.
+    pub label: String,
+    /// Its id.
+    pub task: TaskId,
+}
+
+/// What to cancel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cancel {
+    /// Nothing.
+    #[default]
+    None,
+    /// One task.
+    Task(TaskId),
+    /// All of the group that has not ended, but for the action task itself.
+    Group,
+}
+
+/// Labels to make on another push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its decision task.
+    pub decision: TaskId,
+    /// The labels, and how often.
+    pub rounds: Vec<Round>,
+}
 
 /// Why nothing will be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,4 +127,38 @@ pub enum Refusal {
     /// The action was asked for a group.
     #[error("this action is for a task, and none was named")]
     NoSubject,
+    /// The task that was named has no label.
+    #[error("the task {0} has no name, and so no label")]
+    NoLabel(TaskId),
+    /// The input lacks something, or it is not usable.
+    #[error("the input: {0}")]
+    Input(String),
+    /// The graph can't be read.
+    #[error("read full-task-graph.json: {0}")]
+    Graph(#[from] ReadError),
+    /// Something was not fetched that the action's needs name.
+    #[error("{0} was not looked up")]
+    NotFetched(&'static str),
+    /// A label's kind says that it is not to be made once more.
+    #[error("`{0}` should be rerun rather than retriggered; `force` overrides that")]
+    NotRetriggerable(String),
+    /// A task that this push doesn't know.
+    #[error("{task} (`{label}`) is not one of this push's tasks")]
+    Foreign {
+        /// Its id.
+        task: TaskId,
+        /// Its label.
+        label: String,
+    },
+    /// A label that has no task to run again.
+    #[error("`{0}` has no task on this push that could be run again")]
+    NoTask(String),
+    /// A task that can't be cloned.
+    #[error("make {task} once more: {problem}")]
+    Uncloneable {
+        /// Its id.
+        task: TaskId,
+        /// What is wrong.
+        problem: String,
+    },
 }

@@ -37,7 +37,7 @@ pub use model::{PLAN_VERSION, Plan, Warning};
 pub use moved::{Moved, moved};
 pub use nearest::nearest;
 pub use outline::{MAX_OUTLINED, Outline, Stands, Strayed, TooManyOutlined};
-pub use request::{MAX_TIMES, Policy, Purpose, Request};
+pub use request::{MAX_TIMES, Policy, Purpose, Request, Round};
 pub use store::{InvalidPlanHash, MAX_PLAN_BYTES, MAX_PLANNED, PlanFileError, PlanHash};
 pub use task::{Dependency, PlannedTask, Role, Target, WaitsFor, own};
 pub use verdict::{LabelVerdict, Origin, PassedOver, Refusal, Reuse, Unneeded, Unusable, Verdict, Why};

@@ -18,6 +18,15 @@ pub enum Policy {
     Reference,
 }
 
+/// Labels that are made together, so that copy n of one depends on copy n of the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// Labels of the full graph.
+    pub labels: Vec<String>,
+    /// How many copies of each, 1 to [`MAX_TIMES`].
+    pub times: u32,
+}
+
 /// What a plan is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case")]
