@@ -117,7 +117,8 @@ fn explain(error: ActionError, push: &taskgraft_engine::Push) -> Failure {
             let text = format!("these credentials can't create {} of the tasks", missing.tasks());
             Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.into_keys())
         }
-        ActionError::Refused(_)
+        ActionError::UnknownAction(_)
+        | ActionError::Refused(_)
         | ActionError::Authority(_)
         | ActionError::OtherRequest(_)
         | ActionError::Uncreatable(_)

@@ -50,6 +50,9 @@ pub struct Action {
 /// Why a request was not carried out. Nothing was created, unless an earlier try did.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
+    /// There is no such action.
+    #[error("perform `{0}`: there is no such action")]
+    UnknownAction(String),
     /// There is no plan.
     #[error(transparent)]
     Planner(#[from] PlannerError),
