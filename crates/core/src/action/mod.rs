@@ -11,6 +11,7 @@ mod add_new_jobs;
 mod backfill;
 mod cancel;
 mod cancel_all;
+mod context;
 pub mod deed;
 mod rebuild_cached_tasks;
 mod rerun;
@@ -21,6 +22,8 @@ mod retrigger_disabled;
 mod retrigger_failed;
 mod retrigger_multiple;
 mod run_missing_jobs;
+pub mod schema;
 mod table;
 
+pub use context::{BadContext, TagSets, Tags, by_name};
 pub use table::{ACTIONS, Action, Context, Needs, Origin, by_callback};
