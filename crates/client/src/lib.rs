@@ -25,6 +25,7 @@ mod index;
 mod pages;
 mod queue;
 mod retry;
+pub mod run;
 mod tls;
 mod transport;
 mod worker;

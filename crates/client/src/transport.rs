@@ -1,7 +1,7 @@
 //! Signing, sending, bounding, retrying: every call goes through here.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +27,8 @@ pub(crate) struct Inner {
     pub(crate) http: reqwest::Client,
     base: Url,
     pub(crate) config: Config,
+    /// What replaced the configuration's credentials, for all who ask as the same client.
+    renewed: Arc<RwLock<Option<Credentials>>>,
 }
 
 /// A whole answer.
@@ -61,23 +63,36 @@ impl Client {
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let base = config.base()?;
         let http = tls::http(&base)?;
-        Ok(Self { inner: Arc::new(Inner { http, base, config }) })
+        Ok(Self { inner: Arc::new(Inner { http, base, config, renewed: Arc::default() }) })
     }
 
     /// The same deployment and connections, asked as somebody else.
     #[must_use]
     pub fn as_credentials(&self, credentials: Option<Credentials>) -> Self {
-        self.with(Config { credentials, ..self.inner.config.clone() })
+        self.with(Config { credentials, ..self.inner.config.clone() }, Arc::default())
+    }
+
+    /// From now on this client, its clones and those made of it by [`Self::with_patience`] sign with these credentials:
+    /// temporary ones end, and what is under way goes on with the next.
+    pub fn renew(&self, credentials: Credentials) {
+        *self.inner.renewed.write().unwrap_or_else(PoisonError::into_inner) = Some(credentials);
     }
 
     /// The same connections and credentials with another patience: its own retries, and a switch that ends them.
     #[must_use]
     pub fn with_patience(&self, retry: Retry, timeout: Duration, no_more_tries: Arc<AtomicBool>) -> Self {
-        self.with(Config { retry, timeout, no_more_tries, ..self.inner.config.clone() })
+        let config = Config { retry, timeout, no_more_tries, ..self.inner.config.clone() };
+        self.with(config, Arc::clone(&self.inner.renewed))
     }
 
-    fn with(&self, config: Config) -> Self {
-        Self { inner: Arc::new(Inner { http: self.inner.http.clone(), base: self.inner.base.clone(), config }) }
+    fn with(&self, config: Config, renewed: Arc<RwLock<Option<Credentials>>>) -> Self {
+        let (http, base) = (self.inner.http.clone(), self.inner.base.clone());
+        Self { inner: Arc::new(Inner { http, base, config, renewed }) }
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        let renewed = self.inner.renewed.read().unwrap_or_else(PoisonError::into_inner).clone();
+        renewed.or_else(|| self.inner.config.credentials.clone())
     }
 
     /// What this client was made of.
@@ -142,7 +157,7 @@ impl Client {
         let url = Url::parse(&url).map_err(|error| unsendable(error.to_string()))?;
         let mut request = self.inner.http.request(call.method.clone(), url.clone()).timeout(config.timeout);
         // A proxy signs for us.
-        if let Some(credentials) = config.credentials.as_ref().filter(|_| config.proxy_url.is_none()) {
+        if let Some(credentials) = self.credentials().filter(|_| config.proxy_url.is_none()) {
             let header = credentials
                 .authorization(call.method.as_str(), &url, call.body.as_ref(), config.clock.now())
                 .map_err(|error| unsendable(format!("sign the request: {error}")))?;

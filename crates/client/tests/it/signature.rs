@@ -1,8 +1,11 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures_util::TryStreamExt as _;
-use taskgraft_client::{Client, Config, Error};
+use taskgraft_client::{Client, Config, Credentials, Error, Retry};
 use taskgraft_core::ids::TaskId;
 
-use crate::server::{Say, Server};
+use crate::server::{KEY, Say, Server};
 
 fn id() -> TaskId {
     "fN1SbArXTPSVFUUvaOlinQ".parse().unwrap()
@@ -57,4 +60,20 @@ async fn a_clock_that_is_off_is_named() {
     assert!(matches!(error, Error::ClockSkew { .. }), "{error}");
     assert!(error.to_string().contains("clock"), "{error}");
     assert_eq!(server.got().len(), 1, "the same again would be refused again");
+}
+
+#[tokio::test]
+async fn renewed_credentials_are_used_by_what_is_under_way_and_by_nobody_else() {
+    let scopes = || Say::Json(200, "{\"scopes\":[]}");
+    let server = Server::start([scopes(), scopes(), scopes()]).await;
+    let (client, _) = server.client();
+    let ended = client.as_credentials(Some(Credentials::new("task-client/x", "ended")));
+    let under_way = ended.with_patience(Retry::never(), Duration::from_secs(5), Arc::default());
+    let other = ended.as_credentials(Some(Credentials::new("ann", "another")));
+    under_way.auth().current_scopes().await.unwrap();
+    ended.renew(Credentials::new("task-client/x", KEY));
+    under_way.auth().current_scopes().await.unwrap();
+    other.auth().current_scopes().await.unwrap();
+    let signed: Vec<_> = server.got().iter().map(|got| got.signed).collect();
+    assert_eq!(signed, [Some(false), Some(true), Some(false)]);
 }

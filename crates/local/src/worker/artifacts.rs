@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use taskgraft_client::Error;
+use taskgraft_client::run::{CONTENT_TYPE, Resolution, Session, TaskLog};
 use taskgraft_core::api::queue::ArtifactErrorReason;
 use taskgraft_core::time::Millis;
 
-use super::log::{self, TaskLog};
 use super::paths::{UnsafePath, resolve_inside};
 use super::payload::{Artifact, ArtifactKind};
-use super::resolution::Resolution;
-use super::session::Session;
 
 /// The most files that one directory artifact may have.
 const MAX_FILES: usize = 10_000;
@@ -186,7 +184,7 @@ pub(crate) fn content_type(path: &Path) -> &'static str {
     match extension.to_ascii_lowercase().as_str() {
         "css" => "text/css; charset=utf-8",
         "csv" => "text/csv; charset=utf-8",
-        "diff" | "log" | "md" | "patch" | "txt" => log::CONTENT_TYPE,
+        "diff" | "log" | "md" | "patch" | "txt" => CONTENT_TYPE,
         "gif" => "image/gif",
         "gz" | "tgz" => "application/gzip",
         "htm" | "html" => "text/html; charset=utf-8",

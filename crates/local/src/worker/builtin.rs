@@ -4,12 +4,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use serde_json::Value;
+use taskgraft_client::run::{Resolution, Session};
 use taskgraft_client::{Client, Error};
 use taskgraft_core::api::queue::{ClaimWorkRequest, Claimed};
 
 use super::claim::pause_after;
-use super::resolution::Resolution;
-use super::session::Session;
 
 /// A built-in task queue.
 #[derive(Debug, Clone, Copy)]

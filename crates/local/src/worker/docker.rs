@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use taskgraft_client::run::{Resolution, Session, TaskLog};
 use taskgraft_core::api::queue::ArtifactErrorReason;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use super::archive::{self, WhileWanted};
 use super::artifacts::{content_type, publish, report_problem};
-use super::log::TaskLog;
 use super::mounts::{fetch_artifact, fetch_indexed};
 use super::paths::RelativePath;
 use super::payload::{Artifact, ArtifactKind, DockerPayload, FileFormat, Image};
 use super::process::{self, Ended, Environment, Spawn};
-use super::resolution::Resolution;
-use super::session::Session;
+use super::resolution;
 
 /// How long an engine may take to say that it works.
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
@@ -96,7 +95,7 @@ impl Container<'_> {
         let spawn = Spawn { command: &command, env: Environment::Inherited, directory: self.directory };
         let ended = process::run(&spawn, self.log, tokio::time::sleep_until(deadline)).await;
         let ended = ended.map_err(|error| Resolution::Failed(error.to_string()))?;
-        let outcome = Resolution::of_command(ended, &payload.on_exit_status, payload.max_run_time);
+        let outcome = resolution::of_command(ended, &payload.on_exit_status, payload.max_run_time);
         if matches!(ended, Ended::Stopped(())) {
             self.engine_output(&["kill", &self.name]).await?;
         }

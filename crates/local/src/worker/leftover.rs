@@ -5,13 +5,11 @@
 
 use std::path::Path;
 
+use taskgraft_client::run::{Resolution, Session};
 use taskgraft_client::{Client, Error};
 use taskgraft_core::api::queue::ClaimTaskRequest;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::ExceptionReason;
-
-use super::resolution::Resolution;
-use super::session::Session;
 
 /// A run of a task.
 pub(crate) type Run = (TaskId, u16);

@@ -3,7 +3,8 @@
 //! ```text
 //! claim (a loop per task queue) ─► supervisor ─► run ─► payload ─► mounts ─► process ─► artifacts ─► resolution
 //!                                                 │                └► docker ─┘
-//!                                                 └► session: renews the claim, sees cancellation
+//!                                                 └► session: renews the claim, sees cancellation (as for any worker,
+//!                                                    in taskgraft_client::run)
 //! ```
 //!
 //! It speaks to the queue as any worker does: with its own credentials it only claims; everything about a run is done
@@ -24,8 +25,6 @@ mod config;
 mod docker;
 mod environment;
 mod leftover;
-mod livelog;
-mod log;
 mod mounts;
 mod paths;
 mod payload;
@@ -33,7 +32,6 @@ mod process;
 mod proxy;
 mod resolution;
 mod run;
-mod session;
 mod strays;
 mod supervisor;
 

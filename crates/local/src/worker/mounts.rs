@@ -4,16 +4,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
+use taskgraft_client::run::{Resolution, Session, TaskLog};
 use taskgraft_core::api::queue::TaskDefinition;
 use taskgraft_core::ids::TaskId;
 
 use super::archive::{self, Wanted, WhileWanted};
 use super::cache::{Borrowed, Caches};
-use super::log::TaskLog;
 use super::paths::{RelativePath, make_parents};
 use super::payload::{Content, FileFormat, Mount, Preload};
-use super::resolution::Resolution;
-use super::session::Session;
 
 /// The most bytes that are downloaded for one mount.
 pub(crate) const MAX_DOWNLOAD_BYTES: u64 = 16 * 1024 * 1024 * 1024;

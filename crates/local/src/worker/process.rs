@@ -10,11 +10,10 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use taskgraft_client::run::TaskLog;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
-
-use super::log::TaskLog;
 
 /// How long output is still read once the whole group was killed. It ends at once, unless a process left the group: then
 /// what was written before is there already.

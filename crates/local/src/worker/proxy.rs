@@ -9,11 +9,11 @@ use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{Method, StatusCode, Uri};
+use taskgraft_client::run::Session;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::secret;
-use super::session::Session;
 
 /// The largest body that is passed on: what the queue takes, and a bit, so that the queue says no.
 const MAX_BODY_BYTES: usize = 11 * 1024 * 1024;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskgraft_client::run::{CONTENT_TYPE, LogServer, Resolution, Session, TaskLog};
 use taskgraft_core::api::queue::Claimed;
 use taskgraft_core::state::ExceptionReason;
 use taskgraft_core::time::Millis;
@@ -15,16 +16,14 @@ use tokio::time::Instant;
 use super::cache::{Borrowed, Caches};
 use super::config::Config;
 use super::docker::{self, Container};
-use super::livelog::LogServer;
-use super::log::{self, MAX_OUTPUT_BYTES, TaskLog};
 use super::mounts::{self, Mounting};
 use super::payload::{DEFAULT_BACKING_LOG, DEFAULT_LIVE_LOG, DockerPayload, GenericPayload, Payload};
 use super::process::{self, Ended, Environment, Spawn};
 use super::proxy::Proxy;
-use super::resolution::Resolution;
-use super::session::Session;
-use super::{artifacts, environment, leftover, paths, strays};
+use super::{artifacts, environment, leftover, paths, resolution, strays};
 
+/// How much of a task's own output is kept. What comes after is read and thrown away: the task goes on.
+const MAX_OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
 /// How much longer than `maxRunTime` a live log's address is kept: mounts and artifacts take time, too.
 const LIVE_LOG_SLACK_SECONDS: u64 = 15 * 60;
 
@@ -252,7 +251,7 @@ impl Run<'_> {
                 code = Some(exit);
                 self.log.say(&format!("Exit code {exit} after {:.1} s", began.elapsed().as_secs_f64()));
             }
-            if let Err(resolution) = Resolution::of_command(ended, &payload.on_exit_status, payload.max_run_time) {
+            if let Err(resolution) = resolution::of_command(ended, &payload.on_exit_status, payload.max_run_time) {
                 return (Err(resolution), code);
             }
         }
@@ -297,7 +296,7 @@ impl Run<'_> {
         let result = resolution.map_or_else(|| "aborted".to_owned(), ToString::to_string);
         self.log.say(&format!("Task {} after {:.1} s", result.replace('\n', " "), took.as_secs_f64()));
         self.log.finish();
-        let upload = self.session.upload(backing, self.log.path(), log::CONTENT_TYPE, None);
+        let upload = self.session.upload(backing, self.log.path(), CONTENT_TYPE, None);
         let published = match upload.await {
             Ok(()) => self.session.link(live, backing).await,
             Err(error) => Err(error),

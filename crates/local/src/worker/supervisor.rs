@@ -2,10 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskgraft_client::run::LogServer;
 use taskgraft_core::api::queue::ClaimTaskRequest;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -15,7 +17,6 @@ use super::cache::Caches;
 use super::claim::{self, Claim};
 use super::config::Config;
 use super::leftover::{self, Run};
-use super::livelog::LogServer;
 use super::run::{self, Shop};
 use super::{paths, strays};
 
@@ -63,7 +64,7 @@ impl Worker {
         let Prepared { work_dir, lock, left } = prepare(&config.work_dir)?;
         let tasks_dir = work_dir.join("tasks");
         std::fs::create_dir_all(&tasks_dir).map_err(unusable)?;
-        let logs = LogServer::start().await.map_err(StartError::Listen)?;
+        let logs = LogServer::start((Ipv4Addr::LOCALHOST, 0).into(), None).await.map_err(StartError::Listen)?;
         let (hand_back, handing_back) = watch::channel(false);
         let shop = Shop {
             tasks_dir,

@@ -10,14 +10,11 @@ use taskgraft_core::time::format_ms;
 use tokio::sync::watch;
 
 /// What logs are served as.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
-
-/// How much of a task's own output is kept. What comes after is read and thrown away: the task goes on.
-pub(crate) const MAX_OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
+pub const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// A log that is being written. Clones write to the same file.
 #[derive(Clone, Debug)]
-pub(crate) struct TaskLog(Arc<Shared>);
+pub struct TaskLog(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -40,16 +37,19 @@ struct State {
 
 /// How far a log has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// How many bytes can be read.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Whether there will be no more.
-    pub(crate) finished: bool,
+    pub finished: bool,
 }
 
 impl TaskLog {
-    /// Starts an empty log; `limit` bounds the task's own output, in bytes.
-    pub(crate) fn create(path: &Path, limit: u64) -> io::Result<Self> {
+    /// Starts an empty log in the file `path`; `limit` bounds the task's own output, in bytes.
+    ///
+    /// # Errors
+    /// If the file can't be made.
+    pub fn create(path: &Path, limit: u64) -> io::Result<Self> {
         let state =
             State { file: File::create(path)?, output: 0, truncated: false, broken: false, at_line_start: true };
         let progress = watch::Sender::new(Progress::default());
@@ -57,17 +57,19 @@ impl TaskLog {
     }
 
     /// Where the file is.
-    pub(crate) fn path(&self) -> &Path {
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.0.path
     }
 
     /// For following the log.
-    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
         self.0.progress.subscribe()
     }
 
     /// Adds output of the task, as far as the limit allows.
-    pub(crate) fn output(&self, bytes: &[u8]) {
+    pub fn output(&self, bytes: &[u8]) {
         let mut state = self.lock();
         let room = usize::try_from(self.0.limit.saturating_sub(state.output)).unwrap_or(usize::MAX);
         let kept = &bytes[..bytes.len().min(room)];
@@ -81,18 +83,18 @@ impl TaskLog {
     }
 
     /// Adds a line of the worker's own: `[taskcluster <time>] <message>`.
-    pub(crate) fn say(&self, message: &str) {
+    pub fn say(&self, message: &str) {
         self.write_line(&mut self.lock(), &worker_line(message));
     }
 
     /// Adds a line that says what went wrong: `[taskcluster:error] <message>`.
-    pub(crate) fn complain(&self, message: &str) {
+    pub fn complain(&self, message: &str) {
         let text: String = message.lines().map(|line| format!("[taskcluster:error] {line}\n")).collect();
         self.write_line(&mut self.lock(), &text);
     }
 
     /// Ends the log: followers see its end. What is written later is kept, but no follower waits for it.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         self.0.progress.send_modify(|progress| progress.finished = true);
     }
 

@@ -1,11 +1,10 @@
 //! A claimed run, and the worker acting for it with the run's own credentials.
 
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{Span, Timestamp};
-use taskgraft_client::{Client, Credentials, Error, Upload};
 use taskgraft_core::api::queue::{
     ArtifactErrorReason, Claimed, CreateArtifactRequest, CreateArtifactResponse, TaskCredentials, TaskStatus,
 };
@@ -14,52 +13,56 @@ use taskgraft_core::scopes::satisfies;
 use taskgraft_core::state::RunState;
 use taskgraft_core::time::Millis;
 
-use super::resolution::Resolution;
+use super::{CONTENT_TYPE, Resolution};
+use crate::{Client, Credentials, Error, Retry, Upload};
 
 /// How often a run's state is looked at, so that cancelling takes effect soon.
 const POLL: Duration = Duration::from_secs(1);
+/// The longest that one look, or one try to renew a claim, may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// No claim is renewed more often.
 const SHORTEST_RENEWAL: Duration = Duration::from_secs(1);
 
 /// A claimed run, and the worker acting for it.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub struct Session {
     /// Which task.
-    pub(crate) task_id: TaskId,
+    pub task_id: TaskId,
     /// Which run of it.
-    pub(crate) run_id: u16,
+    pub run_id: u16,
     /// When the task, and with it its artifacts, is forgotten.
-    pub(crate) expires: Millis,
-    /// Holds the run's credentials, renewed with the claim.
-    client: RwLock<Client>,
-    /// With the worker's own credentials; used to read the status of tasks, which needs none of the run's.
-    worker: Client,
+    pub expires: Millis,
+    /// Has the run's credentials, which are renewed with the claim.
+    client: Client,
+    /// The same, for looks that are soon repeated anyway: a slow one must not keep the claim from being renewed.
+    looking: Client,
 }
 
 impl Session {
-    pub(crate) fn new(worker: &Client, claimed: &Claimed) -> Self {
-        Self {
-            task_id: claimed.status.task_id,
-            run_id: claimed.run_id,
-            expires: claimed.status.expires,
-            client: RwLock::new(worker.as_credentials(Some(credentials(&claimed.credentials)))),
-            worker: worker.clone(),
-        }
+    /// The run that `claimed` says is the worker's now; of `worker` only its way to the deployment is used, never its
+    /// credentials.
+    #[must_use]
+    pub fn new(worker: &Client, claimed: &Claimed) -> Self {
+        let client = worker.as_credentials(Some(credentials(&claimed.credentials)));
+        let looking = client.with_patience(Retry::never(), LOOK_TIMEOUT, Arc::default());
+        let (task_id, run_id, expires) = (claimed.status.task_id, claimed.run_id, claimed.status.expires);
+        Self { task_id, run_id, expires, client, looking }
     }
 
-    /// A client with the run's newest credentials.
-    pub(crate) fn client(&self) -> Client {
-        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// A client with the run's credentials: always the newest, also in clones made before.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Keeps the claim until the run is no longer this worker's; returns why it isn't.
-    pub(crate) async fn watch(&self, mut taken_until: Timestamp) -> String {
+    pub async fn watch(&self, mut taken_until: Timestamp) -> String {
         let mut renew_in = self.renewal_after(taken_until);
         loop {
             let pause = POLL.min(renew_in);
             tokio::time::sleep(pause).await;
             renew_in = renew_in.saturating_sub(pause);
-            match self.worker.queue().status(self.task_id).await {
+            match self.looking.queue().status(self.task_id).await {
                 Ok(status) => {
                     if let Some(why) = self.no_longer_ours(&status) {
                         return why;
@@ -71,13 +74,13 @@ impl Session {
             if renew_in > Duration::ZERO {
                 continue;
             }
-            match self.client().queue().reclaim_task(self.task_id, self.run_id).await {
+            match self.looking.queue().reclaim_task(self.task_id, self.run_id).await {
                 Ok(reclaimed) => {
                     taken_until = reclaimed.taken_until.0;
-                    let renewed = self.worker.as_credentials(Some(credentials(&reclaimed.credentials)));
-                    *self.client.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+                    self.client.renew(credentials(&reclaimed.credentials));
+                    tracing::debug!(task = %self.task_id, run = self.run_id, until = %reclaimed.taken_until, "reclaimed");
                 }
-                Err(error) if self.worker.clock().now() > taken_until => {
+                Err(error) if self.client.clock().now() > taken_until => {
                     return format!("the claim could not be renewed: failed to {error}");
                 }
                 // Resolved meanwhile: the next look at the status says how. Anything else is tried again until the end.
@@ -89,7 +92,7 @@ impl Session {
 
     /// Claims are renewed when half of their time is over.
     fn renewal_after(&self, taken_until: Timestamp) -> Duration {
-        let left: Duration = taken_until.duration_since(self.worker.clock().now()).try_into().unwrap_or_default();
+        let left: Duration = taken_until.duration_since(self.client.clock().now()).try_into().unwrap_or_default();
         (left / 2).max(SHORTEST_RENEWAL)
     }
 
@@ -104,12 +107,15 @@ impl Session {
     }
 
     /// Refuses unless the task holds all of these scopes.
-    pub(crate) async fn check_scopes(&self, needed: impl IntoIterator<Item = String>) -> Result<(), Resolution> {
+    ///
+    /// # Errors
+    /// How the run ends: the first scope that it lacks, or that auth doesn't tell.
+    pub async fn check_scopes(&self, needed: impl IntoIterator<Item = String>) -> Result<(), Resolution> {
         let needed: Vec<String> = needed.into_iter().collect();
         if needed.is_empty() {
             return Ok(());
         }
-        let held = self.client().auth().current_scopes().await;
+        let held = self.client.auth().current_scopes().await;
         let held = held.map_err(|error| Resolution::from_call("the task's scopes", &error))?;
         match needed.iter().find(|scope| !satisfies(&held, scope)) {
             Some(scope) => Err(Resolution::malformed(format!("payload: the task lacks the scope {scope}"))),
@@ -118,8 +124,11 @@ impl Session {
     }
 
     /// Says how the run ended. That it ended otherwise already is no error.
-    pub(crate) async fn resolve(&self, resolution: &Resolution) -> Result<(), Error> {
-        let client = self.client();
+    ///
+    /// # Errors
+    /// If the queue doesn't answer or refuses.
+    pub async fn resolve(&self, resolution: &Resolution) -> Result<(), Error> {
+        let client = &self.client;
         let (task, run) = (self.task_id, self.run_id);
         let result = match resolution {
             Resolution::Completed => client.queue().report_completed(task, run).await,
@@ -136,8 +145,11 @@ impl Session {
         }
     }
 
-    /// Publishes a file.
-    pub(crate) async fn upload(
+    /// Publishes a file; it is kept until `expires`, else as long as the task.
+    ///
+    /// # Errors
+    /// If the queue or its store refuses it, or the file can't be read.
+    pub async fn upload(
         &self,
         name: &str,
         file: &Path,
@@ -145,15 +157,34 @@ impl Session {
         expires: Option<Millis>,
     ) -> Result<(), Error> {
         let length = tokio::fs::metadata(file).await.map(|metadata| metadata.len()).ok();
+        self.put(name, Upload::File(file), content_type, length, expires).await
+    }
+
+    /// Publishes a log as far as it has come. The same name may be published again with more of it.
+    ///
+    /// # Errors
+    /// If the queue or its store refuses it.
+    pub async fn upload_part(&self, name: &str, log: Vec<u8>) -> Result<(), Error> {
+        // Without a length: the queue keeps the first that it was told.
+        self.put(name, Upload::Bytes(log.into()), CONTENT_TYPE, None, None).await
+    }
+
+    async fn put(
+        &self,
+        name: &str,
+        content: Upload<'_>,
+        content_type: &str,
+        content_length: Option<u64>,
+        expires: Option<Millis>,
+    ) -> Result<(), Error> {
         let request = CreateArtifactRequest::S3 {
             expires: expires.unwrap_or(self.expires),
             content_type: content_type.to_owned(),
-            content_length: length,
+            content_length,
         };
-        let client = self.client();
-        match client.queue().create_artifact(self.task_id, self.run_id, name, &request).await? {
+        match self.client.queue().create_artifact(self.task_id, self.run_id, name, &request).await? {
             CreateArtifactResponse::S3 { put_url, content_type, .. } => {
-                client.upload(&put_url, &content_type, Upload::File(file)).await
+                self.client.upload(&put_url, &content_type, content).await
             }
             CreateArtifactResponse::Reference {}
             | CreateArtifactResponse::Link {}
@@ -164,7 +195,10 @@ impl Session {
     }
 
     /// Publishes that a file can't be published.
-    pub(crate) async fn upload_error(
+    ///
+    /// # Errors
+    /// If the queue doesn't answer or refuses.
+    pub async fn upload_error(
         &self,
         name: &str,
         reason: ArtifactErrorReason,
@@ -177,29 +211,35 @@ impl Session {
     }
 
     /// Publishes an address from which the log can be read for `seconds` at most.
-    pub(crate) async fn refer(&self, name: &str, url: &str, seconds: u64) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// If the queue doesn't answer or refuses.
+    pub async fn refer(&self, name: &str, url: &str, seconds: u64) -> Result<(), Error> {
         let span = Span::new().seconds(i64::try_from(seconds).unwrap_or(i64::from(u32::MAX)));
-        let until = self.worker.clock().now().checked_add(span).map_or(self.expires, Millis::from);
+        let until = self.client.clock().now().checked_add(span).map_or(self.expires, Millis::from);
         let request = CreateArtifactRequest::Reference {
             expires: until.min(self.expires),
             url: url.to_owned(),
-            content_type: super::log::CONTENT_TYPE.to_owned(),
+            content_type: CONTENT_TYPE.to_owned(),
         };
         self.create(name, &request).await
     }
 
     /// Publishes `name` as another name of `artifact`.
-    pub(crate) async fn link(&self, name: &str, artifact: &str) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// If the queue doesn't answer or refuses.
+    pub async fn link(&self, name: &str, artifact: &str) -> Result<(), Error> {
         let request = CreateArtifactRequest::Link {
             expires: self.expires,
-            content_type: Some(super::log::CONTENT_TYPE.to_owned()),
+            content_type: Some(CONTENT_TYPE.to_owned()),
             artifact: artifact.to_owned(),
         };
         self.create(name, &request).await
     }
 
     async fn create(&self, name: &str, request: &CreateArtifactRequest) -> Result<(), Error> {
-        self.client().queue().create_artifact(self.task_id, self.run_id, name, request).await.map(drop)
+        self.client.queue().create_artifact(self.task_id, self.run_id, name, request).await.map(drop)
     }
 }
 

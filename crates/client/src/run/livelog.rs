@@ -1,10 +1,10 @@
-//! Logs of running tasks over HTTP, on a loopback port of the worker's own.
+//! Logs of running tasks over HTTP, on a port of the worker's own.
 //!
 //! While a task runs, its `live.log` artifact refers to an address here that nobody can guess.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream::{self, Stream};
 use http::{StatusCode, header};
 use tokio::io::AsyncReadExt as _;
@@ -20,8 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::log::{Progress, TaskLog};
-use super::secret;
+use super::{CONTENT_TYPE, Progress, TaskLog};
 
 /// How much of a log is sent at once.
 const CHUNK_BYTES: u64 = 64 * 1024;
@@ -30,26 +31,32 @@ type Logs = Arc<Mutex<HashMap<String, TaskLog>>>;
 
 /// Serves the logs of this worker's running tasks.
 #[derive(Debug)]
-pub(crate) struct LogServer {
-    address: SocketAddr,
+pub struct LogServer {
+    /// What readers call this server, without a slash at its end.
+    base: String,
     logs: Logs,
     server: JoinHandle<()>,
 }
 
 /// A log that can be read over HTTP until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Published {
+pub struct Published {
     /// Where it can be read.
-    pub(crate) url: String,
+    pub url: String,
     token: String,
     logs: Logs,
 }
 
 impl LogServer {
-    /// Listens on a free loopback port.
-    pub(crate) async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
+    /// Listens on `address`, where port 0 is a free one; `url` is what readers call it, where that is something else:
+    /// the public address of a proxy that adds TLS, say.
+    ///
+    /// # Errors
+    /// If the address can't be had.
+    pub async fn start(address: SocketAddr, url: Option<&str>) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let own = format!("http://{}", listener.local_addr()?);
+        let base = url.map_or(own, |url| url.trim_end_matches('/').to_owned());
         let logs = Logs::default();
         let router = Router::new().route("/log/{token}", get(read)).with_state(Arc::clone(&logs));
         let server = tokio::spawn(async move {
@@ -57,14 +64,15 @@ impl LogServer {
                 tracing::warn!(%error, "the live logs' server ended");
             }
         });
-        Ok(Self { address, logs, server })
+        Ok(Self { base, logs, server })
     }
 
     /// Gives a log an address.
-    pub(crate) fn publish(&self, log: &TaskLog) -> Published {
-        let token = secret();
+    #[must_use]
+    pub fn publish(&self, log: &TaskLog) -> Published {
+        let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
         lock(&self.logs).insert(token.clone(), log.clone());
-        Published { url: format!("http://{}/log/{token}", self.address), token, logs: Arc::clone(&self.logs) }
+        Published { url: format!("{}/log/{token}", self.base), token, logs: Arc::clone(&self.logs) }
     }
 }
 
@@ -90,7 +98,7 @@ async fn read(State(logs): State<Logs>, Path(token): Path<String>) -> Response {
         return (StatusCode::NOT_FOUND, "no such log: the task has ended\n").into_response();
     };
     let headers = [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (header::CONTENT_TYPE, CONTENT_TYPE),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
         // Pages of other origins may show a log whose address they were given.
