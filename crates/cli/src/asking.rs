@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use taskgraft_client::Client;
+use taskgraft_core::glob::Glob;
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, PlannedTask, Policy, Purpose, Request, Verdict};
 use taskgraft_engine::{Artifacts, Lookups, Planned, PlannerError, Plans, PlansError, Push, PushError, preflight};
@@ -14,7 +15,7 @@ use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING, NOTHING_MORE};
 use crate::output::Out;
 use crate::output::plan::Heading;
-use crate::{actions, connect, glob, output};
+use crate::{actions, connect, output};
 
 /// How long plans are kept that nobody needs to finish.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -78,12 +79,13 @@ impl Wishes {
 fn expand(push: &Push, wanted: &[String]) -> Result<Vec<String>, Failure> {
     let mut labels = Vec::new();
     for text in wanted {
-        if push.graph.contains(text) || !glob::is_pattern(text) {
+        if push.graph.contains(text) || !Glob::is_pattern(text) {
             labels.push(text.clone());
             continue;
         }
         let before = labels.len();
-        labels.extend(push.graph.labels().filter(|label| glob::matches(text, label)).map(|label| label.into_owned()));
+        let glob = Glob::new(text);
+        labels.extend(push.graph.labels().filter(|label| glob.matches(label)).map(|label| label.into_owned()));
         if labels.len() == before {
             return Err(Failure::mistake(format!("no job in this push is like `{text}`"))
                 .note("list them", list_command("", push))

@@ -10,7 +10,6 @@ mod end;
 mod env;
 mod exit;
 mod follow;
-mod glob;
 mod log;
 mod output;
 mod progress;

@@ -7,6 +7,7 @@ pub mod action;
 pub mod api;
 pub mod definition;
 pub mod frontier;
+pub mod glob;
 pub mod graph;
 pub mod ids;
 pub mod json;

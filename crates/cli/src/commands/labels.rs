@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use taskgraft_client::Client;
+use taskgraft_core::glob::Glob;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::Policy;
 use taskgraft_core::state::TaskState;
@@ -12,7 +13,7 @@ use taskgraft_engine::{Push, PushError};
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::output::Out;
-use crate::{connect, glob, push};
+use crate::{connect, push};
 
 /// List the jobs that a push could have, with kind and state
 #[derive(Debug, clap::Args)]
@@ -44,7 +45,8 @@ struct Listed {
 pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let client = connect::reader(env)?;
     let (push, _) = push::load(Policy::Graft, &client, env, &args.decision_id).await?;
-    let wanted = |label: &str| args.pattern.as_deref().is_none_or(|pattern| glob::matches(pattern, label));
+    let glob = args.pattern.as_deref().map(Glob::new);
+    let wanted = |label: &str| glob.as_ref().is_none_or(|glob| glob.matches(label));
     let labels: Vec<String> =
         push.graph.labels().filter(|label| wanted(label)).map(|label| label.into_owned()).collect();
     let mut listed = Vec::with_capacity(labels.len());

@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::ids::TaskId;
 use crate::json::{GraphFile, ReadError};
 use crate::plan::{Policy, Round, Source, StatusFact};
+use crate::state::TaskState;
+use crate::time::Millis;
 
 /// What was fetched for an action's decision: what its [`Needs`](super::Needs) name, and the rest empty.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +25,11 @@ pub struct View<'a> {
     pub sources: &'a [Source],
     /// target-tasks.json.
     pub targets: &'a [String],
-    /// The statuses of the tasks in `sources`.
+    /// The statuses of the tasks in `sources`, and of those that somebody's needs may have made of targets that are
+    /// not there.
     pub statuses: &'a BTreeMap<TaskId, StatusFact>,
+    /// All of the group.
+    pub members: &'a [Member],
     /// The project's earlier pushes, nearest first.
     pub earlier_pushes: &'a [EarlierPush],
 }
@@ -38,13 +43,49 @@ pub struct Subject<'a> {
     pub definition: Option<&'a Value>,
 }
 
+/// A task of the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub task: TaskId,
+    /// Its name: a label, unless it is a decision or action task.
+    pub name: String,
+    /// Its state.
+    pub state: TaskState,
+    /// When it was created.
+    pub created: Millis,
+    /// What it waits for.
+    pub dependencies: Vec<TaskId>,
+    /// Whether it also runs behind dependencies that failed.
+    pub runs_anyway: bool,
+}
+
 /// A push before this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlierPush {
-    /// Its decision task.
-    pub decision: TaskId,
-    /// The labels of interest that its graph has.
-    pub labels: Vec<String>,
+    /// What people know it by, as in `lander@a1b2c3d` and `lander, push 1234`.
+    pub name: String,
+    /// What is there of the job that the action was asked for.
+    pub job: EarlierJob,
+}
+
+/// What a push has of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EarlierJob {
+    /// Nothing can be told, or nothing may be done there; the reason is a fragment behind a colon.
+    Unreachable(String),
+    /// Its graph has no such job.
+    Lacking {
+        /// The decision task.
+        decision: TaskId,
+    },
+    /// Its graph has the job.
+    Known {
+        /// The decision task.
+        decision: TaskId,
+        /// The job's tasks that completed, or may yet.
+        usable: Vec<TaskId>,
+    },
 }
 
 impl View<'_> {
@@ -150,6 +191,9 @@ pub enum Refusal {
         /// Its label.
         label: String,
     },
+    /// No job is what was asked for.
+    #[error("no job matches: {0}")]
+    NoMatch(String),
     /// A label that has no task to run again.
     #[error("`{0}` has no task on this push that could be run again")]
     NoTask(String),

@@ -17,7 +17,7 @@ pub(super) const ACTION: Action = Action {
     permission: GENERIC,
     schema: Some(schema),
     origin: Origin::Taskgraft,
-    needs: Needs { statuses: true, ..Needs::GRAPH },
+    needs: Needs { members: true, ..Needs::GRAPH },
     decide,
 };
 
