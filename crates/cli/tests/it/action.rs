@@ -2,12 +2,10 @@
 
 use std::process::Stdio;
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::time::Millis;
 
-use crate::pushes::{DECISION, claim, members, push};
+use crate::pushes::{DECISION, action_task, members, push};
 use crate::run::Ran;
 use crate::server::{Up, wait_for};
 
@@ -41,18 +39,8 @@ fn inside_a_task_its_runs_are_one_request_and_copies_wait_for_it() {
     let up = Up::start();
     push(&up);
     let action = TaskId::from_bytes([9; 16]);
-    let now = Timestamp::now();
-    let at = |hours: i64| json!(Millis(now + SignedDuration::from_hours(hours)));
-    let task = json!({
-        "taskQueueId": "proj-lander/action", "schedulerId": "lander-level-3", "taskGroupId": DECISION,
-        "created": at(0), "deadline": at(48), "expires": at(24 * 30), "payload": {},
-        "metadata": {"name": "Action", "description": "", "owner": "ann@lander.example", "source": "https://example.com"},
-    });
     let client = up.client();
-    let run = wait_for(async {
-        client.queue().create_task(action, task.to_string().into()).await.unwrap();
-        claim(&client, "proj-lander/action").await
-    });
+    let run = action_task(&up, action, DECISION);
     let act = |task: TaskId, run: Option<&str>| {
         let mut act = up.command(["action-task", "--decision-id", DECISION, "--task-labels", "lint-c"]);
         act.env("TASK_ID", task.as_str()).env("RUN_ID", run.unwrap_or_default()).stdin(Stdio::null());

@@ -10,7 +10,6 @@ mod durability;
 mod green;
 mod help;
 mod planning;
-mod proxy;
 mod pushes;
 mod run;
 mod server;

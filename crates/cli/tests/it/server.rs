@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -71,9 +72,9 @@ impl Up {
     }
 
     /// Where it listens, which its root URL need not say.
-    pub(crate) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> SocketAddr {
         let lock = std::fs::read(self.dir().join("tc/lock")).unwrap();
-        serde_json::from_slice::<serde_json::Value>(&lock).unwrap()["address"].as_str().unwrap().to_owned()
+        serde_json::from_slice::<serde_json::Value>(&lock).unwrap()["address"].as_str().unwrap().parse().unwrap()
     }
 
     /// The binary with its credentials, and a home of the test's own.

@@ -11,7 +11,8 @@ mod graph;
 mod history;
 mod own_run;
 mod planning;
-mod proxy;
 mod pyyaml;
 mod recorded;
 mod site;
+
+use taskgraft_testkit::proxy;

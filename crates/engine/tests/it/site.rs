@@ -81,7 +81,7 @@ impl Site {
     pub(crate) async fn with(queue: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock::default());
-        let proxy = Proxy::start().await;
+        let proxy = Proxy::start();
         let config = taskgraft_local::Config {
             root_url: Some(proxy.url().parse().unwrap()),
             clock: clock.clone(),
