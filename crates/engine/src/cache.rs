@@ -3,24 +3,34 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use ring::digest::{SHA256, digest};
 use taskgraft_core::ids::TaskId;
 use tempfile::NamedTempFile;
 
-/// When the cache is opened, the files that were longest unused go until it has no more bytes than this.
+use crate::memory::Memory;
+use crate::push::Left;
+
+/// The files that were longest unused go until a cache has no more bytes than this.
 const MAX_BYTES: u64 = 2 << 30;
 /// What a download left behind that died goes after this long.
 const MAX_PART_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 const PART: &str = ".part-";
+/// What a file's name is followed by in the name of its digest.
+const DIGEST: &str = ".sha256";
 
 /// A directory that only this user can read. What is in it never changes: files arrive by rename and are only
 /// removed.
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: PathBuf,
+    max: u64,
+    /// What was read of it, where this process lives on.
+    memory: Option<Arc<Memory<Left>>>,
 }
 
 impl Cache {
@@ -35,7 +45,53 @@ impl Cache {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(dir)?;
         tidy(dir, MAX_BYTES)?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self { dir: dir.to_owned(), max: MAX_BYTES, memory: None })
+    }
+
+    /// The same for a process that lives on: at most `disk` bytes are kept in the directory, also while it runs, and of
+    /// what decision tasks left as much as makes `memory` bytes of artifacts is kept read. A file that another process
+    /// left is used only if it is what its digest says.
+    ///
+    /// # Errors
+    /// If the directory can't be made or listed.
+    pub fn remembering(dir: &Path, disk: u64, memory: u64) -> io::Result<Self> {
+        let cache = Self { max: disk, memory: Some(Arc::new(Memory::new(memory))), ..Self::open(dir)? };
+        tidy(dir, disk)?;
+        Ok(cache)
+    }
+
+    /// How often a push was there, read, and how often it had to be read.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        self.memory().map_or((0, 0), Memory::counts)
+    }
+
+    pub(crate) fn memory(&self) -> Option<&Memory<Left>> {
+        self.memory.as_deref()
+    }
+
+    /// The contents of an entry, if it is there and, where that is checked, whole.
+    pub(crate) fn kept(&self, entry: &Path, max: u64) -> Option<Bytes> {
+        let bytes = map(entry, max).ok()?;
+        if self.memory.is_some() && fs::read(digest_of(entry)).ok()? != digest(&SHA256, &bytes).as_ref() {
+            tracing::warn!(file = %entry.display(), "a cached artifact is not what it was: fetching it again");
+            return None;
+        }
+        // So that what is used is not what goes first. That it can't be noted is no loss.
+        let used = |path: &Path| File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        let _ = used(entry).and_then(|()| used(&digest_of(entry)));
+        Some(bytes)
+    }
+
+    /// Keeps `file`, which holds `bytes`, as an entry.
+    pub(crate) fn keep(&self, entry: &Path, file: NamedTempFile, bytes: &Bytes) -> io::Result<()> {
+        if self.memory.is_some() {
+            let mut check = self.scratch()?;
+            check.write_all(digest(&SHA256, bytes).as_ref())?;
+            check.persist(digest_of(entry)).map_err(|error| error.error)?;
+        }
+        file.persist(entry).map_err(|error| error.error)?;
+        if self.memory.is_some() { tidy(&self.dir, self.max) } else { Ok(()) }
     }
 
     /// Where an artifact of a resolved run is kept. Runs that may still change are not cached.
@@ -60,6 +116,12 @@ impl Cache {
         plain.flush()?;
         Ok(plain)
     }
+}
+
+fn digest_of(entry: &Path) -> PathBuf {
+    let mut path = entry.as_os_str().to_owned();
+    path.push(DIGEST);
+    path.into()
 }
 
 /// Removes leftovers, then the oldest files until `max` bytes are left. A file that somebody has mapped stays readable to
@@ -152,6 +214,45 @@ mod tests {
         let mut left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort_unstable();
         assert_eq!(left, [".part-new", "new", "older"]);
+    }
+
+    #[test]
+    fn what_is_not_what_it_was_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::remembering(dir.path(), 1000, 1000).unwrap();
+        let entry = cache.entry(TaskId::from_bytes([1; 16]), 0, "public/a.json");
+        let keep = |contents: &'static [u8]| {
+            let mut file = cache.scratch().unwrap();
+            file.write_all(contents).unwrap();
+            cache.keep(&entry, file, &Bytes::from_static(contents)).unwrap();
+        };
+        keep(b"right");
+        assert_eq!(cache.kept(&entry, 10).unwrap(), "right");
+        fs::write(&entry, b"wrong").unwrap();
+        assert!(cache.kept(&entry, 10).is_none());
+        keep(b"right");
+        fs::remove_file(digest_of(&entry)).unwrap();
+        assert!(cache.kept(&entry, 10).is_none(), "nobody says what it was");
+        assert_eq!(
+            Cache::open(dir.path()).unwrap().kept(&entry, 10).unwrap(),
+            "right",
+            "for a command that reads it once"
+        );
+    }
+
+    #[test]
+    fn while_it_runs_it_keeps_within_its_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::remembering(dir.path(), 200, 1000).unwrap();
+        for n in 0..5 {
+            let mut file = cache.scratch().unwrap();
+            file.write_all(&[n; 100]).unwrap();
+            let entry = cache.entry(TaskId::from_bytes([n; 16]), 0, "public/a.json");
+            cache.keep(&entry, file, &Bytes::from(vec![n; 100])).unwrap();
+            let bytes: u64 =
+                fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+            assert!(bytes <= 200, "{bytes}");
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ async fn from_queue(client: &Client, cache: &Cache, wanted: Wanted<'_>) -> Resul
     let Wanted { task, run, name, max } = wanted;
     let io = |error| FetchError::Io { name: name.to_owned(), error };
     let kept = run.map(|run| cache.entry(task, run, name));
-    if let Some(bytes) = kept.as_deref().and_then(|path| cache::map(path, max).ok()) {
+    if let Some(bytes) = kept.as_deref().and_then(|path| cache.kept(path, max)) {
         return Ok(bytes);
     }
     let refused = |error: taskgraft_client::Error| match error {
@@ -129,7 +129,7 @@ async fn from_queue(client: &Client, cache: &Cache, wanted: Wanted<'_>) -> Resul
     };
     let bytes = cache::map(file.path(), max).map_err(io)?;
     if let Some(path) = kept {
-        file.persist(path).map_err(|error| io(error.error))?;
+        cache.keep(&path, file, &bytes).map_err(io)?;
     }
     Ok(bytes)
 }

@@ -8,6 +8,7 @@ mod creator;
 mod fetch;
 mod history;
 mod lookup;
+mod memory;
 mod own_run;
 mod parameters;
 mod planner;

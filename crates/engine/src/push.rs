@@ -10,6 +10,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::json::{GraphFile, MAX_GRAPH_BYTES, ReadError};
 use taskgraft_core::params::Parameters;
 use taskgraft_core::plan::{GroupFact, Policy};
+use taskgraft_core::state::RunState;
 
 use crate::authority::{self, AuthorityError};
 use crate::fetch::{Artifacts, FetchError, Wanted};
@@ -98,11 +99,11 @@ impl Push {
     pub async fn load(client: &Client, artifacts: &Artifacts, decision: TaskId) -> Result<Self, PushError> {
         let queue = client.queue();
         let (task, status) = future::try_join(queue.task(decision), queue.status(decision)).await?;
-        // Artifacts of a run that is resolved stay as they are.
-        let run = status.runs.last().filter(|run| run.resolved.is_some()).map(|run| run.run_id);
-        let (group, read) = future::join(group_fact(client, task.task_group_id), read(artifacts, decision, run)).await;
-        let ((parameters, graph, labels), group_fact) = (read?, group?);
-        authority::check(decision, &task, group_fact.as_ref(), &parameters)?;
+        let read = remembered(artifacts, decision, whole_run(&status));
+        let (group, read) = future::join(group_fact(client, task.task_group_id), read).await;
+        let (left, group_fact) = (read?, group?);
+        authority::check(decision, &task, group_fact.as_ref(), &left.parameters)?;
+        let Left { parameters, graph, labels } = Left::clone(&left);
         Ok(Self {
             decision: Some(decision),
             group: Some(task.task_group_id),
@@ -110,7 +111,7 @@ impl Push {
             trust_domain: authority::trust_domain(&task.scheduler_id).map(|(domain, _)| domain.to_owned()),
             task: Some((task, status)),
             parameters,
-            graph: Arc::new(graph),
+            graph,
             labels,
         })
     }
@@ -120,7 +121,7 @@ impl Push {
     /// # Errors
     /// If something is missing or can't be read.
     pub async fn offline(artifacts: &Artifacts, decision: Option<TaskId>) -> Result<Self, PushError> {
-        let (parameters, graph, labels) =
+        let (Left { parameters, graph, labels }, _) =
             read(artifacts, decision.unwrap_or_else(|| TaskId::from_bytes([0; 16])), None).await?;
         Ok(Self {
             decision,
@@ -129,7 +130,7 @@ impl Push {
             task: None,
             trust_domain: None,
             parameters,
-            graph: Arc::new(graph),
+            graph,
             labels,
         })
     }
@@ -154,17 +155,45 @@ pub(crate) async fn group_fact(client: &Client, group: TaskId) -> Result<Option<
     }
 }
 
-async fn read(
-    artifacts: &Artifacts,
-    task: TaskId,
-    run: Option<u16>,
-) -> Result<(Parameters, GraphFile, BTreeMap<String, TaskId>), PushError> {
-    future::try_join3(
+/// What a decision task left for its push.
+#[derive(Debug, Clone)]
+pub(crate) struct Left {
+    parameters: Parameters,
+    graph: Arc<GraphFile>,
+    labels: BTreeMap<String, TaskId>,
+}
+
+/// The run whose artifacts count: the last that completed, since a run that failed and was tried again may have left some
+/// as well; else the last that ended. A run that may still change is none.
+fn whole_run(status: &TaskStatus) -> Option<u16> {
+    let runs = || status.runs.iter().rev();
+    let completed = runs().find(|run| run.state == RunState::Completed);
+    completed.or_else(|| status.runs.last().filter(|run| run.resolved.is_some())).map(|run| run.run_id)
+}
+
+/// What a decision task left, kept in memory where the process lives on and it can't change any more.
+async fn remembered(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Result<Arc<Left>, PushError> {
+    let reading = async {
+        let (left, bytes) = read(artifacts, task, run).await?;
+        Ok((Arc::new(left), bytes))
+    };
+    if let (Artifacts::Queue(_, cache), Some(run)) = (artifacts, run)
+        && let Some(memory) = cache.memory()
+    {
+        return memory.get((task, run), reading).await;
+    }
+    Ok(reading.await?.0)
+}
+
+/// What a decision task left, and how many bytes its graph has.
+async fn read(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Result<(Left, u64), PushError> {
+    let (parameters, (graph, bytes), labels) = future::try_join3(
         read_parameters(artifacts, task, run),
-        read_graph(artifacts, task, run),
+        read_sized_graph(artifacts, task, run),
         read_labels(artifacts, task, run),
     )
-    .await
+    .await?;
+    Ok((Left { parameters, graph: Arc::new(graph), labels }, bytes))
 }
 
 /// A decision task's parameters.
@@ -179,9 +208,18 @@ pub(crate) async fn read_parameters(
 
 /// A decision task's whole graph.
 pub(crate) async fn read_graph(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Result<GraphFile, PushError> {
+    Ok(read_sized_graph(artifacts, task, run).await?.0)
+}
+
+async fn read_sized_graph(
+    artifacts: &Artifacts,
+    task: TaskId,
+    run: Option<u16>,
+) -> Result<(GraphFile, u64), PushError> {
     let wanted = Wanted { task, run, name: "public/full-task-graph.json", max: MAX_GRAPH_BYTES as u64 };
     let bytes = artifacts.read(wanted).await?;
-    Ok(GraphFile::read(bytes)?)
+    let size = bytes.len() as u64;
+    Ok((GraphFile::read(bytes)?, size))
 }
 
 /// The tasks that a decision, action or cron task made or reused, by label.
@@ -193,4 +231,42 @@ pub(crate) async fn read_labels(
     let wanted = Wanted { task, run, name: "public/label-to-taskid.json", max: MAX_SMALL };
     let bytes = artifacts.read(wanted).await?;
     serde_json::from_slice(&bytes).map_err(PushError::Labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn run_of(runs: &[(&str, bool)]) -> Option<u16> {
+        let at = "2026-11-22T12:00:00.000Z";
+        let runs: Vec<Value> = runs
+            .iter()
+            .enumerate()
+            .map(|(n, (state, resolved))| {
+                let mut run = json!({"runId": n, "state": state, "reasonCreated": "scheduled", "scheduled": at});
+                if *resolved {
+                    run["resolved"] = json!(at);
+                }
+                run
+            })
+            .collect();
+        let id = TaskId::from_bytes([1; 16]);
+        let status = json!({
+            "taskId": id, "provisionerId": "a", "workerType": "b", "taskQueueId": "a/b", "schedulerId": "s",
+            "projectId": "none", "taskGroupId": id, "priority": "low", "deadline": at, "expires": at,
+            "retriesLeft": 5, "state": "completed", "runs": runs,
+        });
+        whole_run(&serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn the_run_that_completed_counts() {
+        assert_eq!(run_of(&[("exception", true), ("completed", true)]), Some(1));
+        assert_eq!(run_of(&[("completed", true), ("exception", true)]), Some(0), "run again, and that failed");
+        assert_eq!(run_of(&[("completed", true), ("running", false)]), Some(0), "it is being run again");
+        assert_eq!(run_of(&[("failed", true)]), Some(0), "what it left may do");
+        assert_eq!(run_of(&[("failed", true), ("running", false)]), None);
+        assert_eq!(run_of(&[]), None);
+    }
 }
