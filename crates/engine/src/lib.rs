@@ -14,6 +14,7 @@ mod parameters;
 mod planner;
 mod plans;
 pub mod preflight;
+pub mod project;
 mod push;
 mod push_ref;
 pub mod recheck;
