@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod agreement;
 mod entry;
+mod head;
 mod number;
 mod place;
 mod scan;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 
 use crate::graph::{GraphError, Label, Task, TaskGraph};
 
+pub use head::Head;
 pub use value::{BadValue, parse};
 pub use write::{to_string_sorted, write_sorted};
 

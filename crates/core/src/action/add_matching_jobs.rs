@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::deed::{Deeds, Refusal, View};
+use super::deed::{Deeds, Refusal, View, times};
+use super::near::near;
+use super::query::Query;
 use super::table::{Action, GENERIC, Needs, Origin};
+use crate::plan::Round;
 
 /// The action.
 pub(super) const ACTION: Action = Action {
@@ -28,8 +31,8 @@ fn schema() -> Value {
             "label": patterns("Labels: `*` stands for any text, `?` for any character."),
             "kind": patterns("Kinds."),
             "platform": patterns("Platforms as Treeherder shows them, such as `linux64/opt`."),
-            "attributes": pairs("Attributes, with the value or a list of values that each may have."),
-            "tags": pairs("Tags, with the value or a list of values that each may have."),
+            "attributes": pairs("Attributes, with the value or a list of values that each may have; null stands for not being there."),
+            "tags": pairs("Tags, likewise."),
             "times": {
                 "type": "integer",
                 "default": 1,
@@ -57,7 +60,7 @@ fn patterns(description: &str) -> Value {
         "description": description,
         "anyOf": [
             {"type": "string", "minLength": 1, "maxLength": 256},
-            {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 256}, "minItems": 1, "maxItems": 1000}
+            {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 256}, "minItems": 1, "maxItems": 100}
         ]
     })
 }
@@ -70,10 +73,16 @@ fn pairs(description: &str) -> Value {
         "description": description,
         "minProperties": 1,
         "maxProperties": 100,
-        "additionalProperties": {"anyOf": [scalar, {"type": "array", "items": scalar, "minItems": 1, "maxItems": 1000}]}
+        "additionalProperties": {"anyOf": [scalar, {"type": "array", "items": scalar, "minItems": 1, "maxItems": 100}]}
     })
 }
 
-fn decide(_view: &View<'_>, _input: &Value) -> Result<Deeds, Refusal> {
-    Err(Refusal::NoSubject)
+fn decide(view: &View<'_>, input: &Value) -> Result<Deeds, Refusal> {
+    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
+    let query = Query::new(input);
+    let labels = query.labels(graph)?;
+    if labels.is_empty() {
+        return Err(Refusal::NoMatch(near(&query, graph)?));
+    }
+    Ok(Deeds { rounds: vec![Round { labels, times: times(input) }], ..Deeds::default() })
 }

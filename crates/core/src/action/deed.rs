@@ -43,6 +43,17 @@ pub struct Subject<'a> {
     pub definition: Option<&'a Value>,
 }
 
+impl<'a> Subject<'a> {
+    /// The label that it was made of: as everywhere in the reference, its name.
+    ///
+    /// # Errors
+    /// It was not looked up, or has no name.
+    pub fn label(self) -> Result<&'a str, Refusal> {
+        let definition = self.definition.ok_or(Refusal::NotFetched("the task's definition"))?;
+        definition.pointer("/metadata/name").and_then(Value::as_str).ok_or(Refusal::NoLabel(self.id))
+    }
+}
+
 /// A task of the group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -205,4 +216,9 @@ pub enum Refusal {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// How many times, as a validated input says.
+pub(super) fn times(input: &Value) -> u32 {
+    input.get("times").and_then(Value::as_u64).and_then(|times| u32::try_from(times).ok()).unwrap_or(1)
 }

@@ -14,9 +14,13 @@ mod cancel_all;
 pub mod catalog;
 mod context;
 pub mod deed;
+#[cfg(test)]
+mod example;
 pub mod in_tree;
 pub mod mustache;
+mod near;
 pub mod publish;
+mod query;
 mod rebuild_cached_tasks;
 mod rerun;
 pub mod reserved;
