@@ -22,6 +22,7 @@ mod near;
 pub mod publish;
 mod query;
 mod rebuild_cached_tasks;
+pub mod render;
 mod rerun;
 pub mod reserved;
 mod retrigger;

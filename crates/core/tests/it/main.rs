@@ -6,4 +6,5 @@ mod creation;
 mod differential;
 mod laws;
 mod recorded;
+mod rendering;
 mod verdicts;
