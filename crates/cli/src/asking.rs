@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use taskgraft_client::Client;
 use taskgraft_core::glob::Glob;
 use taskgraft_core::ids::{RequestId, TaskId};
-use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, PlannedTask, Policy, Purpose, Request, Verdict};
+use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, PlannedTask, Policy, Request, Verdict};
 use taskgraft_engine::{Artifacts, Lookups, Planned, PlannerError, Plans, PlansError, Push, PushError, preflight};
 
 use crate::env::Env;
@@ -67,10 +67,9 @@ impl Wishes {
     pub(crate) fn request(&self, push: &Push, id: RequestId) -> Result<Request, Failure> {
         let labels = expand(push, &self.labels)?;
         Ok(Request {
-            purpose: Purpose::Add { times: self.times },
             partial: self.partial,
             rerun_failed: self.rerun_failed,
-            ..Request::add(id, push.decision, push.group, &labels)
+            ..Request::add(id, push.decision, push.group, &labels).repeated(self.times)
         })
     }
 }

@@ -10,7 +10,7 @@ mod reference;
 
 use serde_json::{Map, Value};
 
-pub use datestamp::{Datestamp, duration, resolve_timestamps};
+pub use datestamp::{Datestamp, duration, relativize_datestamps, resolve_timestamps};
 pub use group::{
     add_dependency, copies, extend_dependencies, has_dependency_among, join_group, scheduler_id, set_parent,
 };

@@ -261,6 +261,8 @@ mod tests {
             scheduler_id: Some("lander-level-3".to_owned()),
             verdicts: Vec::new(),
             tasks: Vec::new(),
+            stand_ins: Vec::new(),
+            tend: Vec::new(),
             warnings: Vec::new(),
         }
     }

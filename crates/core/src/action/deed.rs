@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::ids::TaskId;
 use crate::json::{GraphFile, ReadError};
-use crate::plan::{Policy, Round, Source, StatusFact};
+use crate::plan::{Numbered, Policy, Round, Source, StatusFact};
 use crate::state::TaskState;
 use crate::time::Millis;
 
@@ -130,17 +130,6 @@ pub struct Deeds {
     pub elsewhere: Vec<Elsewhere>,
     /// What the asker should know though it stops nothing.
     pub notes: Vec<String>,
-}
-
-/// How the reference numbers the artifacts of repeated rounds; one that is alone loses its number.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Numbered {
-    /// `task-graph-TIME.json`.
-    #[default]
-    Times,
-    /// `task-graph-ROUND-TIME.json`.
-    RoundsAndTimes,
 }
 
 /// A task to run again.

@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{DefinitionError, rewrite};
+use crate::plan::Policy;
 use crate::time;
 
 /// The first number and unit in a text, wherever they stand, as the reference looks for them.
@@ -88,10 +89,51 @@ pub fn resolve_timestamps(definition: &Value, now: Timestamp) -> Result<Value, D
     rewrite(definition, &[("relative-datestamp", &from_now)])
 }
 
+/// A text that is a moment, as the reference looks for them (its `actions/util.py`).
+static MOMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let date = r"[0-9]{4}-[0-1][0-9]-[0-3][0-9][t\s]";
+    let time = r"(?:[0-2][0-9]:[0-5][0-9]:[0-5][0-9]|23:59:60)(?:\.[0-9]+)?(?:z|[+-][0-9]{2}:[0-9]{2})";
+    Regex::new(&format!("(?i)^{date}{time}$")).ok()
+});
+
+/// `definition`, as the queue answers it, with all moments made relative to its creation, in whole seconds.
+///
+/// The reference forgets the sign of one before the creation, and stops at one that it can't read. Under
+/// [`Policy::Graft`] both stay as they are.
+///
+/// # Errors
+///
+/// A definition that doesn't say when it was created.
+pub fn relativize_datestamps(definition: &Value, policy: Policy) -> Result<Value, DefinitionError> {
+    let created = definition.get("created").and_then(Value::as_str).and_then(|text| time::parse(text).ok());
+    let created = created.ok_or(DefinitionError::Type { pointer: "/created", expected: "a moment" })?;
+    relative_to(definition, created, policy)
+}
+
+fn relative_to(value: &Value, created: Timestamp, policy: Policy) -> Result<Value, DefinitionError> {
+    match value {
+        Value::String(text) if MOMENT.as_ref().is_some_and(|pattern| pattern.is_match(text)) => {
+            // The reference reads only this one form.
+            let canonical = text.contains(['T', 't']) && text.contains('.') && text.ends_with(['Z', 'z']);
+            let since = time::parse(text).ok().filter(|_| canonical).map(|at| at.duration_since(created));
+            match (since, policy) {
+                (Some(since), Policy::Graft) if since.is_negative() => Ok(value.clone()),
+                (Some(since), _) => Ok(json!({"relative-datestamp": format!("{} seconds", since.as_secs())})),
+                (None, Policy::Graft) => Ok(value.clone()),
+                (None, Policy::Reference) => Err(DefinitionError::Datestamp(text.clone())),
+            }
+        }
+        Value::Array(items) => items.iter().map(|item| relative_to(item, created, policy)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, field)| Ok((key.clone(), relative_to(field, created, policy)?)));
+            Ok(Value::Object(fields.collect::<Result<_, DefinitionError>>()?))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

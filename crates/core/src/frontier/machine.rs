@@ -438,6 +438,7 @@ impl Frontier {
             _ if k > MAX_K => Err(Refused::NoFreeId),
             Role::Copy { n } => Ok(derive::copy(request, &task.label, *n, k)),
             Role::Bridge => Ok(derive::copy(request, &task.label, 0, k)),
+            Role::Clone { of } => Ok(derive::clone(request, *of, k)),
             Role::Needed { body } => Ok(derive::needed(self.group, &task.label, body, k)),
             Role::Index { .. } | Role::Reference { .. } => Err(Refused::IdTaken),
         };

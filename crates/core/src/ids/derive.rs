@@ -112,6 +112,12 @@ pub fn needed(group: TaskId, label: &str, body: &BodyHash, k: u8) -> TaskId {
     Digest::new("needed").part(group.as_str()).part(label).bytes(&body.0).number(k.into()).task_id()
 }
 
+/// A task made once more from its own definition, for one request.
+#[must_use]
+pub fn clone(request: &RequestId, of: TaskId, k: u8) -> TaskId {
+    Digest::new("clone").part(request.as_str()).part(of.as_str()).number(k.into()).task_id()
+}
+
 /// A task that a morph adds to `parent`.
 #[must_use]
 pub fn morph(parent: TaskId, purpose: &str) -> TaskId {
@@ -143,11 +149,18 @@ mod tests {
             needed(group, "build", &body, 0),
             morph(group, "index-task"),
             reference(&request("R1"), 0, "test", 0),
+            clone(&request("R1"), group, 0),
         ];
         let ids = ids.map(|id| id.to_string());
         assert_eq!(
             ids,
-            ["dMAno8nMQzao1LAVO2K75w", "KPanY13PTdiS209H9sompg", "dfaJQpgUTXyOTEFVL6fH9w", "Wrc6VCVbT62y5nwuVKqIsA"]
+            [
+                "dMAno8nMQzao1LAVO2K75w",
+                "KPanY13PTdiS209H9sompg",
+                "dfaJQpgUTXyOTEFVL6fH9w",
+                "Wrc6VCVbT62y5nwuVKqIsA",
+                "HKaH1q7oRxqo5Vnc9u3Mqw"
+            ]
         );
     }
 

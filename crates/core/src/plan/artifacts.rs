@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::model::Plan;
 use super::render::{named_ids, resolved};
-use super::request::Policy;
+use super::request::{Numbered, Policy, Purpose};
 use super::task::{PlannedTask, Role};
-use super::verdict::Verdict;
+use super::verdict::stand_in;
 use crate::definition::DefinitionError;
 use crate::ids::TaskId;
 use crate::json::to_string_sorted;
@@ -30,7 +30,7 @@ pub enum ArtifactsError {
 }
 
 /// File names and their texts: task-graph.json, label-to-taskid.json and, for an addition, to-run.json. Under the
-/// reference's rules `times` above one leaves each of them once more per iteration, as task-graph-0.json and so on.
+/// reference's rules what is made several times leaves each of them once more per time, as task-graph-0.json and so on.
 ///
 /// Definitions have their references resolved and dependencies in, but neither group nor schedulerId, and their relative
 /// datestamps are left.
@@ -48,32 +48,70 @@ pub fn artifacts(plan: &Plan) -> Result<BTreeMap<String, String>, ArtifactsError
 /// See [`ArtifactsError`].
 pub(crate) fn artifacts_with(plan: &Plan, ids: &[TaskId]) -> Result<BTreeMap<String, String>, ArtifactsError> {
     let mut files = BTreeMap::new();
-    let mut write = |suffix: &str, chosen: &[usize]| -> Result<(), ArtifactsError> {
-        let graph = task_graph(plan, ids, chosen)?;
-        files.insert(format!("task-graph{suffix}.json"), to_string_sorted(&graph));
-        let labels = label_to_task_id(plan, ids, chosen);
-        files.insert(format!("label-to-taskid{suffix}.json"), to_string_sorted(&json!(labels)));
-        if !plan.request.is_optimization() {
-            let asked: BTreeSet<&String> = plan.request.labels.iter().collect();
-            files.insert(format!("to-run{suffix}.json"), to_string_sorted(&json!(asked)));
-        }
-        Ok(())
-    };
-    let times = plan.request.times();
-    if plan.policy == Policy::Reference && times > 1 {
-        for iteration in 0..times {
-            write(&format!("-{iteration}"), &listed(plan, Some(iteration)))?;
-        }
+    if plan.policy == Policy::Reference && matches!(plan.request.purpose, Purpose::Clone { .. }) {
+        return Ok(files);
     }
-    write("", &listed(plan, None))?;
+    let iterations = iterations(plan);
+    for iteration in iterations.iter().filter(|_| iterations.len() > 1) {
+        let chosen = listed(plan, Some(iteration.number));
+        files.insert(format!("task-graph{}.json", iteration.suffix), text(&task_graph(plan, ids, &chosen)?));
+        let labels = json!(label_to_task_id(plan, ids, iteration.round, &chosen));
+        files.insert(format!("label-to-taskid{}.json", iteration.suffix), text(&labels));
+        let asked: BTreeSet<&String> = plan.request.rounds()[iteration.round].labels.iter().collect();
+        files.insert(format!("to-run{}.json", iteration.suffix), text(&json!(asked)));
+    }
+    let all = listed(plan, None);
+    files.insert("task-graph.json".to_owned(), text(&task_graph(plan, ids, &all)?));
+    // What a later round made of a label counts.
+    let mut labels = BTreeMap::new();
+    for (round, _) in plan.stand_ins.iter().enumerate() {
+        let first: u32 = plan.request.rounds()[..round].iter().map(|round| round.times).sum();
+        let last = first.saturating_add(plan.request.rounds()[round].times.saturating_sub(1));
+        labels.append(&mut label_to_task_id(plan, ids, round, &listed(plan, Some(last))));
+    }
+    if plan.stand_ins.is_empty() {
+        labels = label_to_task_id(plan, ids, 0, &all);
+    }
+    files.insert("label-to-taskid.json".to_owned(), text(&json!(labels)));
+    if matches!(plan.request.purpose, Purpose::Add { .. }) {
+        let asked: BTreeSet<&String> = plan.request.labels.iter().collect();
+        files.insert("to-run.json".to_owned(), text(&json!(asked)));
+    }
     Ok(files)
+}
+
+fn text(value: &Value) -> String {
+    to_string_sorted(value)
+}
+
+/// One of the reference's `create_tasks` calls.
+struct Iteration {
+    number: u32,
+    round: usize,
+    suffix: String,
+}
+
+/// All of them; none under other rules.
+fn iterations(plan: &Plan) -> Vec<Iteration> {
+    let (Policy::Reference, Purpose::Add { rounds, numbered }) = (plan.policy, &plan.request.purpose) else {
+        return Vec::new();
+    };
+    let times = rounds.iter().enumerate().flat_map(|(round, asked)| (0..asked.times).map(move |time| (round, time)));
+    let iteration = |(number, (round, time)): (u32, (usize, u32))| {
+        let suffix = match numbered {
+            Numbered::Times => format!("-{number}"),
+            Numbered::RoundsAndTimes => format!("-{round}-{time}"),
+        };
+        Iteration { number, round, suffix }
+    };
+    (0..).zip(times).map(iteration).collect()
 }
 
 /// The places of the tasks that artifacts name: of the reference's duplicates only the first.
 fn listed(plan: &Plan, only: Option<u32>) -> Vec<usize> {
     let is_listed = |task: &PlannedTask| match task.role {
         Role::Reference { iteration, duplicate } => duplicate == 0 && only.is_none_or(|only| only == iteration),
-        Role::Copy { .. } | Role::Needed { .. } | Role::Bridge | Role::Index { .. } => true,
+        Role::Copy { .. } | Role::Needed { .. } | Role::Bridge | Role::Clone { .. } | Role::Index { .. } => true,
     };
     (0..plan.tasks.len()).filter(|at| is_listed(&plan.tasks[*at])).collect()
 }
@@ -95,15 +133,15 @@ fn task_graph(plan: &Plan, ids: &[TaskId], chosen: &[usize]) -> Result<Value, Ar
     Ok(Value::Object(graph))
 }
 
-/// Every label of the closure that has a task, with that task's id; of copies the last one's.
-fn label_to_task_id<'a>(plan: &'a Plan, ids: &[TaskId], chosen: &[usize]) -> BTreeMap<&'a str, TaskId> {
-    let reused = plan.verdicts.iter().filter_map(|entry| {
-        let id = match &entry.verdict {
-            Verdict::Reuse(reuse) => Some(reuse.task_id),
-            Verdict::Removed { stand_in, .. } => *stand_in,
-            Verdict::New { .. } | Verdict::Refused { .. } => None,
-        };
-        Some((entry.label.as_str(), id?))
-    });
-    reused.chain(chosen.iter().map(|at| (plan.tasks[*at].label.as_str(), ids[*at]))).collect()
+/// Every label of a round's closure that has a task, with that task's id; of copies the last one's.
+fn label_to_task_id(plan: &Plan, ids: &[TaskId], round: usize, chosen: &[usize]) -> BTreeMap<String, TaskId> {
+    let mut labels: BTreeMap<String, TaskId> = match plan.stand_ins.get(round) {
+        Some(stand_ins) => stand_ins.clone(),
+        None => {
+            let reused = plan.verdicts.iter();
+            reused.filter_map(|entry| Some((entry.label.clone(), stand_in(&entry.verdict)?))).collect()
+        }
+    };
+    labels.extend(chosen.iter().map(|at| (plan.tasks[*at].label.clone(), ids[*at])));
+    labels
 }

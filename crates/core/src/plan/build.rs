@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::copies::Copies;
+use super::copies::Rounds;
 use super::demand::{Decision, Demand};
 use super::model::Warning;
 use super::order::order;
@@ -21,6 +21,7 @@ struct Builder<'a, 'l> {
     request: &'a Request,
     looks: &'l mut Looks<'a>,
     decisions: &'l [Decision],
+    rounds: Rounds<'a>,
     /// What was asked for.
     asked: BTreeSet<TaskIx>,
     /// Per task of the graph, the places of its copies.
@@ -45,6 +46,7 @@ pub(super) fn build<'a>(
         request,
         looks,
         decisions,
+        rounds: Rounds::of(request),
         asked: if request.is_optimization() {
             BTreeSet::new()
         } else {
@@ -79,7 +81,7 @@ impl Builder<'_, '_> {
         let Some(open) = &decision.template else { return };
         let task = self.graph.task(ix);
         let roles: Vec<Role> = if self.is_copy(ix) {
-            (0..Copies::of(task, self.request).total()).map(|n| Role::Copy { n }).collect()
+            (0..self.rounds.copies(task).total()).map(|n| Role::Copy { n }).collect()
         } else if decision.is_bridge {
             vec![Role::Bridge]
         } else {
@@ -141,13 +143,14 @@ impl Builder<'_, '_> {
             Verdict::New { .. } => {
                 let n = match role {
                     Role::Copy { n } if self.is_copy(on) => {
-                        let copies = |ix| Copies::of(self.graph.task(ix), self.request);
-                        copies(on).matching(*n, copies(ix))
+                        let copies = |ix| self.rounds.copies(self.graph.task(ix));
+                        copies(on).matching(*n, &copies(ix))
                     }
                     Role::Copy { .. }
                     | Role::Needed { .. }
                     | Role::Bridge
                     | Role::Index { .. }
+                    | Role::Clone { .. }
                     | Role::Reference { .. } => 0,
                 };
                 self.places[on.index()].get(n as usize).map(|at| Target::New(*at))
@@ -204,6 +207,7 @@ pub(super) fn task_id(request: &Request, label: &str, role: &Role, k: u8) -> Opt
         Role::Bridge => Some(derive::copy(&request.id, label, 0, k)),
         Role::Needed { body } => Some(derive::needed(group, label, body, k)),
         Role::Reference { iteration, duplicate } => Some(derive::reference(&request.id, *iteration, label, *duplicate)),
+        Role::Clone { of } => Some(derive::clone(&request.id, *of, k)),
         Role::Index { .. } => None,
     }
 }

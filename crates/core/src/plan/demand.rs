@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::copies::Copies;
+use super::copies::Rounds;
 use super::facts::Facts;
 use super::model::Warning;
 use super::render::deadline;
@@ -45,6 +45,7 @@ pub(super) struct Walk<'a, 'l> {
     request: &'a Request,
     facts: &'a Facts,
     looks: &'l mut Looks<'a>,
+    rounds: Rounds<'a>,
     asked: BTreeSet<TaskIx>,
     fixed: BTreeSet<TaskIx>,
     removals: Vec<Removal>,
@@ -76,6 +77,7 @@ pub(super) fn demand<'a>(
         request,
         facts,
         looks,
+        rounds: Rounds::of(request),
         asked,
         fixed,
     };
@@ -174,8 +176,8 @@ impl<'a> Walk<'a, '_> {
     fn why(&self, ix: TaskIx, asked: bool, needed_by: Option<TaskIx>, above: Option<TaskIx>) -> Why {
         let label = |ix: TaskIx| self.graph.task(ix).label.to_string();
         match (asked, &self.request.purpose, needed_by) {
-            (true, Purpose::Add { .. }, _) => {
-                Why::AskedFor { copies: Copies::of(self.graph.task(ix), self.request).total() }
+            (true, Purpose::Add { .. } | Purpose::Clone { .. }, _) => {
+                Why::AskedFor { copies: self.rounds.copies(self.graph.task(ix)).total() }
             }
             (true, Purpose::Optimize { .. }, _) => Why::Kept { by: self.removals[ix.index()].to_string() },
             (false, _, needed_by) => {

@@ -5,7 +5,7 @@ use super::demand::demand;
 use super::facts::{Facts, Wants};
 use super::model::{PLAN_VERSION, Plan};
 use super::reference;
-use super::request::{MAX_TIMES, Policy, Purpose, Request};
+use super::request::{MAX_TIMES, Policy, Request};
 use super::usable::Looks;
 use super::verdict::{LabelVerdict, Refusal, Verdict};
 use crate::graph::TaskGraph;
@@ -45,6 +45,9 @@ pub enum PlanError {
     /// A deadline that is needed can't be read.
     #[error(transparent)]
     Optimize(#[from] OptimizeError),
+    /// A task can't be made once more.
+    #[error("make the task once more: {0}")]
+    Uncloneable(String),
     /// Optimisation removes what something else needs; the reference stops here too.
     #[error("optimization removes what is needed: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     BadEdges(Vec<BadEdge>),
@@ -117,31 +120,42 @@ fn decide<'a>(
     policy: Policy,
     looks: &mut Looks<'a>,
 ) -> Result<Plan, PlanError> {
-    let (verdicts, tasks, mut warnings) = match policy {
+    let (verdicts, tasks, mut warnings, stand_ins) = match policy {
         Policy::Graft => {
             let demand = demand(graph, request, facts, looks);
             let (tasks, more) = build(graph, request, looks, &demand);
             let verdicts = demand.decisions.into_iter().map(|decision| decision.verdict).collect();
-            (verdicts, tasks, [demand.warnings, more].concat())
+            (verdicts, tasks, [demand.warnings, more].concat(), Vec::new())
         }
         Policy::Reference => {
             let followed = reference::follow(graph, request, facts)?;
-            (followed.verdicts, followed.tasks, followed.warnings)
+            (followed.verdicts, followed.tasks, followed.warnings, followed.stand_ins)
         }
     };
     warnings.dedup();
-    Ok(Plan {
-        version: PLAN_VERSION,
-        policy,
-        made: facts.now.into(),
-        request: request.clone(),
-        root_url: facts.urls.root.trim_end_matches('/').to_owned(),
-        proxy_url: facts.urls.proxy.clone(),
-        scheduler_id: facts.scheduler_id.clone(),
-        verdicts: in_order(graph, request, facts, verdicts),
-        tasks,
-        warnings,
-    })
+    let verdicts = in_order(graph, request, facts, verdicts);
+    Ok(Plan { verdicts, tasks, warnings, stand_ins, ..Plan::bare(request, facts, policy) })
+}
+
+impl Plan {
+    /// A plan that creates nothing: for a request that is only about tasks that exist.
+    #[must_use]
+    pub fn bare(request: &Request, facts: &Facts, policy: Policy) -> Self {
+        Self {
+            version: PLAN_VERSION,
+            policy,
+            made: facts.now.into(),
+            request: request.clone(),
+            root_url: facts.urls.root.trim_end_matches('/').to_owned(),
+            proxy_url: facts.urls.proxy.clone(),
+            scheduler_id: facts.scheduler_id.clone(),
+            verdicts: Vec::new(),
+            tasks: Vec::new(),
+            stand_ins: Vec::new(),
+            tend: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
 }
 
 fn check(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) -> Result<(), PlanError> {
@@ -152,14 +166,22 @@ fn check(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) ->
             dependency: missing.label.to_string(),
         });
     }
-    if let Purpose::Add { times } = request.purpose
-        && !(1..=MAX_TIMES).contains(&times)
-    {
-        return Err(PlanError::Times(times));
+    if let Some(round) = request.rounds().iter().find(|round| !(1..=MAX_TIMES).contains(&round.times)) {
+        return Err(PlanError::Times(round.times));
     }
-    if request.labels.is_empty() && !request.is_optimization() {
+    let nothing = match policy {
+        Policy::Graft => request.labels.is_empty(),
+        // The reference goes through the motions.
+        Policy::Reference => request.rounds().is_empty(),
+    };
+    if nothing && !request.is_optimization() {
         return Err(PlanError::NoLabels);
     }
+    check_group(request, facts, policy)
+}
+
+/// Whether the group takes the request's tasks, where that is known.
+pub(super) fn check_group(request: &Request, facts: &Facts, policy: Policy) -> Result<(), PlanError> {
     let Some(group) = facts.group.as_ref().filter(|_| policy == Policy::Graft && !request.is_optimization()) else {
         return Ok(());
     };

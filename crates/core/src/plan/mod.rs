@@ -10,6 +10,7 @@
 
 mod artifacts;
 mod build;
+mod clone;
 mod copies;
 mod demand;
 mod facts;
@@ -26,20 +27,23 @@ mod same;
 mod store;
 mod task;
 mod template;
+mod tend;
 mod usable;
 mod verdict;
 mod wording;
 
 pub use artifacts::{ArtifactsError, artifacts};
+pub use clone::clone_of;
 pub use facts::{Answers, Facts, GroupFact, Source, SourceKind, StatusFact, Wants};
 pub use make::{Attempt, PlanError, attempt, plan, wants};
 pub use model::{PLAN_VERSION, Plan, Warning};
 pub use moved::{Moved, moved};
 pub use nearest::nearest;
 pub use outline::{MAX_OUTLINED, Outline, Stands, Strayed, TooManyOutlined};
-pub use request::{MAX_TIMES, Policy, Purpose, Request, Round};
+pub use request::{MAX_NEW, MAX_TIMES, Numbered, Policy, Purpose, Request, Round, Told};
 pub use store::{InvalidPlanHash, MAX_PLAN_BYTES, MAX_PLANNED, PlanFileError, PlanHash};
 pub use task::{Dependency, PlannedTask, Role, Target, WaitsFor, own};
+pub use tend::{Care, Tend, Tended, TendedRun};
 pub use verdict::{LabelVerdict, Origin, PassedOver, Refusal, Reuse, Unneeded, Unusable, Verdict, Why};
 pub use wording::{Line, Words, ago, short, why};
 

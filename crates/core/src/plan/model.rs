@@ -1,15 +1,19 @@
 //! The plan: every verdict, and every task to create.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::request::{Policy, Request};
 use super::task::PlannedTask;
+use super::tend::Tend;
 use super::verdict::{LabelVerdict, Refusal, Verdict};
 use crate::ids::TaskId;
 use crate::time::Millis;
 
-/// The version of plan.json that this code writes and reads.
-pub const PLAN_VERSION: u32 = 1;
+/// The version of plan.json that this code writes. Version 1, in which a request had one round of all its labels, is
+/// read too.
+pub const PLAN_VERSION: u32 = 2;
 
 /// Every verdict, and every task to create. Made by `plan`, kept as plan.json.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,12 @@ pub struct Plan {
     pub verdicts: Vec<LabelVerdict>,
     /// Dependencies first.
     pub tasks: Vec<PlannedTask>,
+    /// Under the reference's rules, where there are several rounds: for each the earlier tasks that stand for labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stand_ins: Vec<BTreeMap<String, TaskId>>,
+    /// What is to be done to tasks that exist, before anything is created.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tend: Vec<Tend>,
     /// What the asker should know though it stops nothing.
     pub warnings: Vec<Warning>,
 }

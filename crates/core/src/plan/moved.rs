@@ -64,7 +64,7 @@ fn steps_aside(was: &Plan, now: &Plan, label: &str, after: &Comes) -> bool {
             let derived: BTreeSet<TaskId> = (0..=MAX_K).map(|k| derive::needed(group, label, body, k)).collect();
             ids.is_subset(&derived)
         }
-        Role::Copy { .. } | Role::Bridge | Role::Index { .. } | Role::Reference { .. } => false,
+        Role::Copy { .. } | Role::Bridge | Role::Clone { .. } | Role::Index { .. } | Role::Reference { .. } => false,
     };
     was.tasks.iter().any(|task| task.label == label && could_have(task))
 }

@@ -1,18 +1,20 @@
 //! `--policy reference`: what the reference's `actions/add_new_jobs.py`, `actions/util.py` and `create.py` make of the
 //! same request. Every time starts afresh from the same earlier tasks: what one iteration makes, the next doesn't know.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::PlanError;
-use super::copies::Copies;
+use super::copies::Rounds;
 use super::facts::Facts;
 use super::model::Warning;
 use super::order::order;
-use super::request::{Policy, Purpose, Request};
+use super::request::{Policy, Purpose, Request, Round};
 use super::task::{Dependency, PlannedTask, Role, Target, WaitsFor};
 use super::template::{Template, entry, template};
 use super::usable::Looks;
-use super::verdict::{Origin, PassedOver, Reuse, Unneeded, Unusable, Verdict, Why};
+use super::verdict::{Origin, PassedOver, Reuse, Unneeded, Unusable, Verdict, Why, stand_in};
 use crate::graph::{Label, TaskGraph, TaskIx};
 use crate::ids::TaskId;
 use crate::ids::derive;
@@ -26,15 +28,49 @@ pub(super) struct Followed {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) tasks: Vec<PlannedTask>,
     pub(super) warnings: Vec<Warning>,
+    /// Where there are several rounds, what stands in for labels in each.
+    pub(super) stand_ins: Vec<BTreeMap<String, TaskId>>,
 }
 
-/// What the reference would look up: the index paths of all tasks that may be optimised, then the status of what is
-/// there.
+/// What the reference optimises in one go: the labels of a round and all that they need.
+struct Part<'a> {
+    graph: Cow<'a, TaskGraph>,
+    requested: BTreeSet<TaskIx>,
+    fixed: BTreeSet<TaskIx>,
+    times: u32,
+}
+
+fn parts<'a>(graph: &'a TaskGraph, request: &'a Request) -> Vec<Part<'a>> {
+    let part = |graph: Cow<'a, TaskGraph>, labels: &[String], fixed: &[String], times| Part {
+        requested: indices(&graph, labels),
+        fixed: indices(&graph, fixed),
+        graph,
+        times,
+    };
+    match request.rounds() {
+        [] => vec![part(Cow::Borrowed(graph), &request.labels, request.do_not_optimize(), 1)],
+        [only] => vec![part(Cow::Borrowed(graph), &only.labels, &only.labels, only.times)],
+        rounds => {
+            let of = |round: &Round| {
+                let roots: Vec<TaskIx> = indices(graph, &round.labels).into_iter().collect();
+                part(Cow::Owned(graph.closure(&roots)), &round.labels, &round.labels, round.times)
+            };
+            rounds.iter().map(of).collect()
+        }
+    }
+}
+
+/// What the reference would look up: for each round the index paths of all tasks that may be optimised, then the status
+/// of what is there.
 pub(super) fn look(graph: &TaskGraph, request: &Request, looks: &mut Looks<'_>) {
-    let fixed = indices(graph, request.do_not_optimize());
-    for path in optimize::lookups(graph, &fixed, &looks.facts.strategies).all() {
-        if let Some(id) = looks.indexed(path) {
-            looks.status(id);
+    for part in parts(graph, request) {
+        for path in optimize::lookups(&part.graph, &part.fixed, &looks.facts.strategies).all() {
+            if let Some(id) = looks.indexed(path) {
+                looks.status(id);
+            }
+        }
+        if !looks.wants.is_empty() {
+            return;
         }
     }
 }
@@ -48,7 +84,40 @@ fn indices(graph: &TaskGraph, labels: &[String]) -> BTreeSet<TaskIx> {
 /// # Errors
 /// What the reference would stop at too: a definition that can't be read, a task that needs a removed one.
 pub(super) fn follow(graph: &TaskGraph, request: &Request, facts: &Facts) -> Result<Followed, PlanError> {
-    let (requested, fixed) = (indices(graph, &request.labels), indices(graph, request.do_not_optimize()));
+    let rounds = Rounds::of(request);
+    let parts = parts(graph, request);
+    let (mut tasks, mut warnings, mut stand_ins, mut iteration) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut verdicts: Vec<Option<Verdict>> = vec![None; graph.len()];
+    for part in &parts {
+        let optimized = optimized(part, facts)?;
+        let mut following =
+            Following { graph: &part.graph, request, facts, rounds: &rounds, optimized: &optimized, tasks, warnings };
+        following.create(iteration..iteration + part.times)?;
+        iteration += part.times;
+        let mut reused = BTreeMap::new();
+        for (ix, task) in part.graph.iter() {
+            let verdict = following.verdict(ix, part.requested.contains(&ix), task);
+            if let Some(id) = stand_in(&verdict) {
+                reused.insert(task.label.to_string(), id);
+            }
+            if let Some(known) = graph.by_label(&task.label).and_then(|ix| verdicts.get_mut(ix.index())) {
+                let verdict = match known.take() {
+                    Some(earlier) => stronger(earlier, verdict),
+                    None => verdict,
+                };
+                *known = Some(verdict);
+            }
+        }
+        stand_ins.push(reused);
+        (tasks, warnings) = (following.tasks, following.warnings);
+    }
+    if parts.len() == 1 {
+        stand_ins.clear();
+    }
+    Ok(Followed { verdicts: verdicts.into_iter().flatten().collect(), tasks, warnings, stand_ins })
+}
+
+fn optimized(part: &Part<'_>, facts: &Facts) -> Result<Optimized, PlanError> {
     let mut existing: BTreeMap<Label, Vec<TaskId>> = BTreeMap::new();
     for (label, id) in facts.sources.iter().flat_map(|source| &source.labels) {
         existing.insert(label.as_str().into(), vec![*id]);
@@ -62,10 +131,10 @@ pub(super) fn follow(graph: &TaskGraph, request: &Request, facts: &Facts) -> Res
         })
         .collect();
     let optimized = optimize::optimize(
-        graph,
+        &part.graph,
         &Inputs {
-            requested: &requested,
-            do_not_optimize: &fixed,
+            requested: &part.requested,
+            do_not_optimize: &part.fixed,
             params: &facts.parameters,
             strategies: &facts.strategies,
             existing: &existing,
@@ -74,28 +143,33 @@ pub(super) fn follow(graph: &TaskGraph, request: &Request, facts: &Facts) -> Res
             now: facts.now,
         },
     )?;
-    let edges = optimize::bad_edges(graph, &optimized);
-    if !edges.is_empty() {
-        return Err(PlanError::BadEdges(edges));
-    }
-    let mut following =
-        Following { graph, request, facts, optimized: &optimized, tasks: Vec::new(), warnings: Vec::new() };
-    following.create()?;
-    let verdicts = graph.iter().map(|(ix, task)| following.verdict(ix, requested.contains(&ix), task)).collect();
-    Ok(Followed { verdicts, tasks: following.tasks, warnings: following.warnings })
+    let edges = optimize::bad_edges(&part.graph, &optimized);
+    if edges.is_empty() { Ok(optimized) } else { Err(PlanError::BadEdges(edges)) }
+}
+
+/// Of a label's verdicts in two rounds the one that says more of what is done: made, reused, left out.
+fn stronger(earlier: Verdict, later: Verdict) -> Verdict {
+    let weight = |verdict: &Verdict| match verdict {
+        Verdict::New { why: Why::AskedFor { .. }, .. } => 3,
+        Verdict::New { .. } => 2,
+        Verdict::Reuse(_) => 1,
+        Verdict::Removed { .. } | Verdict::Refused { .. } => 0,
+    };
+    if weight(&later) > weight(&earlier) { later } else { earlier }
 }
 
 struct Following<'a> {
     graph: &'a TaskGraph,
     request: &'a Request,
     facts: &'a Facts,
+    rounds: &'a Rounds<'a>,
     optimized: &'a Optimized,
     tasks: Vec<PlannedTask>,
     warnings: Vec<Warning>,
 }
 
 impl Following<'_> {
-    fn create(&mut self) -> Result<(), PlanError> {
+    fn create(&mut self, iterations: Range<u32>) -> Result<(), PlanError> {
         let is_new = |ix: TaskIx| self.optimized.outcome(ix).is_kept();
         let order = order(self.graph, is_new, |_, _| true);
         if !order.circle.is_empty() {
@@ -109,7 +183,7 @@ impl Following<'_> {
             let open = open.map_err(|why| PlanError::Refused { label: task.label.to_string(), why })?;
             templates.insert(*ix, open);
         }
-        for iteration in 0..self.request.times() {
+        for iteration in iterations {
             let mut places = BTreeMap::new();
             for ix in &order.tasks {
                 if let Some(open) = templates.get(ix) {
@@ -139,7 +213,7 @@ impl Following<'_> {
         let dependencies: Vec<Dependency> =
             named.into_iter().filter_map(|(name, on)| Some(Dependency { name, on: target(on)? })).collect();
         places.insert(ix, self.tasks.len());
-        for duplicate in 0..Copies::of(task, self.request).duplicates() {
+        for duplicate in 0..self.rounds.copies(task).duplicates() {
             let group = self.request.group;
             self.tasks.push(PlannedTask {
                 label: task.label.to_string(),
@@ -198,8 +272,8 @@ impl Following<'_> {
 
     fn why(&self, ix: TaskIx, asked: bool, outcome: &Outcome) -> Why {
         match (&self.request.purpose, asked) {
-            (Purpose::Add { .. }, true) => {
-                Why::AskedFor { copies: Copies::of(self.graph.task(ix), self.request).total() }
+            (Purpose::Add { .. } | Purpose::Clone { .. }, true) => {
+                Why::AskedFor { copies: self.rounds.copies(self.graph.task(ix)).total() }
             }
             (Purpose::Optimize { .. }, true) => Why::Kept { by: outcome.removal.to_string() },
             (_, false) => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::model::Plan;
 use super::request::Policy;
-use super::task::{PlannedTask, Target};
+use super::task::{PlannedTask, Role, Target};
 use crate::definition::{
     ArtifactUrls, Datestamp, DefinitionError, References, add_dependency, extend_dependencies, join_group,
     resolve_references, resolve_timestamps,
@@ -23,12 +23,15 @@ pub(crate) fn named_ids(task: &PlannedTask, id_of: impl Fn(usize) -> TaskId) -> 
     task.dependencies.iter().map(|dependency| (dependency.name.clone(), id(dependency.on))).collect()
 }
 
-/// The definition as artifacts have it: references resolved, dependencies in, but no group.
+/// The definition as artifacts have it: references resolved, dependencies in, but no group. A clone's is complete.
 ///
 /// # Errors
 /// References or dependencies that can't be resolved.
 pub(crate) fn resolved(plan: &Plan, at: usize, id_of: impl Fn(usize) -> TaskId) -> Result<Value, DefinitionError> {
     let task = &plan.tasks[at];
+    if matches!(task.role, Role::Clone { .. }) {
+        return Ok(task.template.clone());
+    }
     let own = id_of(at);
     let dependencies = named_ids(task, &id_of);
     let urls = ArtifactUrls { root: plan.root_url.clone(), proxy: plan.proxy_url.clone() };
@@ -53,6 +56,9 @@ pub(crate) fn resolved(plan: &Plan, at: usize, id_of: impl Fn(usize) -> TaskId) 
 /// References or dependencies that can't be resolved.
 pub(crate) fn definition(plan: &Plan, at: usize, id_of: impl Fn(usize) -> TaskId) -> Result<Value, DefinitionError> {
     let mut definition = resolved(plan, at, id_of)?;
+    if matches!(plan.tasks[at].role, Role::Clone { .. }) {
+        return Ok(definition);
+    }
     if let Some(decision) = plan.tasks[at].waits_for.decision {
         add_dependency(&mut definition, decision)?;
     }

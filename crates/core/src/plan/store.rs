@@ -6,13 +6,14 @@ use std::str::FromStr;
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::build::task_id;
 use super::model::{PLAN_VERSION, Plan};
-use super::request::{MAX_TIMES, Policy, Purpose, Request};
+use super::request::{Policy, Purpose, Request};
 use super::task::{PlannedTask, Role, Target};
 use super::template::INDEX_PURPOSE;
+use super::tend::Tend;
 use super::verdict::Verdict;
 use crate::ids::TaskId;
 use crate::ids::derive::{self, MAX_K};
@@ -122,6 +123,7 @@ struct Hashed<'a> {
     tasks: &'a [PlannedTask],
     reused: BTreeMap<&'a str, (TaskId, bool)>,
     refused: Vec<&'a str>,
+    tend: &'a [Tend],
 }
 
 impl Plan {
@@ -142,6 +144,7 @@ impl Plan {
             tasks: &self.tasks,
             reused: reused.collect(),
             refused: self.refused().map(|(label, _)| label).collect(),
+            tend: &self.tend,
         };
         PlanHash::of(digest(&SHA256, sorted(&hashed).as_bytes()).as_ref())
     }
@@ -161,10 +164,14 @@ impl Plan {
         if text.len() > MAX_PLAN_BYTES {
             return Err(PlanFileError::TooLarge(text.len()));
         }
-        let value = json::parse(text)?;
-        let version = value.get("version").unwrap_or(&Value::Null);
-        if version.as_u64() != Some(u64::from(PLAN_VERSION)) {
-            return Err(PlanFileError::Version { found: version.to_string().chars().take(40).collect() });
+        let mut value = json::parse(text)?;
+        match value.get("version").and_then(Value::as_u64) {
+            Some(1) => from_first(&mut value),
+            Some(version) if version == u64::from(PLAN_VERSION) => {}
+            Some(_) | None => {
+                let version = value.get("version").unwrap_or(&Value::Null);
+                return Err(PlanFileError::Version { found: version.to_string().chars().take(40).collect() });
+            }
         }
         let plan: Self = serde_json::from_value(value).map_err(|error| PlanFileError::Shape(error.to_string()))?;
         plan.check()?;
@@ -176,13 +183,18 @@ impl Plan {
         if !self.root_url.starts_with("http://") && !self.root_url.starts_with("https://") {
             return Err(invalid("root_url", "is no URL"));
         }
-        if let Purpose::Add { times } = self.request.purpose
-            && !(1..=MAX_TIMES).contains(&times)
-        {
-            return Err(invalid("request", "asks for too many copies"));
+        if !self.request.is_sound() {
+            return Err(invalid(
+                "request",
+                "its rounds and labels don't belong together, or too many copies are asked",
+            ));
         }
-        if self.tasks.len() > MAX_PLANNED {
+        if self.tasks.len() > MAX_PLANNED || self.tend.len() > MAX_PLANNED {
             return Err(invalid("tasks", "too many"));
+        }
+        let rounds = if self.policy == Policy::Reference { self.request.rounds().len() } else { 0 };
+        if !self.stand_ins.is_empty() && (self.stand_ins.len() != rounds || rounds < 2) {
+            return Err(invalid("stand_ins", "there are not as many as rounds"));
         }
         let mut seen = std::collections::BTreeSet::new();
         for (at, task) in self.tasks.iter().enumerate() {
@@ -205,20 +217,36 @@ impl Plan {
         if !task.template.is_object() {
             return Err("its definition is no object");
         }
-        if (self.policy == Policy::Reference) != matches!(task.role, Role::Reference { .. }) {
-            return Err("its role is another policy's");
+        match (&self.request.purpose, &task.role) {
+            (Purpose::Clone { of }, Role::Clone { of: theirs }) if of == theirs => {}
+            (Purpose::Clone { .. }, _) | (_, Role::Clone { .. }) => return Err("it is no clone that was asked for"),
+            (_, role) if (self.policy == Policy::Reference) != matches!(role, Role::Reference { .. }) => {
+                return Err("its role is another policy's");
+            }
+            _ => {}
         }
         let derived = match task.role {
             Role::Index { parent } if !task.new_dependencies().any(|on| on == parent) => {
                 return Err("it doesn't depend on its parent");
             }
             Role::Index { parent } => self.tasks[parent].task_id.map(|id| derive::morph(id, INDEX_PURPOSE)),
-            Role::Copy { .. } | Role::Needed { .. } | Role::Bridge | Role::Reference { .. } => {
+            Role::Copy { .. } | Role::Needed { .. } | Role::Bridge | Role::Clone { .. } | Role::Reference { .. } => {
                 task_id(&self.request, &task.label, &task.role, task.k)
             }
         };
         if derived == task.task_id { Ok(()) } else { Err("its id is not the one that follows from the request") }
     }
+}
+
+/// Makes of a plan of version 1 the same in the present one.
+fn from_first(plan: &mut Value) {
+    let labels = plan.pointer("/request/labels").cloned().unwrap_or_default();
+    if let Some(purpose) = plan.pointer_mut("/request/purpose").and_then(Value::as_object_mut)
+        && let Some(times) = purpose.remove("times")
+    {
+        purpose.insert("rounds".to_owned(), json!([{"labels": labels, "times": times}]));
+    }
+    plan["version"] = json!(PLAN_VERSION);
 }
 
 /// All keys are texts, so that there is always a value to write.

@@ -22,6 +22,11 @@ pub enum Role {
     },
     /// Needed by something new, and itself in need of a label that was asked for: made once, for this request only.
     Bridge,
+    /// Another task once more, from that one's own definition.
+    Clone {
+        /// That task.
+        of: TaskId,
+    },
     /// Inserts another task's index paths, of which that one had too many.
     Index {
         /// That task's place in [`Plan::tasks`](super::Plan::tasks).
@@ -42,7 +47,7 @@ impl Role {
     #[must_use]
     pub fn is_own(&self) -> bool {
         match self {
-            Self::Copy { .. } | Self::Bridge | Self::Index { .. } | Self::Reference { .. } => true,
+            Self::Copy { .. } | Self::Bridge | Self::Clone { .. } | Self::Index { .. } | Self::Reference { .. } => true,
             Self::Needed { .. } => false,
         }
     }

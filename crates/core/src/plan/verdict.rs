@@ -202,6 +202,15 @@ pub enum Refusal {
     },
 }
 
+/// The earlier task that stands for a label by its verdict, if one does.
+pub(super) fn stand_in(verdict: &Verdict) -> Option<TaskId> {
+    match verdict {
+        Verdict::Reuse(reuse) => Some(reuse.task_id),
+        Verdict::Removed { stand_in, .. } => *stand_in,
+        Verdict::New { .. } | Verdict::Refused { .. } => None,
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -78,7 +78,7 @@ impl Plan {
     fn summary(&self) -> String {
         let all = self.tasks.len();
         let asked = |role: &Role, label: &str| match role {
-            Role::Copy { .. } => true,
+            Role::Copy { .. } | Role::Clone { .. } => true,
             Role::Reference { .. } => self.request.labels.iter().any(|asked| asked == label),
             Role::Needed { .. } | Role::Bridge | Role::Index { .. } => false,
         };

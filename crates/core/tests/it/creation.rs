@@ -6,4 +6,5 @@ mod crowd;
 mod plans;
 mod push;
 mod queue;
+mod rounds;
 mod transcripts;

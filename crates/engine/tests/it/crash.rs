@@ -47,7 +47,7 @@ async fn die_at(site: &Site, decision: taskgraft_core::ids::TaskId, id: &str, at
     });
     let labels = labels();
     let mut request = crate::site::request(&push, &labels, id);
-    request.purpose = taskgraft_core::plan::Purpose::Add { times: 2 };
+    request = request.repeated(2);
     let carried_out = machine.carry_out(&push, request);
     let finished = tokio::select! {
         report = carried_out => Some(report),
@@ -111,7 +111,7 @@ async fn errors_resets_silence_and_lost_answers_at_random_change_nothing() {
     });
     let labels = labels();
     let mut request = crate::site::request(&push, &labels, "R1");
-    request.purpose = taskgraft_core::plan::Purpose::Add { times: 2 };
+    request = request.repeated(2);
     let report = machine.carry_out(&push, request).await.unwrap();
     site.proxy.heal();
     assert_eq!(report.result, Terminal::Done, "seed {seed}: {report:?}");

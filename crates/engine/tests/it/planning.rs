@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use taskgraft_client::Credentials;
 use taskgraft_core::api::auth::CreateClientRequest;
-use taskgraft_core::plan::{Policy, Purpose, Verdict};
+use taskgraft_core::plan::{Policy, Verdict};
 use taskgraft_core::report::Terminal;
 use taskgraft_core::time::Millis;
 use taskgraft_engine::{Artifacts, Lookups, PlannerError, plan, preflight};
@@ -116,7 +116,7 @@ async fn what_failed_is_made_anew_and_what_completed_is_used() {
     let machine = site.machine("ann");
     let push = machine.load(decision).await;
     let mut asked = request(&push, &["test"], "R1");
-    asked.purpose = Purpose::Add { times: 2 };
+    asked = asked.repeated(2);
     machine.carry_out(&push, asked).await.unwrap();
     let group = site.group(decision).await;
     assert_eq!(counts(&group).into_iter().collect::<Vec<_>>(), [("build", 2), ("fetch", 1), ("test", 2)]);

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use taskgraft_client::{Client, Clock, Config};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::plan::{Policy, Purpose, Request, Role};
+use taskgraft_core::plan::{Policy, Request, Role};
 use taskgraft_core::report::Terminal;
 use taskgraft_core::time::Millis;
 use taskgraft_engine::action::{self, Action, Keep, Means};
@@ -96,7 +96,7 @@ async fn check(project: &Path, case: &Path) {
     let task: TaskId = env("TASK_ID").parse().unwrap();
     let mut request = Request::add(task.into(), push.decision, push.group, &labels);
     request.action_task = Some(task);
-    request.purpose = Purpose::Add { times: u32::try_from(input["times"].as_u64().unwrap_or(1)).unwrap() };
+    request = request.repeated(u32::try_from(input["times"].as_u64().unwrap_or(1)).unwrap());
     let keep = Keep::Plans(Plans::open(&dir.path().join("plans")).unwrap());
     let action = Action { request, policy: Policy::Reference, keep, out: dir.path().join("artifacts") };
     let means = Means { client, cache };

@@ -15,7 +15,7 @@ use taskgraft_core::api::queue::{
     ClaimTaskRequest, CreateArtifactRequest, CreateArtifactResponse, TaskDefinitionAndStatus,
 };
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::plan::{Policy, Purpose, Request};
+use taskgraft_core::plan::{Policy, Request};
 use taskgraft_core::report::Report;
 use taskgraft_core::time::Millis;
 use taskgraft_engine::action::{self, Action, ActionError, Keep, Means};
@@ -223,7 +223,7 @@ impl Machine {
     ) -> Result<Report, ActionError> {
         let push = self.load(decision).await;
         let mut request = request(&push, labels, id);
-        request.purpose = Purpose::Add { times };
+        request = request.repeated(times);
         self.carry_out(&push, request).await
     }
 

@@ -151,7 +151,7 @@ fn check(story: &Story) -> Result<(), TestCaseError> {
     for requester in &story.requesters {
         let plan = Plan::read(requester.stored.as_deref().unwrap().as_bytes()).unwrap();
         for label in &requester.request.labels {
-            for n in 0..requester.request.times() {
+            for n in 0..requester.request.rounds()[0].times {
                 expected.insert(derive::copy(&requester.request.id, label, n, 0));
             }
         }

@@ -10,7 +10,7 @@ use taskgraft_core::graph::{Optimization, Task, TaskGraph};
 use taskgraft_core::ids::derive::{self, BodyHash};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::params::Parameters;
-use taskgraft_core::plan::{Facts, Plan, PlanError, Policy, Purpose, Request, Source, SourceKind, plan, wants};
+use taskgraft_core::plan::{Facts, Plan, PlanError, Policy, Request, Source, SourceKind, plan, wants};
 use taskgraft_core::state::TaskState;
 
 use super::queue::SimQueue;
@@ -166,7 +166,7 @@ impl Push {
 }
 
 pub(crate) fn times(request: Request, times: u32) -> Request {
-    Request { purpose: Purpose::Add { times }, ..request }
+    request.repeated(times)
 }
 
 /// How many tasks a plan creates for a label.

@@ -81,7 +81,7 @@ fn check_action(file: &GraphFile, decision_artifacts: &Path, case: &Path) {
     let (group, action) = (id("ACTION_TASK_GROUP_ID"), id("TASK_ID"));
     let times = u32::try_from(input["times"].as_u64().unwrap_or(1)).unwrap();
     let mut request = Request::add(action.into(), Some(group), Some(group), &labels);
-    request.purpose = Purpose::Add { times };
+    request = request.repeated(times);
     request.action_task = Some(action);
     let recorded = requests(&case.join("requests.jsonl"));
     let facts = facts(

@@ -1,0 +1,110 @@
+//! Requests of several rounds, as retrigger-multiple makes them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use taskgraft_core::ids::derive;
+use taskgraft_core::plan::{Numbered, Plan, Policy, Request, Role, Round, Target, artifacts};
+use taskgraft_core::state::TaskState;
+
+use super::push::{Push, id, made, task};
+
+fn push() -> Push {
+    let tasks = vec![
+        task("build", &[("clang", "clang")]),
+        task("clang", &[]),
+        task("test-1", &[("build", "build")]),
+        task("test-2", &[("build", "build")]),
+    ];
+    Push::new(tasks).ran("build", id(20), TaskState::Completed).ran("clang", id(21), TaskState::Completed)
+}
+
+fn round(labels: &[&str], times: u32) -> Round {
+    Round { labels: labels.iter().map(|label| (*label).to_owned()).collect(), times }
+}
+
+fn request(push: &Push, rounds: Vec<Round>) -> Request {
+    push.request(&[]).in_rounds(rounds, Numbered::RoundsAndTimes)
+}
+
+#[test]
+fn copies_of_a_label_count_on_through_all_rounds() {
+    let push = push();
+    let request = request(&push, vec![round(&["test-1"], 2), round(&["build", "test-1"], 2), round(&["test-2"], 1)]);
+    assert_eq!(
+        (request.labels.as_slice(), request.asked()),
+        (["test-1", "build", "test-2"].map(str::to_owned).as_slice(), 7)
+    );
+    let plan = push.plan(&request, Policy::Graft);
+    let copies = |label: &str| -> Vec<u32> {
+        let of_label = plan.tasks.iter().filter(|task| task.label == label);
+        of_label.filter_map(|task| if let Role::Copy { n } = task.role { Some(n) } else { None }).collect()
+    };
+    assert_eq!((copies("test-1"), copies("build"), copies("test-2")), (vec![0, 1, 2, 3], vec![0, 1], vec![0]));
+    // Copy n of a test goes with the build of its own round and time; one without a build there with the first.
+    let on = |label: &str, n: u32| {
+        let copy = derive::copy(&request.id, label, n, 0);
+        let task = plan.tasks.iter().find(|task| task.task_id == Some(copy)).unwrap();
+        let Target::New(at) = task.dependencies[0].on else { panic!("{task:?}") };
+        plan.tasks[at].task_id.unwrap()
+    };
+    let build = |n| derive::copy(&request.id, "build", n, 0);
+    let on: Vec<_> = (0..4).map(|n| on("test-1", n)).chain([on("test-2", 0)]).collect();
+    assert_eq!(on, [build(0), build(0), build(0), build(1), build(0)]);
+    assert_eq!(Plan::read(plan.to_json().as_bytes()).unwrap(), plan);
+}
+
+#[test]
+fn the_reference_starts_each_round_afresh() {
+    let push = push();
+    let request = request(&push, vec![round(&["build"], 1), round(&["test-1"], 2), round(&[], 1)]);
+    let plan = push.plan(&request, Policy::Reference);
+    // What the first round makes the second doesn't know: it uses the earlier build.
+    assert_eq!((made(&plan, "build"), made(&plan, "test-1")), (1, 2));
+    let tests = plan.tasks.iter().filter(|task| task.label == "test-1");
+    assert!(tests.clone().all(|task| task.dependencies[0].on == Target::Existing(id(20))));
+    assert_eq!(Plan::read(plan.to_json().as_bytes()).unwrap(), plan);
+    let files: BTreeMap<String, Value> = artifacts(&plan)
+        .unwrap()
+        .into_iter()
+        .map(|(name, text)| (name, serde_json::from_str(&text).unwrap()))
+        .collect();
+    let new = plan.tasks[0].task_id.unwrap();
+    assert_eq!(files["label-to-taskid-0-0.json"]["build"], json!(new));
+    assert_eq!(files["label-to-taskid-1-1.json"]["build"], json!(id(20)));
+    assert_eq!(files["label-to-taskid-2-0.json"], json!({}));
+    // Joined, the later round counts.
+    assert_eq!(files["label-to-taskid.json"]["build"], json!(id(20)));
+    assert_eq!(files["to-run.json"], json!(["build", "test-1"]));
+    assert_eq!(files["to-run-2-0.json"], json!([]));
+    assert_eq!(files["task-graph.json"].as_object().unwrap().len(), 3);
+    assert_eq!(files.len(), 4 * 3 + 3);
+}
+
+#[test]
+fn a_plan_of_the_first_version_is_read_as_what_it_was() {
+    let push = push();
+    let plan = push.plan(&push.request(&["test-1", "build"]).repeated(3), Policy::Graft);
+    let mut first = serde_json::to_value(&plan).unwrap();
+    first["version"] = json!(1);
+    first["request"]["purpose"] = json!({"do": "add", "times": 3});
+    assert_eq!(Plan::read(first.to_string().as_bytes()).unwrap(), plan);
+    first["request"]["purpose"] = json!({"do": "add", "times": 101});
+    assert!(Plan::read(first.to_string().as_bytes()).is_err());
+}
+
+#[test]
+fn rounds_that_contradict_the_rest_are_refused() {
+    let plan = serde_json::to_value(push().graft(&["test-1"])).unwrap();
+    for (place, value) in [
+        ("/request/labels", json!(["test-2"])),
+        ("/request/purpose/rounds/0/times", json!(0)),
+        ("/request/purpose/rounds/0/times", json!(101)),
+        ("/request/purpose/rounds/0/labels", json!(["test-1", "test-1"])),
+        ("/request/purpose", json!({"do": "clone", "of": id(9)})),
+    ] {
+        let mut broken = plan.clone();
+        *broken.pointer_mut(place).unwrap() = value;
+        assert!(Plan::read(broken.to_string().as_bytes()).is_err(), "{place}");
+    }
+}
