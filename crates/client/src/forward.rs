@@ -17,7 +17,7 @@ impl Client {
     /// When no answer comes, or one larger than the bound; never for a status.
     pub async fn forward(&self, method: Method, target: &str, body: Option<Bytes>) -> Result<Response<Bytes>, Error> {
         let call = Call { name: "forwarded request", method, target: target.to_owned(), body };
-        let (status, headers, body) = self.exchange(&call).await.map_err(missed_once)?;
+        let (status, headers, body) = self.exchange(&call).await.map_err(|miss| missed_once(call.name, miss))?;
         let mut answer = Response::new(body);
         *answer.status_mut() = status;
         for name in [CONTENT_TYPE, LOCATION] {

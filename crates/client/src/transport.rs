@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::call::Call;
 use crate::config::ConfigError;
-use crate::{Auth, Cause, Clock, Config, Credentials, Error, Index, Queue, Retry, tls};
+use crate::{Auth, Cause, Clock, Config, Credentials, Error, Hooks, Index, Queue, Retry, tls};
 
 /// A Taskcluster deployment as seen by one set of credentials. Cheap to clone: clones share connections.
 #[derive(Debug, Clone)]
@@ -113,6 +113,12 @@ impl Client {
         Queue::new(self)
     }
 
+    /// The hooks service.
+    #[must_use]
+    pub fn hooks(&self) -> Hooks<'_> {
+        Hooks::new(self)
+    }
+
     /// The index service.
     #[must_use]
     pub fn index(&self) -> Index<'_> {
@@ -139,6 +145,11 @@ impl Client {
     /// [`Self::send`], reading the answer as JSON.
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         self.send(call).await?.json()
+    }
+
+    /// [`Self::fetch`] for what does more each time it is sent: one try.
+    pub(crate) async fn fetch_once<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+        self.send_once(&call).await.map_err(|miss| missed_once(call.name, miss))?.json()
     }
 
     async fn send_once(&self, call: &Call) -> Result<Answer, Miss> {
@@ -256,10 +267,10 @@ pub(crate) fn missed(error: reqwest::Error) -> Miss {
 }
 
 /// The error of a call that is tried once only.
-pub(crate) fn missed_once(miss: Miss) -> Error {
+pub(crate) fn missed_once(call: &'static str, miss: Miss) -> Error {
     match miss {
         Miss::Final(error) => error,
-        Miss::Again(last, _) => Error::Transient { call: "forwarded request", last, tries: 1, elapsed: Duration::ZERO },
+        Miss::Again(last, _) => Error::Transient { call, last, tries: 1, elapsed: Duration::ZERO },
     }
 }
 

@@ -3,5 +3,6 @@
 //! Shared by whoever asks and whoever answers; checked against the published schemas.
 
 pub mod auth;
+pub mod hooks;
 pub mod index;
 pub mod queue;
