@@ -58,6 +58,7 @@ pub enum FetchError {
         /// Whose it is.
         task: TaskId,
         /// What happened.
+        #[source]
         error: taskgraft_client::Error,
     },
     /// It could not be kept, unpacked or read.

@@ -21,6 +21,7 @@ pub mod recheck;
 pub mod reference;
 mod run_plan;
 pub mod stored_graph;
+pub mod worker;
 mod yaml;
 
 pub use authority::AuthorityError;

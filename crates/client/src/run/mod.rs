@@ -4,11 +4,13 @@
 //! here: the claim is renewed and watched ([`Session`]), the log can be read while it grows ([`TaskLog`], [`LogServer`]),
 //! and the run ends in one [`Resolution`] that the log's last line says.
 
+mod leftover;
 mod livelog;
 mod log;
 mod resolution;
 mod session;
 
+pub use leftover::{RunOf, directory_name, runs_in};
 pub use livelog::{LogServer, Published};
 pub use log::{CONTENT_TYPE, Progress, TaskLog};
 pub use resolution::Resolution;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskgraft_client::run::{CONTENT_TYPE, LogServer, Resolution, Session, TaskLog};
+use taskgraft_client::run::{self, CONTENT_TYPE, LogServer, Resolution, Session, TaskLog};
 use taskgraft_core::api::queue::Claimed;
 use taskgraft_core::state::ExceptionReason;
 use taskgraft_core::time::Millis;
@@ -20,7 +20,7 @@ use super::mounts::{self, Mounting};
 use super::payload::{DEFAULT_BACKING_LOG, DEFAULT_LIVE_LOG, DockerPayload, GenericPayload, Payload};
 use super::process::{self, Ended, Environment, Spawn};
 use super::proxy::Proxy;
-use super::{artifacts, environment, leftover, paths, resolution, strays};
+use super::{artifacts, environment, paths, resolution, strays};
 
 /// How much of a task's own output is kept. What comes after is read and thrown away: the task goes on.
 const MAX_OUTPUT_BYTES: u64 = 256 * 1024 * 1024;
@@ -62,7 +62,7 @@ struct Place {
 
 impl Place {
     fn make(tasks_dir: &Path, claimed: &Claimed) -> io::Result<Self> {
-        let top = tasks_dir.join(leftover::directory_name((claimed.status.task_id, claimed.run_id)));
+        let top = tasks_dir.join(run::directory_name((claimed.status.task_id, claimed.run_id)));
         paths::remove_tree(&top)?;
         let part = |name| top.join(name);
         let place = Self { directory: part("task"), temporary: part("tmp"), downloads: part("downloads"), top };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskgraft_client::run::LogServer;
+use taskgraft_client::run::{LogServer, RunOf};
 use taskgraft_core::api::queue::ClaimTaskRequest;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -16,7 +16,7 @@ use super::builtin::BuiltIn;
 use super::cache::Caches;
 use super::claim::{self, Claim};
 use super::config::Config;
-use super::leftover::{self, Run};
+use super::leftover;
 use super::run::{self, Shop};
 use super::{paths, strays};
 
@@ -110,7 +110,7 @@ struct Prepared {
     /// Held as long as this is.
     lock: File,
     /// The runs of the worker that had it before.
-    left: Vec<Run>,
+    left: Vec<RunOf>,
 }
 
 /// Takes the directory for this worker alone, and clears what the last one left.
@@ -125,7 +125,7 @@ fn prepare(work_dir: &Path) -> Result<Prepared, StartError> {
         Err(std::fs::TryLockError::Error(source)) => return Err(unusable(source)),
     }
     let tasks_dir = work_dir.join("tasks");
-    let left = leftover::runs_in(&tasks_dir);
+    let left = taskgraft_client::run::runs_in(&tasks_dir);
     strays::kill_below(&tasks_dir);
     paths::remove_tree(&tasks_dir).map_err(unusable)?;
     Ok(Prepared { work_dir, lock, left })
@@ -133,7 +133,7 @@ fn prepare(work_dir: &Path) -> Result<Prepared, StartError> {
 
 async fn supervise(
     shop: Arc<Shop>,
-    left: Vec<Run>,
+    left: Vec<RunOf>,
     mut stopping: oneshot::Receiver<Duration>,
     hand_back: &watch::Sender<bool>,
 ) {

@@ -1,0 +1,222 @@
+//! The worker's life: what is left from an earlier one, claiming, stopping.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskgraft_client::run::{LogServer, Resolution, RunOf, Session, runs_in};
+use taskgraft_client::{Client, Error, Retry};
+use taskgraft_core::api::queue::{ClaimTaskRequest, Claimed};
+use taskgraft_core::state::ExceptionReason;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
+
+use super::claim::{self, Poll};
+use super::config::{Config, LiveLog};
+use super::prefetch;
+use super::run::{self, Shop};
+
+/// How long actions that are told to stop may take for that and for their logs.
+const HANDING_BACK: Duration = Duration::from_secs(20);
+
+/// Why a worker did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Two workers in one directory would remove each other's runs.
+    #[error("start a worker: another one uses {}", .0.display())]
+    InUse(PathBuf),
+    /// Its directory can't be used.
+    #[error("start a worker in {}: {error}", .path.display())]
+    Directory {
+        /// Which directory.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// The live logs' address can't be had.
+    #[error("start a worker: listen for readers of live logs: {0}")]
+    Listen(#[source] io::Error),
+    /// The queue refused its first call: with these credentials or names it never gets work.
+    #[error("claim from {queue}: failed to {error}")]
+    Refused {
+        /// The task queue.
+        queue: String,
+        /// What the queue said.
+        #[source]
+        error: Error,
+    },
+}
+
+/// Works until `stop` resolves: then it claims no more, lets actions that run end for `config.grace`, and hands the rest
+/// back. Dropping it ends it at once; claims expire then, and the queue tries again.
+///
+/// `client` has the worker's own credentials, with `queue:claim-work:<task queue>`, `queue:worker-id:<group>/<id>` and, to
+/// take up what it had when it was killed, `queue:claim-task:<task queue>`.
+///
+/// # Errors
+/// If its directory or address can't be had, or the queue refuses it from the start.
+pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>) -> Result<(), WorkerError> {
+    let (lock, left) = prepare(&config.work_dir)?;
+    let logs = match &config.live_log {
+        LiveLog::Served { address, url } => {
+            Some(LogServer::start(*address, url.as_deref()).await.map_err(WorkerError::Listen)?)
+        }
+        LiveLog::Uploaded => None,
+    };
+    let (hand_back, handing_back) = watch::channel(false);
+    let room = Arc::new(Semaphore::new(config.capacity.max(1)));
+    let shop = Arc::new(Shop { config, client, logs, hand_back: handing_back });
+    let mut runs = JoinSet::new();
+    let mut prefetching = JoinSet::new();
+    if !shop.config.prefetch.is_empty() {
+        let shop = Arc::clone(&shop);
+        prefetching.spawn(async move { prefetch::watch(&shop.config, &shop.client).await });
+    }
+    take_up(&shop, &room, &mut runs, left).await;
+    let worked = work(&shop, &room, &mut runs, stop).await;
+    shop.config.metrics.stopping();
+    prefetching.shutdown().await;
+    let poll = worked?;
+    tracing::info!(running = runs.len(), "stopping");
+    let last = async {
+        if let Some(poll) = poll
+            && let Ok((Ok(claims), _)) = tokio::time::timeout(shop.config.grace, poll).await
+        {
+            hand_back_unbegun(&shop.client, claims).await;
+        }
+    };
+    let ended = async {
+        let _ = tokio::time::timeout(shop.config.grace, all_end(&mut runs)).await;
+        // The shop has a receiver.
+        let _ = hand_back.send(true);
+        let _ = tokio::time::timeout(HANDING_BACK, all_end(&mut runs)).await;
+    };
+    futures_util::join!(last, ended);
+    drop(lock);
+    Ok(())
+}
+
+/// Claims and starts runs until `stop` resolves; gives back the long poll that is on its way then.
+async fn work(
+    shop: &Arc<Shop>,
+    room: &Arc<Semaphore>,
+    runs: &mut JoinSet<()>,
+    stop: impl Future<Output = ()>,
+) -> Result<Option<Poll>, WorkerError> {
+    let (config, metrics) = (&shop.config, &shop.config.metrics);
+    // Trouble is to be seen soon: the next call is near anyway.
+    let patience = Retry { tries: 3, within: Duration::from_secs(10), ..Retry::default() };
+    let client = shop.client.with_patience(patience, shop.client.config().timeout, Arc::default());
+    let mut stop = pin!(stop);
+    let mut answered = false;
+    loop {
+        let poll = tokio::select! {
+            poll = claim::poll(config, &client, room) => poll,
+            () = &mut stop => return Ok(None),
+        };
+        let Some(mut poll) = poll else { return Ok(None) };
+        let (claimed, permits) = loop {
+            tokio::select! {
+                done = &mut poll => break done,
+                Some(ended) = runs.join_next() => note(ended),
+                () = &mut stop => return Ok(Some(poll)),
+            }
+        };
+        let pause = match claimed {
+            Ok(claims) => {
+                answered = true;
+                metrics.claimed(claims.len());
+                begin(shop, runs, claims, permits);
+                continue;
+            }
+            Err(error) if !answered && !error.is_transient() => {
+                return Err(WorkerError::Refused { queue: config.task_queue_id.clone(), error });
+            }
+            Err(error) => {
+                tracing::warn!(queue = config.task_queue_id, %error, "could not claim work");
+                let pause = claim::pause_after(&error);
+                metrics.claim_failed(error.to_string());
+                pause
+            }
+        };
+        drop(permits);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = &mut stop => return Ok(None),
+        }
+    }
+}
+
+fn begin(shop: &Arc<Shop>, runs: &mut JoinSet<()>, claims: Vec<Claimed>, mut permits: OwnedSemaphorePermit) {
+    for claimed in claims {
+        let (shop, permit) = (Arc::clone(shop), permits.split(1));
+        runs.spawn(async move {
+            run::run(&shop, claimed).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Takes up the runs that this worker had when it was killed, as far as they are still its own.
+async fn take_up(shop: &Arc<Shop>, room: &Arc<Semaphore>, runs: &mut JoinSet<()>, left: Vec<RunOf>) {
+    let Config { worker_group, worker_id, .. } = shop.config.clone();
+    let who = ClaimTaskRequest { worker_group, worker_id };
+    for (task, run) in left {
+        match shop.client.queue().claim_task(task, run, &who).await {
+            Ok(claimed) => {
+                tracing::info!(%task, run, "taking up what an earlier worker had");
+                // If there is no room it was made smaller meanwhile: what was begun goes first.
+                if let Ok(permits) = Arc::clone(room).acquire_owned().await {
+                    begin(shop, runs, vec![claimed], permits);
+                }
+            }
+            // Resolved meanwhile, claimed by somebody else, or forgotten.
+            Err(Error::Conflict { .. }) => {}
+            Err(error) if error.is_not_found() => {}
+            Err(error) => tracing::warn!(%task, run, %error, "could not take up what an earlier worker had"),
+        }
+    }
+}
+
+/// Takes the directory for this worker alone, and tells which runs the last one left.
+fn prepare(work_dir: &Path) -> Result<(File, Vec<RunOf>), WorkerError> {
+    let unusable = |error| WorkerError::Directory { path: work_dir.to_owned(), error };
+    std::fs::create_dir_all(work_dir).map_err(unusable)?;
+    let lock = File::create(work_dir.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(std::fs::TryLockError::WouldBlock) => return Err(WorkerError::InUse(work_dir.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => return Err(unusable(error)),
+    }
+    let runs_dir = run::runs_dir(work_dir);
+    let left = runs_in(&runs_dir);
+    match std::fs::remove_dir_all(&runs_dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
+        Ok(()) | Err(_) => {}
+    }
+    Ok((lock, left))
+}
+
+/// What was claimed when there was no time left to begin it.
+async fn hand_back_unbegun(client: &Client, claims: Vec<Claimed>) {
+    for claimed in claims {
+        let session = Session::new(client, &claimed);
+        let why = "the worker shuts down".to_owned();
+        run::report(&session, &Resolution::Exception(ExceptionReason::WorkerShutdown, why)).await;
+    }
+}
+
+async fn all_end(runs: &mut JoinSet<()>) {
+    while let Some(ended) = runs.join_next().await {
+        note(ended);
+    }
+}
+
+fn note(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a run ended badly; its claim will expire");
+    }
+}
