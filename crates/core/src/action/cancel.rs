@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::deed::{Deeds, Refusal, View};
+use super::deed::{Cancel, Deeds, Refusal, View};
 use super::table::{Action, GENERIC, Needs, Origin};
 
 /// The action.
@@ -21,6 +21,7 @@ pub(super) const ACTION: Action = Action {
     decide,
 };
 
-fn decide(_view: &View<'_>, _input: &Value) -> Result<Deeds, Refusal> {
-    Err(Refusal::NoSubject)
+fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
+    let subject = view.subject.ok_or(Refusal::NoSubject)?;
+    Ok(Deeds { cancel: Cancel::Task(subject.id), ..Deeds::default() })
 }

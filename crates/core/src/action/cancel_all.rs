@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::deed::{Deeds, Refusal, View};
+use super::deed::{Cancel, Deeds, Refusal, View};
 use super::table::{Action, GENERIC, Needs, Origin};
 
 /// The action.
@@ -21,6 +21,6 @@ pub(super) const ACTION: Action = Action {
     decide,
 };
 
-fn decide(_view: &View<'_>, _input: &Value) -> Result<Deeds, Refusal> {
-    Err(Refusal::NoSubject)
+fn decide(_: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
+    Ok(Deeds { cancel: Cancel::Group, ..Deeds::default() })
 }

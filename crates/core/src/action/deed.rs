@@ -197,17 +197,35 @@ pub enum Refusal {
     /// A label that has no task to run again.
     #[error("`{0}` has no task on this push that could be run again")]
     NoTask(String),
-    /// A task that can't be cloned.
-    #[error("make {task} once more: {problem}")]
-    Uncloneable {
-        /// Its id.
-        task: TaskId,
-        /// What is wrong.
-        problem: String,
-    },
 }
 
-/// How many times, as a validated input says.
+/// How many times, as the input says.
 pub(super) fn times(input: &Value) -> u32 {
-    input.get("times").and_then(Value::as_u64).and_then(|times| u32::try_from(times).ok()).unwrap_or(1)
+    input.get("times").and_then(Value::as_u64).map_or(1, |times| u32::try_from(times).unwrap_or(u32::MAX))
+}
+
+/// The texts that the input lists under `name`.
+pub(super) fn texts(input: &Value, name: &str) -> Result<Vec<String>, Refusal> {
+    let bad = || Refusal::Input(format!("`{name}` must be a list of texts"));
+    let list = input.get(name).and_then(Value::as_array).ok_or_else(bad)?;
+    list.iter().map(|item| item.as_str().map(str::to_owned).ok_or_else(bad)).collect()
+}
+
+/// Whether a label may be made once more, as the attribute `retrigger` says; one that isn't there may not.
+pub(super) fn is_retriggerable(graph: &GraphFile, label: &str) -> Result<bool, Refusal> {
+    // Asking a graph for what it lacks has it read once more, more strictly.
+    let task = if graph.contains(label) { graph.get(label)? } else { None };
+    Ok(task.is_some_and(|task| task.attributes.get("retrigger").is_some_and(is_set)))
+}
+
+/// What counts as true in Python.
+pub(super) fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
 }

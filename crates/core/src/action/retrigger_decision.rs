@@ -21,6 +21,7 @@ pub(super) const ACTION: Action = Action {
     decide,
 };
 
-fn decide(_view: &View<'_>, _input: &Value) -> Result<Deeds, Refusal> {
-    Err(Refusal::NoSubject)
+fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
+    let subject = view.subject.ok_or(Refusal::NoSubject)?;
+    Ok(Deeds { clone: Some(subject.id), ..Deeds::default() })
 }

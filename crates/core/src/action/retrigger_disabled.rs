@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::deed::{Deeds, Refusal, View};
+use super::retrigger::decide;
 use super::table::{Action, GENERIC, Needs, Origin};
 
 /// The action.
@@ -46,8 +46,4 @@ fn schema() -> Value {
             }
         }
     })
-}
-
-fn decide(_view: &View<'_>, _input: &Value) -> Result<Deeds, Refusal> {
-    Err(Refusal::NoSubject)
 }
