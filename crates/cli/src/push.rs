@@ -80,6 +80,7 @@ impl From<PushError> for Failure {
             | PushError::Parameters(_)
             | PushError::Graph(_)
             | PushError::Labels(_)
+            | PushError::Targets(_)
             | PushError::Reference(_)
             | PushError::Authority(_) => Self::mistake(message),
         }

@@ -56,6 +56,9 @@ pub enum PushError {
     /// label-to-taskid.json is none.
     #[error("read label-to-taskid.json: {0}")]
     Labels(serde_json::Error),
+    /// target-tasks.json is none.
+    #[error("read target-tasks.json: {0}")]
+    Targets(serde_json::Error),
     /// Things don't belong together.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -231,6 +234,14 @@ pub(crate) async fn read_labels(
     let wanted = Wanted { task, run, name: "public/label-to-taskid.json", max: MAX_SMALL };
     let bytes = artifacts.read(wanted).await?;
     serde_json::from_slice(&bytes).map_err(PushError::Labels)
+}
+
+/// The labels that a push was meant to run: target-tasks.json, in any order.
+pub(crate) async fn read_targets(artifacts: &Artifacts, push: &Push) -> Result<Vec<String>, PushError> {
+    let task = push.decision.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
+    let run = push.task.as_ref().and_then(|(_, status)| whole_run(status));
+    let bytes = artifacts.read(Wanted { task, run, name: "public/target-tasks.json", max: MAX_SMALL }).await?;
+    serde_json::from_slice(&bytes).map_err(PushError::Targets)
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::member::Member;
 use crate::ids::TaskId;
 use crate::json::{GraphFile, ReadError};
 use crate::plan::{Numbered, Policy, Round, Source, StatusFact};
-use crate::state::TaskState;
-use crate::time::Millis;
 
 /// What was fetched for an action's decision: what its [`Needs`](super::Needs) name, and the rest empty.
 #[derive(Debug, Clone, Copy)]
@@ -52,23 +51,6 @@ impl<'a> Subject<'a> {
         let definition = self.definition.ok_or(Refusal::NotFetched("the task's definition"))?;
         definition.pointer("/metadata/name").and_then(Value::as_str).ok_or(Refusal::NoLabel(self.id))
     }
-}
-
-/// A task of the group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Its id.
-    pub task: TaskId,
-    /// Its name: a label, unless it is a decision or action task.
-    pub name: String,
-    /// Its state.
-    pub state: TaskState,
-    /// When it was created.
-    pub created: Millis,
-    /// What it waits for.
-    pub dependencies: Vec<TaskId>,
-    /// Whether it also runs behind dependencies that failed.
-    pub runs_anyway: bool,
 }
 
 /// A push before this one.
@@ -197,6 +179,12 @@ pub enum Refusal {
     /// A label that has no task to run again.
     #[error("`{0}` has no task on this push that could be run again")]
     NoTask(String),
+}
+
+/// How many earlier pushes are wanted, as the input says.
+#[must_use]
+pub fn depth(input: &Value) -> usize {
+    input.get("depth").and_then(Value::as_u64).and_then(|depth| usize::try_from(depth).ok()).unwrap_or(0)
 }
 
 /// How many times, as the input says.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::deed::{EarlierPush, Member, View};
+use super::deed::{EarlierPush, View};
+use super::member::Member;
 use crate::ids::TaskId;
 use crate::json::GraphFile;
 use crate::plan::{Policy, Source, SourceKind, StatusFact};

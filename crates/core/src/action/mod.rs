@@ -17,6 +17,7 @@ pub mod deed;
 #[cfg(test)]
 mod example;
 pub mod in_tree;
+pub mod member;
 pub mod mustache;
 mod near;
 pub mod publish;

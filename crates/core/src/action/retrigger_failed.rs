@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::deed::{Deeds, Member, Refusal, View};
+use super::deed::{Deeds, Refusal, View};
+use super::member::{Member, stuck};
 use super::table::{Action, GENERIC, Needs, Origin};
 use crate::ids::TaskId;
 use crate::plan::Round;
@@ -68,27 +69,6 @@ fn has_failed(tasks: &[&Member], stuck: &BTreeSet<TaskId>) -> bool {
     let Some(last) = tasks.iter().filter(failed).map(|task| task.created).max() else { return false };
     let others = tasks.iter().filter(|task| !failed(task) && !stuck.contains(&task.task));
     others.map(|task| task.created).all(|created| created < last)
-}
-
-/// The tasks that will never run: they wait for one that failed, or for one that never runs.
-fn stuck(members: &[Member]) -> BTreeSet<TaskId> {
-    let mut dependents: BTreeMap<TaskId, Vec<&Member>> = BTreeMap::new();
-    for member in members.iter().filter(|member| member.state == TaskState::Unscheduled && !member.runs_anyway) {
-        for on in &member.dependencies {
-            dependents.entry(*on).or_default().push(member);
-        }
-    }
-    let failed = members.iter().filter(|member| matches!(member.state, TaskState::Failed | TaskState::Exception));
-    let mut behind: Vec<TaskId> = failed.map(|member| member.task).collect();
-    let mut stuck = BTreeSet::new();
-    while let Some(on) = behind.pop() {
-        for member in dependents.remove(&on).unwrap_or_default() {
-            if stuck.insert(member.task) {
-                behind.push(member.task);
-            }
-        }
-    }
-    stuck
 }
 
 #[cfg(test)]

@@ -160,7 +160,9 @@ impl GraphFile {
     /// # Errors
     /// The entry is no task.
     pub fn body_hash(&self, label: &str) -> Result<Option<BodyHash>, ReadError> {
-        Ok(self.get(label)?.map(|task| BodyHash::of(&task.definition)))
+        // Asking for what isn't there has the file read once more, more strictly.
+        let task = if self.contains(label) { self.get(label)? } else { None };
+        Ok(task.map(|task| BodyHash::of(&task.definition)))
     }
 }
 

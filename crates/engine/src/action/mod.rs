@@ -5,9 +5,11 @@
 //! ```
 
 mod ask;
+mod gather;
 mod perform;
 mod run;
 
 pub use ask::{ActionAsk, MalformedAsk};
+pub use gather::GatherError;
 pub use perform::{ActionReport, With, perform};
 pub use run::{Action, ActionError, Keep, Means, closing, run};
