@@ -34,6 +34,17 @@ pub(crate) fn writer(env: &Env) -> Result<Client, Failure> {
     Ok(client)
 }
 
+/// The same for a worker, which signs for itself: it acts for many tasks, with the credentials of each.
+pub(crate) fn worker(env: &Env) -> Result<Client, Failure> {
+    let env =
+        Env { proxy_url: None, root_url: env.root_url.clone(), credentials: env.credentials.clone(), ..Env::default() };
+    if env.credentials.is_none() {
+        return Err(Failure::new(Kind::NoRights, "claiming tasks needs Taskcluster credentials, and there are none")
+            .note("set", "TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN"));
+    }
+    reader(&env)
+}
+
 /// Whose credentials requests are made with, in words.
 pub(crate) fn who(env: &Env) -> String {
     match (&env.proxy_url, &env.credentials) {

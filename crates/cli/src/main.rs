@@ -27,7 +27,7 @@ use output::Out;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let env = Env::read();
-    log::start(cli.verbose, env.log.as_deref());
+    cli.command.start_log(cli.verbose, env.log.as_deref());
     let out = Out::new(&env);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -14,11 +14,13 @@ mod resume;
 mod stored_graph;
 mod task;
 mod up;
+mod worker;
 
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::env::Env;
 use crate::exit::Failure;
+use crate::log::{self, Format};
 use crate::output::Out;
 
 /// Add jobs to a push that is already running.
@@ -49,9 +51,20 @@ pub(crate) enum Command {
     ActionTask(action_task::Args),
     Demo(demo::Args),
     Up(up::Args),
+    Worker(worker::Args),
     Backup(backup::Args),
     Completions(completions::Args),
     Man(man::Args),
+}
+
+impl Command {
+    /// Starts logging as the command wants it.
+    pub(crate) fn start_log(&self, verbose: u8, filter: Option<&str>) {
+        // A worker has nothing to say but its log.
+        let (says_all, format) =
+            if let Self::Worker(args) = self { (true, args.log_format) } else { (false, Format::Text) };
+        log::start(verbose, says_all, format, filter);
+    }
 }
 
 /// Does what the command line says.
@@ -67,6 +80,7 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
         Command::Group(args) => group::run(&args, env, out).await,
         Command::Demo(args) => demo::run(&args, env, out).await,
         Command::Up(args) => up::run(args, env, out).await,
+        Command::Worker(args) => worker::run(args, env).await,
         Command::Backup(args) => backup::run(args, env, out).await,
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use taskgraft_local::queue::Settings;
 use taskgraft_local::{Config, check_free};
 use url::Url;
@@ -52,6 +54,12 @@ pub(crate) struct Args {
     /// is inserted and before its dependencies are tracked, as a real queue can break
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     break_creates_every: u32,
+    /// For tests of workers: how long a claim lasts unless it is renewed
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200, hide_short_help = true)]
+    claim_seconds: u32,
+    /// For tests of workers: how long claimWork waits for a task
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 20_000, hide_short_help = true)]
+    long_poll_ms: u32,
 }
 
 pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
@@ -69,7 +77,11 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let config = Config {
         listen: SocketAddr::new(args.host, args.port),
         root_url,
-        queue: Settings { break_creates_every: args.break_creates_every, ..Settings::default() },
+        queue: Settings {
+            break_creates_every: args.break_creates_every,
+            claim_lasts: SignedDuration::from_secs(args.claim_seconds.into()),
+            long_poll: Duration::from_millis(args.long_poll_ms.into()),
+        },
         ..Config::new(data_dir)
     };
     let worker = (!args.no_worker).then_some(WorkerOptions { queues: args.queues, capacity: args.capacity });
