@@ -91,6 +91,17 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Transient { .. })
     }
+
+    /// Whether what the call was to do may have happened all the same: it was sent, and no answer says what came of it.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            // What no connection carried, or was turned away at the door, is not done.
+            Self::Transient { last: Cause::Connect(_) | Cause::Status(429), tries, .. } => *tries > 1,
+            Self::Transient { .. } | Self::Unreadable { .. } => true,
+            Self::Conflict { .. } | Self::Rejected { .. } | Self::ClockSkew { .. } | Self::Unsendable { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Cause {
