@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod action_task;
+mod actions;
 mod add;
 mod backup;
 mod cancel;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Task(task::Args),
     Group(group::Args),
     ActionTask(action_task::Args),
+    Actions(actions::Args),
     Demo(demo::Args),
     Up(up::Args),
     Worker(worker::Args),
@@ -74,6 +76,7 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
         Command::Add(args) => add::run(&args, env, out).await,
         Command::Resume(args) => resume::run(&args, env, out).await,
         Command::Cancel(args) => cancel::run(&args, env, out).await,
+        Command::Actions(args) => actions::run(args, env, out).await,
         Command::ActionTask(args) => action_task::run(args, env, out).await,
         Command::Labels(args) => labels::run(&args, env, out).await,
         Command::Task(args) => task::run(&args, env, out).await,

@@ -10,6 +10,7 @@ mod durability;
 mod green;
 mod help;
 mod planning;
+mod publishing;
 mod pushes;
 mod run;
 mod server;

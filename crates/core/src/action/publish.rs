@@ -25,7 +25,7 @@ const OWNER: &str = "mozilla-taskcluster-maintenance@mozilla.com";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// The parameters lack something.
-    #[error(transparent)]
+    #[error("publish actions: {0}")]
     Parameters(#[from] ParametersError),
     /// Names that are no action's.
     #[error(

@@ -1,6 +1,7 @@
 //! The engine against the embedded Taskcluster, over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod actions;
 mod authority;
 mod cancelling;
 mod concurrency;

@@ -109,7 +109,7 @@ fn what_a_decision_task_published_stays_as_it_is() {
 fn parameters_that_lack_something_are_named() {
     let file = Parameters::new(json!({"tasks_for": "github-push", "level": "3"})).unwrap();
     let error = publication(&file, Policy::Graft).actions_json(&BTreeSet::new()).unwrap_err().to_string();
-    assert_eq!(error, "parameter `head_repository` must be given");
+    assert_eq!(error, "publish actions: parameter `head_repository` must be given");
 }
 
 proptest! {
