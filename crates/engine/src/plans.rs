@@ -262,6 +262,7 @@ mod tests {
             verdicts: Vec::new(),
             tasks: Vec::new(),
             stand_ins: Vec::new(),
+            elsewhere: Vec::new(),
             tend: Vec::new(),
             warnings: Vec::new(),
         }

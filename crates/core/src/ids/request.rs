@@ -88,6 +88,13 @@ pub enum RequestKey {
         /// The requester's own key.
         key: String,
     },
+    /// That part of a request that is carried out in another group.
+    Part {
+        /// The request.
+        request: RequestId,
+        /// The group.
+        group: TaskId,
+    },
     /// Given whole, as by `--request-id`.
     Given(RequestId),
 }
@@ -100,6 +107,9 @@ impl RequestKey {
             Self::ActionTask(task) => (*task).into(),
             Self::Requester { client_id, group, action, key } => {
                 Digest::new("requester").part(client_id).part(group.as_str()).part(action).part(key).task_id().into()
+            }
+            Self::Part { request, group } => {
+                Digest::new("part").part(request.as_str()).part(group.as_str()).task_id().into()
             }
             Self::Given(id) => id.clone(),
         }
@@ -121,6 +131,17 @@ mod tests {
         assert_eq!(key("ann", "add").id(), key("ann", "add").id());
         assert_ne!(key("ann", "add").id(), key("bob", "add").id());
         assert_ne!(key("ann", "add").id(), key("an", "nadd").id());
+    }
+
+    #[test]
+    fn each_group_has_its_part_of_a_request() {
+        let part = |request: &str, group: u8| {
+            let group = TaskId::from_bytes([group; 16]);
+            RequestKey::Part { request: request.parse().unwrap(), group }.id()
+        };
+        assert_eq!(part("R", 1), part("R", 1));
+        assert_ne!(part("R", 1), part("R", 2));
+        assert_ne!(part("R", 1), part("S", 1));
     }
 
     #[test]

@@ -153,6 +153,7 @@ impl Plan {
             tasks: Vec::new(),
             stand_ins: Vec::new(),
             tend: Vec::new(),
+            elsewhere: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -42,11 +42,22 @@ pub struct Plan {
     /// What is to be done to tasks that exist, before anything is created.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tend: Vec<Tend>,
+    /// What is to be created on other pushes, each in its own group: all of it is known before anything is created. Their
+    /// requests are [parts](crate::ids::RequestKey::Part) of this one's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<Plan>,
     /// What the asker should know though it stops nothing.
     pub warnings: Vec<Warning>,
 }
 
 impl Plan {
+    /// All of it, taken apart: first what is for the push that was asked, without the rest, then that.
+    #[must_use]
+    pub fn parts(mut self) -> Vec<Self> {
+        let elsewhere = std::mem::take(&mut self.elsewhere);
+        std::iter::once(self).chain(elsewhere).collect()
+    }
+
     /// The verdict on a label.
     #[must_use]
     pub fn verdict(&self, label: &str) -> Option<&Verdict> {

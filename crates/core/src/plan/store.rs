@@ -15,8 +15,8 @@ use super::task::{PlannedTask, Role, Target};
 use super::template::INDEX_PURPOSE;
 use super::tend::Tend;
 use super::verdict::Verdict;
-use crate::ids::TaskId;
 use crate::ids::derive::{self, MAX_K};
+use crate::ids::{RequestKey, TaskId};
 use crate::json::{self, BadValue};
 
 /// The largest plan.json that is read.
@@ -124,6 +124,8 @@ struct Hashed<'a> {
     reused: BTreeMap<&'a str, (TaskId, bool)>,
     refused: Vec<&'a str>,
     tend: &'a [Tend],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    elsewhere: Vec<PlanHash>,
 }
 
 impl Plan {
@@ -145,6 +147,7 @@ impl Plan {
             reused: reused.collect(),
             refused: self.refused().map(|(label, _)| label).collect(),
             tend: &self.tend,
+            elsewhere: self.elsewhere.iter().map(Self::hash).collect(),
         };
         PlanHash::of(digest(&SHA256, sorted(&hashed).as_bytes()).as_ref())
     }
@@ -201,6 +204,31 @@ impl Plan {
             self.check_task(at, task).map_err(|problem| invalid(&task.label, problem))?;
             if task.task_id.is_some_and(|id| !seen.insert(id)) {
                 return Err(invalid(&task.label, "its id is another's too"));
+            }
+        }
+        self.check_elsewhere().map_err(|problem| invalid("elsewhere", problem))?;
+        self.elsewhere.iter().try_for_each(Self::check)
+    }
+
+    fn check_elsewhere(&self) -> Result<(), &'static str> {
+        let mut groups: Vec<Option<TaskId>> = vec![self.request.group];
+        let mut planned = self.tasks.len();
+        for other in &self.elsewhere {
+            let Some(group) = other.request.group else { return Err("a plan has no group") };
+            if groups.contains(&Some(group)) {
+                return Err("two plans are for one group");
+            }
+            groups.push(Some(group));
+            planned = planned.saturating_add(other.tasks.len());
+            if planned > MAX_PLANNED {
+                return Err("too many tasks");
+            }
+            if !other.elsewhere.is_empty() || other.policy != self.policy || other.scheduler_id != self.scheduler_id {
+                return Err("a plan is not a part of this one");
+            }
+            let key = RequestKey::Part { request: self.request.id.clone(), group };
+            if other.request.id != key.id() {
+                return Err("a plan's request is not a part of this one's");
             }
         }
         Ok(())

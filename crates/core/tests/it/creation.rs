@@ -3,6 +3,7 @@
 mod better;
 mod create;
 mod crowd;
+mod elsewhere;
 mod plans;
 mod push;
 mod queue;
