@@ -15,7 +15,7 @@ use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING, NOTHING_MORE};
 use crate::output::Out;
 use crate::output::plan::Heading;
-use crate::{actions, connect, output};
+use crate::{connect, output, through};
 
 /// How long plans are kept that nobody needs to finish.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -227,12 +227,10 @@ pub(crate) async fn check_scopes(
     let who = connect::who(env);
     let of = plan.tasks.iter().map(|task| &task.label).collect::<BTreeSet<_>>().len();
     let text = format!("these credentials ({who}) can't create {} of {of} tasks", missing.tasks());
-    let mut failure = Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.into_keys());
-    if let Some(hook) = actions::add_hook(artifacts, push).await {
-        failure = failure
-            .note("instead", format!("the push offers the action `{}`; it needs only {}", hook.action, hook.scope));
-    }
-    Err(failure.closing(NOTHING))
+    let failure = Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.keys().cloned());
+    let failure = through::granted(client, failure, missing.scopes.keys().map(String::as_str)).await;
+    let hint = through::hint_to_add(artifacts, push).await;
+    Err(failure.notes("instead", hint).closing(NOTHING))
 }
 
 /// The facts have moved: which verdicts would be others now.

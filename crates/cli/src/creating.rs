@@ -11,7 +11,7 @@ use taskgraft_core::report::{ExitClass, Report, TaskReport, Terminal};
 use taskgraft_engine::{Plans, action};
 
 use crate::exit::{Failure, Kind};
-use crate::follow::{self, Followed};
+use crate::follow::{self, Ended, Followed};
 use crate::output::{self, Out, span};
 use crate::progress::Progress;
 use crate::signals::Stop;
@@ -33,14 +33,7 @@ struct Told<'a> {
     report: &'a Report,
     /// How the jobs ended, where they were followed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<Vec<Ended<'a>>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Ended<'a> {
-    label: &'a str,
-    task_id: TaskId,
-    state: &'static str,
+    ended: Option<Vec<Ended>>,
 }
 
 /// Creates what `frontier` has to create, stores what became of it, and follows the jobs if that was asked for.
@@ -76,17 +69,13 @@ pub(crate) async fn carry_out(
     // Who said --partial waits for what there is.
     if matches!(report.result, Terminal::Done | Terminal::Partial) {
         if !after.json {
-            let created = report.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Created { .. })).count();
-            let there = followed.len() - created;
-            let there = if there > 0 { format!(", {there} were there already") } else { String::new() };
-            let tasks = if created == 1 { "task" } else { "tasks" };
-            out.say(&format!("{created} {tasks} created in {}{there}: request {}", span(took), report.request))?;
+            out.say(&summary(&report, &format!(" in {}", span(took))))?;
         }
         if after.wait {
             let progress = Progress::new(out, followed.len());
             let ends = tokio::select! {
                 ends = follow::follow(client, &followed, &progress) => ends?,
-                () = stop.asked() => return Err(left_alone(&report)),
+                () = stop.asked() => return Err(left_alone(report.group)),
             };
             drop(progress);
             verdict = follow::judge(&followed, &ends).and(verdict);
@@ -94,10 +83,7 @@ pub(crate) async fn carry_out(
         }
     }
     if after.json {
-        let ended = ended.map(|ends| {
-            let each = followed.iter().zip(ends);
-            each.map(|(task, end)| Ended { label: &task.label, task_id: task.id, state: end.as_str() }).collect()
-        });
+        let ended = ended.map(|ends| Ended::of(&followed, &ends));
         out.json(&Told { plan: hash, report: &report, ended })?;
     } else if after.wait && verdict.is_ok() {
         out.say(&format!("followed to green: {0} of {0}", followed.len()))?;
@@ -105,14 +91,23 @@ pub(crate) async fn carry_out(
     verdict
 }
 
+/// How many tasks a request made, and how many it found.
+pub(crate) fn summary(report: &Report, took: &str) -> String {
+    let created = report.tasks.iter().filter(|task| matches!(task.outcome, Outcome::Created { .. })).count();
+    let there = report.tasks.iter().filter(|task| task.outcome.exists()).count() - created;
+    let there = if there > 0 { format!(", {there} were there already") } else { String::new() };
+    let tasks = if created == 1 { "task" } else { "tasks" };
+    format!("{created} {tasks} created{took}{there}: request {}", report.request)
+}
+
 /// Somebody has stopped waiting for the jobs.
-fn left_alone(report: &Report) -> Failure {
+pub(crate) fn left_alone(group: TaskId) -> Failure {
     Failure::new(Kind::NotGreen, "no longer following the jobs: they go on without")
-        .note("look at them", format!("taskgraft group {} --follow", report.group))
+        .note("look at them", format!("taskgraft group {group} --follow"))
 }
 
 /// The tasks that exist now.
-fn followed(report: &Report) -> Vec<Followed> {
+pub(crate) fn followed(report: &Report) -> Vec<Followed> {
     let exist = report.tasks.iter().filter(|task| task.outcome.exists());
     exist.map(|task| Followed { label: task.label.clone(), id: task.task_id }).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use serde::Serialize;
 use taskgraft_client::Client;
 use taskgraft_core::api::queue::{Requires, TaskDefinition};
 use taskgraft_core::ids::TaskId;
@@ -24,6 +25,22 @@ pub(crate) struct Followed {
     pub(crate) label: String,
     /// Its id.
     pub(crate) id: TaskId,
+}
+
+/// How a task that was followed ended, as data.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ended {
+    label: String,
+    task_id: TaskId,
+    state: &'static str,
+}
+
+impl Ended {
+    /// Of tasks and their ends, in the same order.
+    pub(crate) fn of(tasks: &[Followed], ends: &[End]) -> Vec<Self> {
+        let each = tasks.iter().zip(ends);
+        each.map(|(task, end)| Self { label: task.label.clone(), task_id: task.id, state: end.as_str() }).collect()
+    }
 }
 
 /// Follows tasks until each is resolved or can never start; tells their ends in the order they were given.

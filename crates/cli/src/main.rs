@@ -1,6 +1,5 @@
 //! The command line: reads the environment, puts the other crates together, and says what became of it.
 
-mod actions;
 mod asking;
 mod commands;
 mod connect;
@@ -15,6 +14,7 @@ mod output;
 mod progress;
 mod push;
 mod signals;
+mod through;
 
 use std::process::ExitCode;
 

@@ -24,6 +24,7 @@ pub mod recheck;
 pub mod reference;
 mod run_plan;
 pub mod stored_graph;
+pub mod trigger;
 pub mod worker;
 mod yaml;
 

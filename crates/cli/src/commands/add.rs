@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use taskgraft_client::Client;
 use taskgraft_core::frontier::{Frontier, Limits};
-use taskgraft_core::plan::{Moved, Plan, Policy, Request, moved};
+use taskgraft_core::plan::{Moved, Plan, Policy, Purpose, Request, moved};
+use taskgraft_engine::trigger::{Ask, Offer, Prepared};
 use taskgraft_engine::{Artifacts, Lookups, Planned, Plans, PlansError, Push};
 
 use crate::asking::{self, Wishes};
@@ -14,12 +15,17 @@ use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING};
 use crate::output::{self, Out};
 use crate::progress::Busy;
+use crate::through::{self, Through};
 use crate::{connect, push};
 
 /// What a plan says already.
 const OF_THE_PLAN: [&str; 7] = ["labels", "decision_id", "request_id", "times", "partial", "rerun_failed", "policy"];
 
 /// Add jobs to a push: plan, show, ask, create
+///
+/// It goes through the push's own action `add-new-jobs` where there is one, which takes only the right to trigger it:
+/// the action task makes the same plan, and creates the jobs if the facts are still the same. With --direct, or where
+/// the push publishes no such action, the jobs are created with your own credentials.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["labels", "plan"]))]
 #[command(
@@ -29,6 +35,7 @@ const OF_THE_PLAN: [&str; 7] = ["labels", "decision_id", "request_id", "times", 
   taskgraft add test-linux64-unit-3 'package-*' --decision-id lander@a1b2c3d
   taskgraft add test-unit-3 --times 5 --wait --decision-id TADoGLV5QUWAYivg1ReyTw
   taskgraft add --plan 3f9c81aa27d0 --yes
+  taskgraft add test-unit-3 --partial --direct --decision-id lander@a1b2c3d
   taskgraft add test-unit-3 --decision-id lander@a1b2c3d --request-id nightly-42 --yes")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -39,6 +46,9 @@ pub(crate) struct Args {
     /// Create the plan that `taskgraft plan` has shown; the beginning of its hash is enough
     #[arg(long, value_name = "HASH", conflicts_with_all = OF_THE_PLAN)]
     plan: Option<String>,
+    /// Create the jobs with your own credentials, not through the push's action
+    #[arg(long)]
+    direct: bool,
     /// Don't ask
     #[arg(short, long)]
     yes: bool,
@@ -61,6 +71,8 @@ struct Asker<'a> {
     push: Push,
     request: Request,
     policy: Policy,
+    /// The push's actions, where the jobs are added through one of them.
+    offer: Option<Offer>,
     args: &'a Args,
     env: &'a Env,
     out: &'a Out,
@@ -84,7 +96,8 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
             (args.wishes.request(&push, id)?, args.wishes.policy.into())
         }
     };
-    let asker = Asker { client, artifacts, plans, push, request, policy, args, env, out };
+    let offer = if args.direct { None } else { through::offer_to_add(&artifacts, &push, out).await? };
+    let asker = Asker { client, artifacts, plans, push, request, policy, offer, args, env, out };
     let after = After { wait: args.wait, json: args.json };
     if let Some(plan) = asker.begun()? {
         out.note(&format!("request {} was begun before: finishing it", plan.request.id));
@@ -93,7 +106,15 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     if let Some(plan) = asker.offered()? {
         return resume::finish(&asker.client, &asker.plans, plan, after, env, out).await;
     }
+    if asker.offer.is_some() {
+        asker.can_be_said()?;
+    }
     let plan = asker.settle(shown).await?;
+    if let Some(through) = asker.through() {
+        let prepared = asker.prepare(&through, &plan).await?;
+        let sent = through.send(&prepared, asker.may_be_known()).await?;
+        return through.follow(&prepared, sent, after).await;
+    }
     let frontier = Frontier::new(plan, Limits::default())
         .map_err(|why| Failure::mistake(format!("failed to carry out the plan: {why}")).closing(NOTHING))?;
     asker.plans.save(frontier.plan())?;
@@ -127,6 +148,49 @@ impl Asker<'_> {
         Ok(None)
     }
 
+    /// How the push is asked, where it is asked to add the jobs itself.
+    fn through(&self) -> Option<Through<'_>> {
+        let (client, artifacts, env, out) = (&self.client, &self.artifacts, self.env, self.out);
+        self.offer.as_ref().map(|offer| Through { client, artifacts, offer, env, out })
+    }
+
+    /// Whether an earlier try may have used the request's id.
+    fn may_be_known(&self) -> bool {
+        self.args.plan.is_some() || self.args.request_id.is_some() || self.env.task_id.is_some()
+    }
+
+    /// Fails if the request asks for something that the push's action has no words for.
+    fn can_be_said(&self) -> Result<(), Failure> {
+        let asks = [
+            (self.request.partial, "--partial"),
+            (self.request.rerun_failed, "--rerun-failed"),
+            (self.policy == Policy::Reference, "--policy reference"),
+        ];
+        let Some((_, option)) = asks.into_iter().find(|(asked, _)| *asked) else { return Ok(()) };
+        Err(Failure::mistake(format!("the push's action can't be told {option}"))
+            .note("say", "--direct")
+            .closing(NOTHING))
+    }
+
+    /// What the push's action is asked for, with the plan that was shown.
+    async fn prepare(&self, through: &Through<'_>, plan: &Plan) -> Result<Prepared, Failure> {
+        let ask = Ask {
+            action: through::ADD.to_owned(),
+            subject: None,
+            input: serde_json::json!({"tasks": self.request.labels, "times": times(&self.request)}),
+            key: self.request.id.to_string(),
+            shown: Some(plan.outline()),
+        };
+        Ok(Prepared::new(through.client, through.offer, ask).await?)
+    }
+
+    async fn check_rights(&self, plan: &Plan) -> Result<(), Failure> {
+        match self.through() {
+            Some(through) => through.allowed(&self.prepare(&through, plan).await?).await,
+            None => asking::check_scopes(&self.client, &self.artifacts, &self.push, plan, self.env).await,
+        }
+    }
+
     async fn plan(&self) -> Result<Planned, Failure> {
         let _busy = Busy::with(self.out, "looking up what ran already");
         let lookups = Lookups::Online(self.client.clone(), self.artifacts.clone());
@@ -146,7 +210,7 @@ impl Asker<'_> {
             if planned.plan.tasks.is_empty() {
                 return Ok(planned.plan);
             }
-            asking::check_scopes(&self.client, &self.artifacts, &self.push, &planned.plan, self.env).await?;
+            self.check_rights(&planned.plan).await?;
             if self.args.yes {
                 return Ok(planned.plan);
             }
@@ -184,6 +248,9 @@ impl Asker<'_> {
             self.out.say(&text)?
         }
         asking::tell_notices(planned, self.out);
+        if self.offer.as_ref().is_some_and(|offer| !offer.catalog.is_ours()) {
+            self.out.note("note: this is an estimate: the push's actions are not taskgraft's, and may do it otherwise");
+        }
         Ok(())
     }
 
@@ -209,5 +276,13 @@ impl Asker<'_> {
             return Ok(());
         }
         Err(Failure::new(Kind::Other, "you said no").closing(NOTHING))
+    }
+}
+
+/// How many copies of each label are wanted.
+fn times(request: &Request) -> u32 {
+    match &request.purpose {
+        Purpose::Add { rounds, .. } => rounds.first().map_or(1, |round| round.times),
+        Purpose::Clone { .. } | Purpose::Optimize { .. } => 1,
     }
 }

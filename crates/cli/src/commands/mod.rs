@@ -14,6 +14,7 @@ mod plan;
 mod resume;
 mod stored_graph;
 mod task;
+mod trigger;
 mod up;
 mod worker;
 
@@ -44,6 +45,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Plan(plan::Args),
     Add(add::Args),
+    Trigger(trigger::Args),
     Resume(resume::Args),
     Cancel(cancel::Args),
     Labels(labels::Args),
@@ -74,6 +76,7 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
     match command {
         Command::Plan(args) => plan::run(args, env, out).await,
         Command::Add(args) => add::run(&args, env, out).await,
+        Command::Trigger(args) => trigger::run(&args, env, out).await,
         Command::Resume(args) => resume::run(&args, env, out).await,
         Command::Cancel(args) => cancel::run(&args, env, out).await,
         Command::Actions(args) => actions::run(args, env, out).await,

@@ -14,7 +14,7 @@ use crate::server::{Up, wait_for};
 fn a_misspelt_label_costs_nothing_and_names_the_way_out() {
     let up = Up::start();
     push(&up);
-    let ran = up.taskgraft(["add", "test-unti-3", "--decision-id", REVISION, "--yes"]);
+    let ran = up.taskgraft(["add", "--direct", "test-unti-3", "--decision-id", REVISION, "--yes"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""));
     let expected = "\
 error: no job `test-unti-3` in this push
@@ -25,7 +25,8 @@ error: no job `test-unti-3` in this push
 nothing was created
 ";
     assert_eq!(ran.stderr, expected);
-    let both = up.taskgraft(["add", "test-unti-3", "lint-c", "--decision-id", REVISION, "--yes", "--partial"]);
+    let both =
+        up.taskgraft(["add", "--direct", "test-unti-3", "lint-c", "--decision-id", REVISION, "--yes", "--partial"]);
     assert!(members(&up).contains_key("lint-c"), "{}", both.stderr);
 }
 
@@ -33,7 +34,7 @@ nothing was created
 fn nobody_to_ask_is_no_yes() {
     let up = Up::start();
     push(&up);
-    let ran = up.taskgraft(["add", "lint-c", "--decision-id", DECISION]);
+    let ran = up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION]);
     assert_eq!(ran.code, Some(3));
     assert!(ran.stderr.contains("say   --yes"), "{}", ran.stderr);
     assert!(members(&up).is_empty());
@@ -43,7 +44,7 @@ fn nobody_to_ask_is_no_yes() {
 fn without_credentials_it_says_how_to_get_them() {
     let up = Up::start();
     push(&up);
-    let mut add = up.command(["add", "lint-c", "--decision-id", DECISION, "--yes"]);
+    let mut add = up.command(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
     let ran = Ran::from(add.env_remove("TASKCLUSTER_ACCESS_TOKEN").output().unwrap());
     assert_eq!(ran.code, Some(4));
     assert!(ran.stderr.contains("taskcluster signin"), "{}", ran.stderr);
@@ -66,7 +67,7 @@ fn missing_scopes_are_named_before_anything_is_created() {
         delete_on_expiration: false,
     };
     let ann = wait_for(up.client().auth().create_client("project/lander/ann", &request)).unwrap();
-    let mut add = up.command(["add", "lint-c", "--decision-id", DECISION, "--yes"]);
+    let mut add = up.command(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
     add.env("TASKCLUSTER_CLIENT_ID", "project/lander/ann").env("TASKCLUSTER_ACCESS_TOKEN", ann.access_token);
     let ran = Ran::from(add.output().unwrap());
     assert_eq!(ran.code, Some(4), "{}", ran.stderr);
@@ -74,7 +75,7 @@ fn missing_scopes_are_named_before_anything_is_created() {
 error: these credentials (client `project/lander/ann`) can't create 3 of 3 tasks
   missing   queue:create-task:low:proj-lander/b-linux
             queue:create-task:low:proj-lander/t-linux
-  instead   the push offers the action `add-new-jobs`; it needs only \
+  instead   without --direct the push's action `add-new-jobs` adds them; it needs only \
                     hooks:trigger-hook:project-lander/in-tree-action-3-generic/*
 nothing was created
 ";
@@ -88,7 +89,7 @@ fn a_plan_is_created_by_the_beginning_of_its_hash_and_never_twice() {
     push(&up);
     let shown = up.taskgraft(["plan", "test-unit-3", "--decision-id", DECISION, "--request-id", "mine"]);
     let hash = shown.stdout.trim().rsplit(' ').next().unwrap().to_owned();
-    let ran = up.taskgraft(["add", "--plan", &hash, "--yes", "--json"]);
+    let ran = up.taskgraft(["add", "--direct", "--plan", &hash, "--yes", "--json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&told["report"]["request"], &told["report"]["result"]), (&json!("mine"), &json!("done")));
@@ -96,8 +97,8 @@ fn a_plan_is_created_by_the_beginning_of_its_hash_and_never_twice() {
     let before = members(&up);
     assert_eq!(before["test-unit-3"].len(), 1);
     for again in [
-        &["add", "--plan", &hash, "--yes"][..],
-        &["add", "test-unit-3", "--decision-id", DECISION, "--request-id", "mine", "--yes"],
+        &["add", "--direct", "--plan", &hash, "--yes"][..],
+        &["add", "--direct", "test-unit-3", "--decision-id", DECISION, "--request-id", "mine", "--yes"],
         &["resume", "mine"],
     ] {
         let ran = up.taskgraft(again);
@@ -107,7 +108,8 @@ fn a_plan_is_created_by_the_beginning_of_its_hash_and_never_twice() {
     }
     let look = up.taskgraft(["plan", "test-unit-4", "--decision-id", DECISION, "--request-id", "mine"]);
     assert_eq!(look.code, Some(0), "a look is always free: {}", look.stderr);
-    let other = up.taskgraft(["add", "test-unit-4", "--decision-id", DECISION, "--request-id", "mine", "--yes"]);
+    let other =
+        up.taskgraft(["add", "--direct", "test-unit-4", "--decision-id", DECISION, "--request-id", "mine", "--yes"]);
     assert_eq!(other.code, Some(3));
     assert!(other.stderr.contains("asked for something else"), "{}", other.stderr);
     assert_eq!(members(&up), before);
@@ -117,7 +119,7 @@ fn a_plan_is_created_by_the_beginning_of_its_hash_and_never_twice() {
 fn a_partial_request_of_which_nothing_can_be_had_says_so() {
     let up = Up::start();
     push(&up);
-    let ran = up.taskgraft(["add", "lint-d", "--partial", "--decision-id", DECISION, "--yes", "--json"]);
+    let ran = up.taskgraft(["add", "--direct", "lint-d", "--partial", "--decision-id", DECISION, "--yes", "--json"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&told["report"]["result"], &told["report"]["tasks"]), (&json!("partial"), &json!([])), "{told}");
@@ -130,7 +132,16 @@ fn a_cancelled_request_leaves_what_others_need_and_is_not_offered_again() {
     let up = Up::start();
     push(&up);
     for request in ["ann", "ben"] {
-        let ran = up.taskgraft(["add", "test-unit-3", "--decision-id", DECISION, "--request-id", request, "--yes"]);
+        let ran = up.taskgraft([
+            "add",
+            "--direct",
+            "test-unit-3",
+            "--decision-id",
+            DECISION,
+            "--request-id",
+            request,
+            "--yes",
+        ]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
     let state = |label: &str| {
@@ -168,7 +179,8 @@ fn two_requests_get_two_copies_and_share_what_they_need() {
     let up = Up::start();
     push(&up);
     for times in ["2", "1"] {
-        let ran = up.taskgraft(["add", "test-unit-3", "--times", times, "--decision-id", DECISION, "--yes"]);
+        let ran =
+            up.taskgraft(["add", "--direct", "test-unit-3", "--times", times, "--decision-id", DECISION, "--yes"]);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     }
     let members = members(&up);
@@ -188,7 +200,7 @@ fn facts_that_have_moved_stop_a_plan() {
     let expires = Millis(Timestamp::now() + SignedDuration::from_hours(240));
     let request = InsertTaskRequest { task_id: DECISION.parse().unwrap(), rank: 0, data: json!({}), expires };
     wait_for(up.client().index().insert_task(path, &request)).unwrap();
-    let ran = up.taskgraft(["add", "--plan", &hash, "--yes"]);
+    let ran = up.taskgraft(["add", "--direct", "--plan", &hash, "--yes"]);
     assert_eq!(ran.code, Some(7), "{}", ran.stderr);
     assert!(ran.stderr.contains("toolchain-lint: was new, is reused now"), "{}", ran.stderr);
     assert!(members(&up).is_empty());
@@ -202,6 +214,6 @@ fn what_is_not_known_here_can_not_be_resumed() {
         assert_eq!(ran.code, Some(3), "{request}");
         assert!(ran.stderr.contains("is known on this machine"), "{}", ran.stderr);
     }
-    let ran = up.taskgraft(["add", "--plan", "abc123", "--yes"]);
+    let ran = up.taskgraft(["add", "--direct", "--plan", "abc123", "--yes"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
 }

@@ -54,7 +54,7 @@ impl Session {
 }
 
 fn add(up: &Up, more: &[&str]) -> Session {
-    let mut add = up.command(["add", "lint-c", "--decision-id", DECISION]);
+    let mut add = up.command(["add", "--direct", "lint-c", "--decision-id", DECISION]);
     add.args(more).env("NO_COLOR", "1");
     Session::start(add)
 }
@@ -103,7 +103,8 @@ fn an_unfinished_request_is_offered() {
     let up = Up::start();
     push(&up);
     // As a crash right after the plan was stored leaves it.
-    let ran = up.taskgraft(["add", "lint-python", "--decision-id", DECISION, "--yes", "--request-id", "left"]);
+    let ran =
+        up.taskgraft(["add", "--direct", "lint-python", "--decision-id", DECISION, "--yes", "--request-id", "left"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let report = up.dir().join("home/.local/state/taskgraft/plans/left.report.json");
     let mut told: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();

@@ -89,13 +89,16 @@ fn pushes_that_are_none() {
         ("AAAAAAAAAAAAAAAAAAAAAA", "not a v4 slugid"),
         ("https://example.com/nothing", "neither a task id"),
     ] {
-        let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", id]);
+        let ran = up.taskgraft(["add", "--direct", "lint-c", "--yes", "--decision-id", id]);
         assert_eq!(ran.code, Some(3), "{id}: {}", ran.stderr);
         assert!(ran.stderr.contains(says), "{id}: {}", ran.stderr);
     }
-    assert_eq!(up.taskgraft(["add", "nothing-like-*", "--yes", "--decision-id", DECISION]).code, Some(3));
-    assert_eq!(up.taskgraft(["add", "lint-c", "--times", "101", "--yes", "--decision-id", DECISION]).code, Some(2));
-    let odd = up.taskgraft(["add", "lint-c", "--request-id", "../x", "--yes", "--decision-id", DECISION]);
+    assert_eq!(up.taskgraft(["add", "--direct", "nothing-like-*", "--yes", "--decision-id", DECISION]).code, Some(3));
+    assert_eq!(
+        up.taskgraft(["add", "--direct", "lint-c", "--times", "101", "--yes", "--decision-id", DECISION]).code,
+        Some(2)
+    );
+    let odd = up.taskgraft(["add", "--direct", "lint-c", "--request-id", "../x", "--yes", "--decision-id", DECISION]);
     assert_eq!(odd.code, Some(3), "{}", odd.stderr);
     assert!(members(&up).is_empty());
 }
@@ -105,7 +108,7 @@ fn artifacts_of_another_push() {
     for (own, other) in [("github.com/example/lander", "github.com/example/other"), ("level: '3'", "level: '1'")] {
         let up = Up::start();
         altered(&up, |_| {}, |text| text.replace(own, other));
-        let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]);
+        let ran = up.taskgraft(["add", "--direct", "lint-c", "--yes", "--decision-id", DECISION]);
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
         assert!(ran.stderr.contains(&format!("trust {DECISION}")), "{}", ran.stderr);
         assert!(members(&up).is_empty());
@@ -116,7 +119,7 @@ fn artifacts_of_another_push() {
 fn another_task_of_a_push_names_its_push() {
     let up = Up::start();
     push(&up);
-    assert_eq!(up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]).code, Some(0));
+    assert_eq!(up.taskgraft(["add", "--direct", "lint-c", "--yes", "--decision-id", DECISION]).code, Some(0));
     let task = &members(&up)["lint-c"][0];
     let ran = up.taskgraft(["plan", "lint-c", "--decision-id", task.as_str()]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
@@ -131,7 +134,8 @@ fn another_task_of_a_push_names_its_push() {
 #[test]
 fn what_a_plan_says_already_is_not_said_again() {
     for more in [&["--times", "2"][..], &["--partial"], &["--rerun-failed"], &["--policy", "graft"], &["lint-c"]] {
-        let ran = Ran::from(command(["add", "--plan", "3f9c81aa27d0", "--yes"]).args(more).output().unwrap());
+        let ran =
+            Ran::from(command(["add", "--direct", "--plan", "3f9c81aa27d0", "--yes"]).args(more).output().unwrap());
         assert_eq!(ran.code, Some(2), "{more:?}: {}", ran.stderr);
     }
 }
@@ -141,7 +145,7 @@ fn a_group_that_takes_no_more() {
     let up = Up::start();
     push(&up);
     wait_for(up.client().queue().seal_task_group(DECISION.parse().unwrap())).unwrap();
-    let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]);
+    let ran = up.taskgraft(["add", "--direct", "lint-c", "--yes", "--decision-id", DECISION]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("sealed"), "{}", ran.stderr);
     assert!(members(&up).is_empty());
@@ -165,7 +169,7 @@ fn what_is_wrong_with_a_connection_says_what_to_check() {
 fn a_definition_that_the_queue_can_not_keep_is_refused_before_it_is_sent() {
     let up = Up::start();
     changed(&up, |graph| graph["lint-c"]["task"]["metadata"]["description"] = json!("NUL \u{0} here"));
-    let ran = up.taskgraft(["add", "lint-c", "--yes", "--decision-id", DECISION]);
+    let ran = up.taskgraft(["add", "--direct", "lint-c", "--yes", "--decision-id", DECISION]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("lint-c") && ran.stderr.contains("description"), "{}", ran.stderr);
     assert!(members(&up).is_empty());

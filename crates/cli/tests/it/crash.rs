@@ -39,7 +39,7 @@ fn add(up: &Up, request: &str) -> Command {
 }
 
 fn add_to(up: &Up, decision: &str, request: &str) -> Command {
-    let mut add = up.command(["add", "--decision-id", decision, "--yes", "--request-id", request]);
+    let mut add = up.command(["add", "--direct", "--decision-id", decision, "--yes", "--request-id", request]);
     add.args(JOBS).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     add
 }
@@ -137,7 +137,7 @@ fn interrupted_it_says_where_things_stand_and_resume_finishes_it() {
     assert_eq!(child.wait().unwrap().code(), Some(5), "{said:?}");
     assert!(said.iter().any(|line| line.starts_with("  finish    taskgraft resume stop")), "{said:?}");
     assert!(members(&up).len() < expected.len());
-    let other = up.taskgraft(["add", "smoke-opt", "--decision-id", DECISION]);
+    let other = up.taskgraft(["add", "--direct", "smoke-opt", "--decision-id", DECISION]);
     assert!(other.stderr.contains("request stop for this push stopped half way"), "{}", other.stderr);
     let ran = up.taskgraft(["resume", "stop"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -148,7 +148,7 @@ fn interrupted_it_says_where_things_stand_and_resume_finishes_it() {
 fn who_stops_waiting_leaves_the_jobs_alone() {
     let up = Up::start();
     push(&up);
-    let mut add = up.command(["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
+    let mut add = up.command(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
     let mut child = add.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("3 tasks created")));

@@ -14,7 +14,7 @@ const WORKERS: [&str; 4] = ["--worker", "proj-lander/b-linux", "--worker", "proj
 fn added_jobs_are_followed_to_green() {
     let up = Up::with(&WORKERS);
     push(&up);
-    let ran = up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait", "--json"]);
+    let ran = up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes", "--wait", "--json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     let ended = told["ended"].as_array().unwrap();
@@ -35,7 +35,7 @@ fn added_jobs_are_followed_to_green() {
 fn a_red_job_is_exit_code_6_and_what_waits_for_it_is_not_waited_for() {
     let up = Up::with(&WORKERS);
     changed(&up, |graph| graph["source-lander"]["task"]["payload"]["command"] = json!([["false"]]));
-    let ran = up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
+    let ran = up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
     assert_eq!(ran.code, Some(6), "{}", ran.stderr);
     assert!(ran.stderr.contains("2 of 3 jobs did not become green"), "{}", ran.stderr);
     assert!(ran.stderr.contains("lint-c never starts"), "{}", ran.stderr);
@@ -47,7 +47,7 @@ fn a_red_job_is_exit_code_6_and_what_waits_for_it_is_not_waited_for() {
 fn tasks_that_the_queue_half_creates_are_mended_and_run() {
     let up = Up::with(&[&WORKERS[..], &["--break-creates-every", "2"]].concat());
     push(&up);
-    let args = ["add", "lint-c", "lint-python", "--decision-id", DECISION, "--yes", "--wait"];
+    let args = ["add", "--direct", "lint-c", "lint-python", "--decision-id", DECISION, "--yes", "--wait"];
     let ran = up.taskgraft(args);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(ran.stdout.contains("followed to green: 4 of 4"), "{}", ran.stdout);
@@ -62,7 +62,7 @@ fn the_log_of_a_running_job_is_shown_as_it_comes() {
         let payload = &mut graph["source-lander"]["task"]["payload"];
         (payload["command"], payload["artifacts"]) = (json!([["sh", "-c", script]]), json!([]));
     });
-    up.taskgraft(["add", "source-lander", "--decision-id", DECISION, "--yes"]);
+    up.taskgraft(["add", "--direct", "source-lander", "--decision-id", DECISION, "--yes"]);
     let id = members(&up)["source-lander"][0].to_string();
     let mut follow = up.command(["task", &id, "--log", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines().map(Result::unwrap);

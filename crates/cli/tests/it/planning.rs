@@ -103,7 +103,7 @@ fn labels_come_with_kind_and_state() {
     push(&up);
     let ran = up.taskgraft(["labels", "lint-?", "--decision-id", DECISION]);
     assert_eq!(ran.stdout, "lint-c  lint  not scheduled\n");
-    up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes"]);
+    up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
     let ran = up.taskgraft(["labels", "lint-c", "--decision-id", DECISION, "--json"]);
     let labels: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&labels[0]["kind"], &labels[0]["state"]), (&"lint".into(), &"unscheduled".into()));

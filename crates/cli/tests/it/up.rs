@@ -39,7 +39,7 @@ fn the_second_on_a_directory_says_who_holds_it() {
 fn a_backup_of_a_running_one_is_a_data_directory() {
     let up = Up::start();
     push(&up);
-    up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes"]);
+    up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
     let before = members(&up);
     let backup = |file: &str| up.taskgraft(["backup", file, "--data-dir", "tc"]);
     assert_eq!(backup("b.tar").code, Some(0));

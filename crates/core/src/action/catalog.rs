@@ -26,6 +26,8 @@ pub struct Catalog {
     pub variables: Map<String, Value>,
     /// In the file's order. Kinds that are not known are left out.
     pub actions: Vec<Offered>,
+    /// It is an action.yml, not an actions.json.
+    is_template: bool,
 }
 
 /// One action that a push publishes.
@@ -140,7 +142,7 @@ impl Catalog {
         for (at, action) in actions.iter().enumerate() {
             offered.extend(Offered::read(action, &format!("actions[{at}]"))?);
         }
-        Ok(Self { variables, actions: offered })
+        Ok(Self { variables, actions: offered, is_template: false })
     }
 
     /// The one action of a push that has only an action.yml, parsed: a definition that creates an action task.
@@ -155,7 +157,7 @@ impl Catalog {
             schema: Some(mustache::schema()),
             way,
         };
-        Self { variables: Map::new(), actions: vec![action] }
+        Self { variables: Map::new(), actions: vec![action], is_template: true }
     }
 
     /// The action that is meant by a name, for a task with these tags, or for the push as a whole.
@@ -176,9 +178,12 @@ impl Catalog {
     }
 
     /// Whether these are taskgraft's actions: they hold at least two that nobody else publishes under such names and
-    /// callbacks. Then an action does what a preview says; else the preview is an estimate.
+    /// callbacks, or are an action.yml of today. Then an action does what a preview says; else the preview is an estimate.
     #[must_use]
     pub fn is_ours(&self) -> bool {
+        if self.is_template {
+            return self.actions.iter().all(|action| matches!(action.way, Way::Task { .. }));
+        }
         let ours = |action: &&super::Action| {
             action.origin == Origin::Taskgraft
                 && self

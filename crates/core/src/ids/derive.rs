@@ -118,6 +118,12 @@ pub fn clone(request: &RequestId, of: TaskId, k: u8) -> TaskId {
     Digest::new("clone").part(request.as_str()).part(of.as_str()).number(k.into()).task_id()
 }
 
+/// The action task of a request, where the requester creates it.
+#[must_use]
+pub fn action_task(request: &RequestId, k: u8) -> TaskId {
+    Digest::new("action task").part(request.as_str()).number(k.into()).task_id()
+}
+
 /// A task that a morph adds to `parent`.
 #[must_use]
 pub fn morph(parent: TaskId, purpose: &str) -> TaskId {

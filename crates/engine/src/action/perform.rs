@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use taskgraft_core::action;
 use taskgraft_core::plan::Policy;
 use taskgraft_core::report::{Report, Terminal};
@@ -24,7 +24,7 @@ pub struct With {
 }
 
 /// What became of an action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionReport {
     /// Whether the asker got what was asked for.
     pub result: Terminal,

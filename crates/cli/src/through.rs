@@ -1,0 +1,341 @@
+//! Going through a push's own action: asking for it, following the action task to its end, and telling what came of it.
+
+use serde::Serialize;
+use taskgraft_client::Client;
+use taskgraft_core::action::catalog::{Catalog, ChooseError, Way};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::{MAX_PLAN_BYTES, Plan};
+use taskgraft_engine::action::ActionReport;
+use taskgraft_engine::trigger::{self, Offer, OfferError, PrepareError, Prepared, RightsError, SendError, Sent};
+use taskgraft_engine::{Artifacts, Push, Wanted};
+
+use crate::asking;
+use crate::connect;
+use crate::creating::{self, After};
+use crate::end::End;
+use crate::env::Env;
+use crate::exit::{Failure, Kind, NOTHING};
+use crate::follow::{self, Ended, Followed};
+use crate::output::Out;
+use crate::progress::Progress;
+use crate::signals::Stop;
+
+/// The action by which jobs are added, as the reference and its users call it.
+pub(crate) const ADD: &str = "add-new-jobs";
+/// How many of a failed action task's last log lines are shown.
+const LOG_LINES: usize = 12;
+/// The most bytes of a log or report that are read.
+const MAX_BYTES: u64 = 64 << 20;
+/// What an action's log says when the plan that was shown is no longer right.
+const MOVED: &str = "the facts have moved";
+
+/// An action on its way.
+pub(crate) struct Through<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) artifacts: &'a Artifacts,
+    pub(crate) offer: &'a Offer,
+    pub(crate) env: &'a Env,
+    pub(crate) out: &'a Out,
+}
+
+/// All of it, as data.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    action: &'a str,
+    action_task: TaskId,
+    /// The requester's name for the request.
+    key: &'a str,
+    /// It was made by an earlier try with the same key.
+    found: bool,
+    /// What the action task says that it did, where it was followed and is taskgraft's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a ActionReport>,
+    /// How the jobs ended, where they were followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<Vec<Ended>>,
+}
+
+/// What an action task left.
+struct Left {
+    report: Option<ActionReport>,
+    jobs: Vec<Followed>,
+}
+
+impl Through<'_> {
+    /// Fails if the push may not have it done, or the credentials may not ask for it: with all that is missing.
+    pub(crate) async fn allowed(&self, prepared: &Prepared) -> Result<(), Failure> {
+        match trigger::check(self.client, self.offer, prepared).await {
+            Ok(()) => Ok(()),
+            Err(RightsError::Asker(scopes)) => {
+                let who = connect::who(self.env);
+                let text = format!("these credentials ({who}) can't ask for the action `{}`", prepared.action);
+                let failure = Failure::new(Kind::NoRights, text).notes("missing", scopes.iter().cloned());
+                Err(granted(self.client, failure, scopes.iter().map(String::as_str)).await.closing(NOTHING))
+            }
+            Err(error @ RightsError::Push { .. }) => Err(Failure::mistake(format!("failed to {error}"))
+                .note(
+                    "it means",
+                    "the push names a hook that it may not name: whoever made it can't be trusted with it",
+                )
+                .closing(NOTHING)),
+            Err(RightsError::Prepare(error)) => Err(error.into()),
+            Err(RightsError::Client(error)) => Err(Failure::from(error).closing(NOTHING)),
+        }
+    }
+
+    /// Asks for the action; with `known`, its key may have been used before.
+    pub(crate) async fn send(&self, prepared: &Prepared, known: bool) -> Result<Sent, Failure> {
+        let sent = trigger::send(self.client, self.offer, prepared, known).await;
+        let sent = sent.map_err(|error| self.unsent(error, prepared))?;
+        let how = match sent {
+            Sent::Made(_) => "action task",
+            Sent::Found(_) => "asked for before: action task",
+        };
+        self.out.note(&format!("request {}: {how} {}", prepared.key, sent.task()));
+        Ok(sent)
+    }
+
+    fn unsent(&self, error: SendError, prepared: &Prepared) -> Failure {
+        let message = format!("failed to {error}");
+        match error {
+            SendError::Unclear(_) => {
+                let failure = Failure::new(Kind::HalfWay, message)
+                    .note("it may exist", format!("taskgraft group {}", self.offer.group));
+                if prepared.carries_key {
+                    failure.note("go on", format!("the same command with --request-id {} does it once", prepared.key))
+                } else {
+                    failure.note("or not", "then the same command asks for it; if it exists, that does it twice")
+                }
+            }
+            SendError::Refused(error) => {
+                let missing = error.is_not_found();
+                let failure = Failure::from(error).closing(NOTHING);
+                if missing { failure.note("it means", "the push names a hook that is not there") } else { failure }
+            }
+            SendError::Prepare(error) => error.into(),
+            SendError::OtherRequest { .. } => {
+                Failure::mistake(message).note("use", "another --request-id").closing(NOTHING)
+            }
+            SendError::Nothing | SendError::NoFreeId => Failure::other(message).closing(NOTHING),
+            SendError::Proxy => Failure::mistake(message).closing(NOTHING),
+        }
+    }
+
+    /// Follows the action task to its end, and its jobs as well if that was asked for; tells what came of it.
+    pub(crate) async fn follow(&self, prepared: &Prepared, sent: Sent, after: After) -> Result<(), Failure> {
+        let task = sent.task();
+        let mut stop = Stop::listen()?;
+        let action = [Followed { label: prepared.action.clone(), id: task }];
+        let progress = Progress::new(self.out, 1);
+        let ends = tokio::select! {
+            ends = follow::follow(self.client, &action, &progress) => ends?,
+            () = stop.asked() => return Err(creating::left_alone(self.offer.group)),
+        };
+        drop(progress);
+        let left = self.left(task).await?;
+        let mut verdict = self.judge(task, ends.first().copied(), left.report.as_ref()).await;
+        if let Some(report) = &left.report {
+            self.keep(task, report).await?;
+            for request in report.requests.iter().filter(|_| !after.json) {
+                self.out.say(&creating::summary(request, ""))?;
+            }
+        } else if verdict.is_ok() && !after.json {
+            self.out.say(&format!("the action task made {} jobs", left.jobs.len()))?;
+        }
+        let mut ended = None;
+        if after.wait && verdict.is_ok() {
+            let progress = Progress::new(self.out, left.jobs.len());
+            let ends = tokio::select! {
+                ends = follow::follow(self.client, &left.jobs, &progress) => ends?,
+                () = stop.asked() => return Err(creating::left_alone(self.offer.group)),
+            };
+            drop(progress);
+            verdict = follow::judge(&left.jobs, &ends);
+            ended = Some(Ended::of(&left.jobs, &ends));
+            if !after.json && verdict.is_ok() {
+                self.out.say(&format!("followed to green: {0} of {0}", left.jobs.len()))?;
+            }
+        }
+        if after.json {
+            self.out.json(&told(prepared, sent, left.report.as_ref(), ended))?;
+        }
+        verdict
+    }
+
+    /// Tells only that it was asked for.
+    pub(crate) fn tell(&self, prepared: &Prepared, sent: Sent, json: bool) -> Result<(), Failure> {
+        if json {
+            return Ok(self.out.json(&told(prepared, sent, None, None))?);
+        }
+        let task = sent.task();
+        Ok(self.out.say(&format!("`{}` is asked for: taskgraft task {task} --log --follow", prepared.action))?)
+    }
+
+    /// What the action task left: its report where it is taskgraft's, else whatever depends on it.
+    async fn left(&self, task: TaskId) -> Result<Left, Failure> {
+        let report: Option<ActionReport> = match self.artifact(task, "public/report.json").await {
+            Some(text) => serde_json::from_slice(&text).ok(),
+            None => None,
+        };
+        let jobs = match &report {
+            Some(report) => report.requests.iter().flat_map(creating::followed).collect(),
+            None => {
+                let dependents = self.client.queue().list_dependent_tasks(task).await?;
+                let job = |member: taskgraft_core::api::queue::TaskDefinitionAndStatus| Followed {
+                    label: member.task.metadata.name,
+                    id: member.status.task_id,
+                };
+                dependents.into_iter().map(job).collect()
+            }
+        };
+        Ok(Left { report, jobs })
+    }
+
+    /// What is to be said if the action task did not do what it was asked for.
+    async fn judge(&self, task: TaskId, end: Option<End>, report: Option<&ActionReport>) -> Result<(), Failure> {
+        for request in report.iter().flat_map(|report| &report.requests) {
+            creating::judge(request)?;
+        }
+        if end.is_some_and(End::is_green) {
+            return Ok(());
+        }
+        let log = self.artifact(task, "public/logs/live.log").await.unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let mut lines: Vec<String> =
+            log.lines().rev().filter(|line| !line.trim().is_empty()).take(LOG_LINES).map(str::to_owned).collect();
+        lines.reverse();
+        let state = end.map_or("unresolved", End::as_str);
+        let failure = if lines.iter().any(|line| line.contains(MOVED)) {
+            Failure::new(Kind::Moved, "the facts have moved since the plan was shown: the action task made nothing")
+        } else {
+            Failure::new(Kind::NotGreen, format!("the action task is {state}"))
+        };
+        Err(failure.notes("its log", lines).note("look at it", format!("taskgraft task {task} --log")))
+    }
+
+    /// Keeps what the action task planned and did, so that `cancel` knows the request.
+    async fn keep(&self, task: TaskId, report: &ActionReport) -> Result<(), Failure> {
+        let plan = self.artifact(task, "public/plan.json").await;
+        let plan = plan.and_then(|text| Plan::read(&text).ok());
+        if let (Some(plan), [request]) = (plan, report.requests.as_slice())
+            && plan.request.id == request.request
+        {
+            let plans = asking::plans(self.env)?;
+            plans.save(&plan)?;
+            plans.note(request)?;
+        }
+        Ok(())
+    }
+
+    async fn artifact(&self, task: TaskId, name: &str) -> Option<bytes::Bytes> {
+        let wanted = Wanted { task, run: None, name, max: MAX_BYTES.min(MAX_PLAN_BYTES as u64) };
+        self.artifacts.read(wanted).await.ok()
+    }
+}
+
+fn told<'a>(
+    prepared: &'a Prepared,
+    sent: Sent,
+    report: Option<&'a ActionReport>,
+    ended: Option<Vec<Ended>>,
+) -> Told<'a> {
+    let found = matches!(sent, Sent::Found(_));
+    Told { action: &prepared.action, action_task: sent.task(), key: &prepared.key, found, report, ended }
+}
+
+/// The failure with the roles that grant what is missing, where they can be seen.
+pub(crate) async fn granted<'a>(client: &Client, failure: Failure, scopes: impl Iterator<Item = &'a str>) -> Failure {
+    let grants = trigger::grants(client, scopes).await;
+    failure.notes("granted by", grants.into_iter().map(|(scope, roles)| format!("{} ({scope})", roles.join(", "))))
+}
+
+/// The actions of a push that offers to add jobs by one of them; says so if it doesn't.
+pub(crate) async fn offer_to_add(artifacts: &Artifacts, push: &Push, out: &Out) -> Result<Option<Offer>, Failure> {
+    match offer_of(artifacts, push).await {
+        None => Ok(None),
+        Some(Ok(offer)) if offer.catalog.choose(ADD, None).is_ok() => Ok(Some(offer)),
+        Some(Ok(_) | Err(OfferError::Nothing(_))) => {
+            out.note(&format!(
+                "note: the push publishes no action `{ADD}`: the jobs are created with your credentials"
+            ));
+            Ok(None)
+        }
+        Some(Err(error)) => Err(Failure::from(error).note("go without", "--direct")),
+    }
+}
+
+/// What a push that was looked up offers.
+async fn offer_of(artifacts: &Artifacts, push: &Push) -> Option<Result<Offer, OfferError>> {
+    let (decision, (task, status)) = push.decision.zip(push.task.as_ref())?;
+    let run = status.runs.last().filter(|run| run.resolved.is_some()).map(|run| run.run_id);
+    Some(Offer::of(artifacts, decision, task, run).await)
+}
+
+/// What it takes to have jobs added by the push's own action, as a way out for who may not create them. It is only a
+/// hint: where it can't be had, there is none.
+pub(crate) async fn hint_to_add(artifacts: &Artifacts, push: &Push) -> Option<String> {
+    let offer = offer_of(artifacts, push).await?.ok()?;
+    let scope = trigger_scope(&offer.catalog, ADD)?;
+    Some(format!("without --direct the push's action `{ADD}` adds them; it needs only {scope}"))
+}
+
+/// What it takes to trigger an action, if it is a hook. The last part of a hook's name is a hash of .taskcluster.yml,
+/// which people's scopes leave open.
+fn trigger_scope(catalog: &Catalog, action: &str) -> Option<String> {
+    let Way::Hook { group, id, .. } = &catalog.choose(action, None).ok()?.way else { return None };
+    let id = id.rsplit_once('/').map_or_else(|| id.clone(), |(id, _)| format!("{id}/*"));
+    Some(format!("hooks:trigger-hook:{group}/{id}"))
+}
+
+impl From<OfferError> for Failure {
+    fn from(error: OfferError) -> Self {
+        let message = format!("failed to {error}");
+        match error {
+            OfferError::Client(error) => error.into(),
+            OfferError::Fetch(_) => Self::other(message),
+            OfferError::Nothing(_) => Self::mistake(message)
+                .note("it may be", "no decision task, or one that has not completed yet, or one without actions"),
+            OfferError::Catalog(_) | OfferError::Yaml(_) | OfferError::Text => Self::mistake(message),
+        }
+        .closing(NOTHING)
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        let message = format!("failed to {error}");
+        match error {
+            PrepareError::Client(error) => error.into(),
+            PrepareError::Choose(ChooseError::Unknown { nearest, .. }) => {
+                Self::mistake(message).notes("did you mean", nearest)
+            }
+            PrepareError::Choose(ChooseError::NoTask(_)) => Self::mistake(message).note("name it", "--task-id"),
+            PrepareError::Choose(ChooseError::Group(_)) => Self::mistake(message).note("leave out", "--task-id"),
+            PrepareError::Choose(ChooseError::OtherTasks(_))
+            | PrepareError::Elsewhere { .. }
+            | PrepareError::Input(_)
+            | PrepareError::NoInput(_)
+            | PrepareError::Reserved
+            | PrepareError::Key(_)
+            | PrepareError::Long(_)
+            | PrepareError::Render { .. }
+            | PrepareError::Mustache(_) => Self::mistake(message),
+        }
+        .closing(NOTHING)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scope_leaves_the_hash_open() {
+        let file = r#"{"version": 1, "variables": {}, "actions": [
+            {"kind": "hook", "name": "add-new-jobs", "hookGroupId": "project-lander", "hookPayload": {},
+             "hookId": "in-tree-action-3-generic/3353380a2b"}]}"#;
+        let scope = trigger_scope(&Catalog::read(file.as_bytes()).unwrap(), ADD).unwrap();
+        assert_eq!(scope, "hooks:trigger-hook:project-lander/in-tree-action-3-generic/*");
+    }
+}

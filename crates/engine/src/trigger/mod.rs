@@ -1,0 +1,19 @@
+//! Asking for one of a push's own actions, with the asker's rights and nobody else's.
+//!
+//! ```text
+//! actions.json ─fetch► Offer ─choose, validate, render► Prepared ─rights► send ══triggerHook / createTask══► Sent
+//! ```
+//!
+//! triggerHook makes a new task each time it is called. So an answer that is lost is settled by the key that the input
+//! carries: the task group is searched for it before anything is sent again.
+
+mod find;
+mod offer;
+mod prepare;
+mod rights;
+mod send;
+
+pub use offer::{Offer, OfferError};
+pub use prepare::{Ask, PrepareError, Prepared, Sending};
+pub use rights::{RightsError, check, grants};
+pub use send::{SendError, Sent, send};

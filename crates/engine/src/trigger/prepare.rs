@@ -1,0 +1,234 @@
+//! From what somebody asks for to what is sent: the action chosen, its input checked, its template rendered.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use taskgraft_client::Client;
+use taskgraft_core::action::catalog::{ChooseError, Offered, Way};
+use taskgraft_core::action::mustache::{self, MustacheError};
+use taskgraft_core::action::render::{RenderError, Template, render};
+use taskgraft_core::action::reserved::{self, Reserved, ReservedError};
+use taskgraft_core::action::schema::{self, InputError};
+use taskgraft_core::api::queue::TaskDefinition;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::Outline;
+
+use super::offer::Offer;
+
+/// The most bytes of input that are sent. An action task gets it as one environment variable, of which Linux takes
+/// 128 KiB, name and all.
+const MAX_INPUT: usize = 120 << 10;
+
+/// What somebody asks for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The action's name.
+    pub action: String,
+    /// The task that it is for; none for the push as a whole.
+    pub subject: Option<TaskId>,
+    /// Its input; null for none.
+    pub input: Value,
+    /// The asker's name for the request: the same one does the work once.
+    pub key: String,
+    /// The outline of the plan that the asker was shown.
+    pub shown: Option<Outline>,
+}
+
+/// Something to send.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The action's name.
+    pub action: String,
+    /// The asker's name for the request.
+    pub key: String,
+    /// The validated input, defaults filled in, as it is sent.
+    pub input: Value,
+    /// Whether the input carries the key, so that what comes of it can be found again.
+    pub carries_key: bool,
+    /// What is sent.
+    pub sending: Sending,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+pub enum Sending {
+    /// triggerHook.
+    Hook {
+        /// The hook's group.
+        group: String,
+        /// The hook.
+        id: String,
+        /// The rendered payload.
+        payload: Value,
+    },
+    /// createTask, under an id that is chosen by us.
+    Task(Definition),
+}
+
+/// A definition of an action task that lacks its own id.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    way: Way,
+    context: Map<String, Value>,
+    decision: TaskId,
+    input: Value,
+}
+
+/// Why nothing can be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// There is no such action for this.
+    #[error(transparent)]
+    Choose(#[from] ChooseError),
+    /// The task is another push's.
+    #[error("ask for an action on {task}: it is of the group {theirs}, not of {group}")]
+    Elsewhere {
+        /// The task.
+        task: TaskId,
+        /// Its group.
+        theirs: TaskId,
+        /// The push's.
+        group: TaskId,
+    },
+    /// The input is not what the action takes.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The action takes none.
+    #[error("give `{0}` an input: it takes none")]
+    NoInput(String),
+    /// The input uses a key that is not free.
+    #[error("give it this input: the key `{}` is reserved", reserved::KEY)]
+    Reserved,
+    /// The key can't be one.
+    #[error(transparent)]
+    Key(#[from] ReservedError),
+    /// The input is too long for an action task.
+    #[error("give it this input: {0} bytes are too many, an action task takes {MAX_INPUT}")]
+    Long(usize),
+    /// What the push publishes can't be rendered.
+    #[error("fill in the push's template for `{action}`: {error}")]
+    Render {
+        /// The action.
+        action: String,
+        /// What happened.
+        error: RenderError,
+    },
+    /// The push's action.yml can't say this.
+    #[error(transparent)]
+    Mustache(#[from] MustacheError),
+    /// Taskcluster didn't answer.
+    #[error("look up the task: failed to {0}")]
+    Client(#[from] taskgraft_client::Error),
+}
+
+impl Prepared {
+    /// What asking for this comes to.
+    ///
+    /// # Errors
+    /// If the push offers no such action, or the input isn't one for it.
+    pub async fn new(client: &Client, offer: &Offer, ask: Ask) -> Result<Self, PrepareError> {
+        let now = client.clock().now();
+        let subject = match ask.subject {
+            Some(id) => Some((id, client.queue().task_as::<Value>(id).await?)),
+            None => None,
+        };
+        Self::on(offer, ask, subject, now)
+    }
+
+    fn on(offer: &Offer, ask: Ask, subject: Option<(TaskId, Value)>, now: Timestamp) -> Result<Self, PrepareError> {
+        let definition = subject.as_ref().map(|(id, task)| member(*id, task, offer.group)).transpose()?;
+        let chosen = offer.catalog.choose(&ask.action, definition.as_ref().map(|task| &task.tags))?;
+        let reserved = Reserved::keyed(&ask.key)?;
+        let reserved = match ask.shown {
+            Some(outline) => reserved.shown(outline),
+            None => reserved,
+        };
+        let (input, carries_key) = carrying(chosen, checked(chosen, ask.input)?, &reserved, offer.catalog.is_ours());
+        let length = input.to_string().len();
+        if length > MAX_INPUT {
+            return Err(PrepareError::Long(length));
+        }
+        let mut context = offer.catalog.variables.clone();
+        context.insert("taskGroupId".to_owned(), json!(offer.group));
+        context.insert("taskId".to_owned(), json!(ask.subject));
+        context.insert("input".to_owned(), input.clone());
+        let sending = match &chosen.way {
+            Way::Hook { group, id, payload } => {
+                let payload = filled(&chosen.name, payload, Value::Object(context), now)?;
+                Sending::Hook { group: group.clone(), id: id.clone(), payload }
+            }
+            way @ (Way::Task { .. } | Way::Mustache { .. }) => {
+                context.insert("task".to_owned(), subject.map_or(Value::Null, |(_, task)| task));
+                let (way, input) = (way.clone(), input.clone());
+                Sending::Task(Definition { way, context, decision: offer.decision, input })
+            }
+        };
+        Ok(Self { action: ask.action, key: ask.key, input, carries_key, sending })
+    }
+}
+
+impl Definition {
+    /// The definition of the action task `id`, created `now`.
+    ///
+    /// # Errors
+    /// If the push's template can't be rendered.
+    pub fn of(&self, action: &str, id: TaskId, now: Timestamp) -> Result<Value, PrepareError> {
+        match &self.way {
+            Way::Hook { payload: template, .. } | Way::Task { template } => {
+                let mut context = self.context.clone();
+                context.insert("ownTaskId".to_owned(), json!(id));
+                filled(action, template, Value::Object(context), now)
+            }
+            Way::Mustache { template } => Ok(mustache::fill(template, self.decision, &self.input, now)?),
+        }
+    }
+}
+
+/// The task's definition, if it is of this group.
+fn member(id: TaskId, task: &Value, group: TaskId) -> Result<TaskDefinition, PrepareError> {
+    let unreadable = |error: serde_json::Error| {
+        PrepareError::Client(taskgraft_client::Error::Unreadable { call: "task", why: error.to_string() })
+    };
+    let definition: TaskDefinition = serde_json::from_value(task.clone()).map_err(unreadable)?;
+    let theirs = definition.task_group_id;
+    if theirs == group { Ok(definition) } else { Err(PrepareError::Elsewhere { task: id, theirs, group }) }
+}
+
+/// The input with its defaults, if the action takes it.
+fn checked(action: &Offered, input: Value) -> Result<Value, PrepareError> {
+    if input.get(reserved::KEY).is_some() {
+        return Err(PrepareError::Reserved);
+    }
+    match &action.schema {
+        Some(schema) => Ok(schema::validate(schema, input)?),
+        None if input.is_null() || input.as_object().is_some_and(Map::is_empty) => Ok(input),
+        None => Err(PrepareError::NoInput(action.name.clone())),
+    }
+}
+
+/// The input with what travels beside it, and whether it could be put there. Our own actions take it off before they
+/// look; others ignore what they don't know, unless their schema forbids it.
+fn carrying(action: &Offered, input: Value, reserved: &Reserved, ours: bool) -> (Value, bool) {
+    if matches!(action.way, Way::Mustache { .. }) {
+        return (input, false);
+    }
+    // Others would have no use for a plan.
+    let with =
+        if ours { reserved::add(input.clone(), reserved) } else { reserved::add(input.clone(), &key_only(reserved)) };
+    let allowed = |with: &Value| match &action.schema {
+        Some(schema) if !ours => schema::validate(schema, with.clone()).is_ok_and(|taken| taken == *with),
+        Some(_) | None => true,
+    };
+    match with.filter(allowed) {
+        Some(with) => (with, true),
+        None => (input, false),
+    }
+}
+
+fn key_only(reserved: &Reserved) -> Reserved {
+    Reserved { plan: None, verdicts: None, ..reserved.clone() }
+}
+
+fn filled(action: &str, template: &Value, context: Value, now: Timestamp) -> Result<Value, PrepareError> {
+    let rendered = Template::check(template).and_then(|template| render(&template, &context, now));
+    rendered.map_err(|error| PrepareError::Render { action: action.to_owned(), error })
+}

@@ -1,0 +1,209 @@
+//! Sending what was prepared, at most once as far as that can be had.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use taskgraft_client::{Cause, Client, Credentials, Error};
+use taskgraft_core::ids::derive::{self, MAX_K};
+use taskgraft_core::ids::{RequestKey, TaskId};
+
+use super::find::{find, is_ours, lost};
+use super::offer::Offer;
+use super::prepare::{Definition, PrepareError, Prepared, Sending};
+
+/// How often a hook is triggered at most.
+const TRIES: u32 = 4;
+/// The pauses before each look for what came of a trigger whose answer was lost: hooks may still be creating the task.
+const LOOKS: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// An action task was made.
+    Made(TaskId),
+    /// The action task that an earlier try had made.
+    Found(TaskId),
+}
+
+impl Sent {
+    /// The action task.
+    #[must_use]
+    pub fn task(self) -> TaskId {
+        match self {
+            Self::Made(task) | Self::Found(task) => task,
+        }
+    }
+}
+
+/// Why it is not known that an action task was made.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Nothing was made: this was refused.
+    #[error("ask for the action: failed to {0}")]
+    Refused(Error),
+    /// Nobody knows. Sending it again might do everything twice.
+    #[error("learn what came of asking for the action: failed to {0}")]
+    Unclear(Error),
+    /// The hook made nothing.
+    #[error("ask for the action: the hook made no task")]
+    Nothing,
+    /// The key was used for something else.
+    #[error("ask for the action: the key `{key}` asked for something else before, see {task}")]
+    OtherRequest {
+        /// The key.
+        key: String,
+        /// The action task that carries it.
+        task: TaskId,
+    },
+    /// Every id that the action task could have is taken.
+    #[error("ask for the action: each id that the action task could have is taken")]
+    NoFreeId,
+    /// The template can't be rendered.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// Narrowing credentials takes credentials.
+    #[error("create the action task: a proxy can't narrow its credentials to those of the decision task")]
+    Proxy,
+}
+
+/// Asks for the action. With `known`, the key may have been used before, and what came of that counts.
+///
+/// # Errors
+/// If it was refused, or it can't be told whether an action task was made.
+pub async fn send(client: &Client, offer: &Offer, prepared: &Prepared, known: bool) -> Result<Sent, SendError> {
+    match &prepared.sending {
+        Sending::Hook { group, id, payload } => trigger(client, offer, prepared, (group, id, payload), known).await,
+        Sending::Task(definition) => create(client, offer, prepared, definition).await,
+    }
+}
+
+/// The action task of an earlier try, unless that has failed.
+async fn earlier(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<Option<TaskId>, SendError> {
+    match find(client, offer.group, prepared).await.map_err(SendError::Unclear)? {
+        Some(found) if !found.same => Err(SendError::OtherRequest { key: prepared.key.clone(), task: found.task }),
+        Some(found) if !lost(found.state) => Ok(Some(found.task)),
+        Some(_) | None => Ok(None),
+    }
+}
+
+async fn trigger(
+    client: &Client,
+    offer: &Offer,
+    prepared: &Prepared,
+    (group, id, payload): (&str, &str, &Value),
+    known: bool,
+) -> Result<Sent, SendError> {
+    if known
+        && prepared.carries_key
+        && let Some(task) = earlier(client, offer, prepared).await?
+    {
+        return Ok(Sent::Found(task));
+    }
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let error = match client.hooks().trigger_hook(group, id, payload).await {
+            Ok(answer) => return answer.task_id.map(Sent::Made).ok_or(SendError::Nothing),
+            Err(error) => error,
+        };
+        match reached(&error) {
+            Reached::Refused => return Err(SendError::Refused(error)),
+            Reached::Perhaps if !prepared.carries_key => return Err(SendError::Unclear(error)),
+            Reached::Perhaps => {
+                for pause in LOOKS {
+                    client.clock().sleep(pause).await;
+                    if let Some(task) = earlier(client, offer, prepared).await? {
+                        return Ok(Sent::Found(task));
+                    }
+                }
+            }
+            Reached::No => client.clock().sleep(LOOKS[0] * tries * tries).await,
+        }
+        if tries == TRIES {
+            return Err(match reached(&error) {
+                Reached::Perhaps => SendError::Unclear(error),
+                Reached::No | Reached::Refused => SendError::Refused(error),
+            });
+        }
+    }
+}
+
+/// Whether a call that failed may have been carried out.
+enum Reached {
+    No,
+    Perhaps,
+    Refused,
+}
+
+fn reached(error: &Error) -> Reached {
+    match error {
+        Error::Transient { last: Cause::Connect(_) | Cause::Status(429), .. } => Reached::No,
+        Error::Transient { .. } | Error::Unreadable { .. } => Reached::Perhaps,
+        Error::Conflict { .. } | Error::Rejected { .. } | Error::ClockSkew { .. } | Error::Unsendable { .. } => {
+            Reached::Refused
+        }
+    }
+}
+
+/// Creates the action task under an id that follows from the request, so that a lost answer is no question.
+async fn create(
+    client: &Client,
+    offer: &Offer,
+    prepared: &Prepared,
+    definition: &Definition,
+) -> Result<Sent, SendError> {
+    let Some(credentials) = client.config().credentials.clone().filter(|_| client.config().proxy_url.is_none()) else {
+        return Err(SendError::Proxy);
+    };
+    let asker = credentials.client_id.clone();
+    let request = RequestKey::Requester {
+        client_id: asker.clone(),
+        group: offer.group,
+        action: prepared.action.clone(),
+        key: prepared.key.clone(),
+    };
+    let narrowed =
+        client.as_credentials(Some(Credentials { authorized_scopes: Some(offer.scopes.clone()), ..credentials }));
+    for k in 0..=MAX_K {
+        let id = derive::action_task(&request.id(), k);
+        match client.queue().status(id).await {
+            Ok(status) if lost(status.state) => continue,
+            Ok(_) => return adopted(client, prepared, id, &asker).await,
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(SendError::Refused(error)),
+        }
+        let body = definition.of(&prepared.action, id, client.clock().now())?.to_string();
+        match narrowed.queue().create_task(id, Bytes::from(body)).await {
+            Ok(_) => return Ok(Sent::Made(id)),
+            // Somebody was faster with the same key.
+            Err(Error::Conflict { .. }) => return adopted(client, prepared, id, &asker).await,
+            Err(error) => return settled(client, id, error).await,
+        }
+    }
+    Err(SendError::NoFreeId)
+}
+
+/// What came of creating a task when the answers to that were lost: its id tells.
+async fn settled(client: &Client, id: TaskId, error: Error) -> Result<Sent, SendError> {
+    match reached(&error) {
+        Reached::No | Reached::Refused => Err(SendError::Refused(error)),
+        Reached::Perhaps => match client.queue().status(id).await {
+            Ok(_) => Ok(Sent::Made(id)),
+            Err(look) if look.is_not_found() => Err(SendError::Refused(error)),
+            Err(_) => Err(SendError::Unclear(error)),
+        },
+    }
+}
+
+/// The task under an id that follows from the request, which an earlier try made, or somebody else's squatting there.
+async fn adopted(client: &Client, prepared: &Prepared, id: TaskId, asker: &str) -> Result<Sent, SendError> {
+    let task = client.queue().task(id).await.map_err(SendError::Refused)?;
+    // Without a key in it, the id alone must do.
+    let same = if prepared.carries_key { is_ours(&task.extra, prepared, Some(asker)) } else { Some(true) };
+    match same {
+        Some(true) => Ok(Sent::Found(id)),
+        Some(false) | None => Err(SendError::OtherRequest { key: prepared.key.clone(), task: id }),
+    }
+}
