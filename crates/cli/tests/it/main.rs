@@ -15,4 +15,5 @@ mod pushes;
 mod run;
 mod server;
 mod stored_graph;
+mod triggering;
 mod up;

@@ -34,7 +34,12 @@ pub(crate) fn push(up: &Up) {
 
 /// Makes the push once more, with another decision task.
 pub(crate) fn another(up: &Up, decision: &str) {
-    made(up, decision, |_| {}, str::to_owned);
+    made(up, decision, |_| {}, str::to_owned, |_| {});
+}
+
+/// Makes the push with other artifacts, by their names without `public/`.
+pub(crate) fn publishing(up: &Up, files: impl FnOnce(&mut BTreeMap<&str, Vec<u8>>)) {
+    made(up, DECISION, |_| {}, str::to_owned, files);
 }
 
 /// Makes the push with another graph.
@@ -44,10 +49,16 @@ pub(crate) fn changed(up: &Up, change: impl FnOnce(&mut Value)) {
 
 /// Makes the push with another graph and other parameters.
 pub(crate) fn altered(up: &Up, change: impl FnOnce(&mut Value), parameters: impl FnOnce(&str) -> String) {
-    made(up, DECISION, change, parameters);
+    made(up, DECISION, change, parameters, |_| {});
 }
 
-fn made(up: &Up, decision: &str, change: impl FnOnce(&mut Value), parameters: impl FnOnce(&str) -> String) {
+fn made(
+    up: &Up,
+    decision: &str,
+    change: impl FnOnce(&mut Value),
+    parameters: impl FnOnce(&str) -> String,
+    others: impl FnOnce(&mut BTreeMap<&str, Vec<u8>>),
+) {
     let mut files = BTreeMap::new();
     for name in ["parameters.yml", "actions.json"] {
         files.insert(name, std::fs::read(recorded().join(name)).unwrap());
@@ -65,6 +76,7 @@ fn made(up: &Up, decision: &str, change: impl FnOnce(&mut Value), parameters: im
         assert!(packed.status.success(), "{packed:?}");
     }
     files.insert("lander-source.tar.gz", std::fs::read(archive).unwrap());
+    others(&mut files);
     wait_for(decide(&up.client(), decision, files));
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use taskgraft_client::{Cause, Client, Credentials, Error};
+use taskgraft_client::{Client, Credentials, Error};
 use taskgraft_core::ids::derive::{self, MAX_K};
 use taskgraft_core::ids::{RequestKey, TaskId};
 
@@ -108,41 +108,24 @@ async fn trigger(
             Ok(answer) => return answer.task_id.map(Sent::Made).ok_or(SendError::Nothing),
             Err(error) => error,
         };
-        match reached(&error) {
-            Reached::Refused => return Err(SendError::Refused(error)),
-            Reached::Perhaps if !prepared.carries_key => return Err(SendError::Unclear(error)),
-            Reached::Perhaps => {
-                for pause in LOOKS {
-                    client.clock().sleep(pause).await;
-                    if let Some(task) = earlier(client, offer, prepared).await? {
-                        return Ok(Sent::Found(task));
-                    }
-                }
+        if !error.may_have_happened() {
+            if !error.is_transient() || tries == TRIES {
+                return Err(SendError::Refused(error));
             }
-            Reached::No => client.clock().sleep(LOOKS[0] * tries * tries).await,
+            client.clock().sleep(LOOKS[0] * tries * tries).await;
+            continue;
+        }
+        if !prepared.carries_key {
+            return Err(SendError::Unclear(error));
+        }
+        for pause in LOOKS {
+            client.clock().sleep(pause).await;
+            if let Some(task) = earlier(client, offer, prepared).await? {
+                return Ok(Sent::Found(task));
+            }
         }
         if tries == TRIES {
-            return Err(match reached(&error) {
-                Reached::Perhaps => SendError::Unclear(error),
-                Reached::No | Reached::Refused => SendError::Refused(error),
-            });
-        }
-    }
-}
-
-/// Whether a call that failed may have been carried out.
-enum Reached {
-    No,
-    Perhaps,
-    Refused,
-}
-
-fn reached(error: &Error) -> Reached {
-    match error {
-        Error::Transient { last: Cause::Connect(_) | Cause::Status(429), .. } => Reached::No,
-        Error::Transient { .. } | Error::Unreadable { .. } => Reached::Perhaps,
-        Error::Conflict { .. } | Error::Rejected { .. } | Error::ClockSkew { .. } | Error::Unsendable { .. } => {
-            Reached::Refused
+            return Err(SendError::Unclear(error));
         }
     }
 }
@@ -187,13 +170,13 @@ async fn create(
 
 /// What came of creating a task when the answers to that were lost: its id tells.
 async fn settled(client: &Client, id: TaskId, error: Error) -> Result<Sent, SendError> {
-    match reached(&error) {
-        Reached::No | Reached::Refused => Err(SendError::Refused(error)),
-        Reached::Perhaps => match client.queue().status(id).await {
-            Ok(_) => Ok(Sent::Made(id)),
-            Err(look) if look.is_not_found() => Err(SendError::Refused(error)),
-            Err(_) => Err(SendError::Unclear(error)),
-        },
+    if !error.may_have_happened() {
+        return Err(SendError::Refused(error));
+    }
+    match client.queue().status(id).await {
+        Ok(_) => Ok(Sent::Made(id)),
+        Err(look) if look.is_not_found() => Err(SendError::Refused(error)),
+        Err(_) => Err(SendError::Unclear(error)),
     }
 }
 
