@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::{Outline, PlanHash};
+use crate::plan::{Outline, PlanHash, Strayed};
 
 /// The reserved key of an action's input.
 pub const KEY: &str = "taskgraft";
@@ -65,6 +65,24 @@ impl Reserved {
         let length = serde_json::to_string(&outline).map_or(usize::MAX, |text| text.len());
         let plan = Some(outline.hash());
         Self { plan, verdicts: (length <= MAX_VERDICTS_BYTES).then_some(outline), ..self }
+    }
+
+    /// Whether the plan that was shown is still right, given the outline of today's: if not, which labels have moved, as
+    /// far as that travelled with the request.
+    ///
+    /// # Errors
+    /// The labels; none where only the hash is known.
+    pub fn agrees(&self, now: &Outline) -> Result<(), Vec<Strayed>> {
+        if self.plan.is_none_or(|shown| shown == now.hash()) {
+            return Ok(());
+        }
+        match &self.verdicts {
+            None => Err(Vec::new()),
+            Some(was) => match now.moved_from(was) {
+                moved if moved.is_empty() => Ok(()),
+                moved => Err(moved),
+            },
+        }
     }
 
     fn read(value: Value) -> Result<Self, ReservedError> {

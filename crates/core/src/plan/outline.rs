@@ -99,6 +99,10 @@ impl Outline {
     }
 
     /// The labels for which something else stands here than in `was`, in order.
+    ///
+    /// That a task which everybody shares is needed no longer, or is needed now, is no move of its own: where somebody
+    /// else has made what needs it, under the id that both derive, nothing else is to be said; and where not, what needs
+    /// it is another now.
     #[must_use]
     pub fn moved_from(&self, was: &Self) -> Vec<Strayed> {
         let labels: BTreeSet<&String> = self.0.keys().chain(was.0.keys()).collect();
@@ -107,7 +111,9 @@ impl Outline {
             was: was.0.get(label).copied(),
             now: self.0.get(label).copied(),
         });
-        strayed.filter(|each| each.was != each.now).collect()
+        let shared = |stands: Option<Stands>| matches!(stands, None | Some(Stands::Task(_)));
+        let beside = |each: &Strayed| each.was.is_some() != each.now.is_some() && shared(each.was) && shared(each.now);
+        strayed.filter(|each| each.was != each.now && !beside(each)).collect()
     }
 }
 
@@ -183,6 +189,13 @@ mod tests {
             ]
         );
         assert!(was.moved_from(&was).is_empty());
+        let more = outline(
+            json!({"test": "new", "build": "AWMGHageTsSoYmoMR1_cRw", "clang": "refused", "x": "A-JT3sTNQ5-S1wrQXVyYVw"}),
+        );
+        assert!(
+            more.moved_from(&was).is_empty() && was.moved_from(&more).is_empty(),
+            "only needed by what others made"
+        );
         assert_ne!(was.hash(), now.hash());
     }
 

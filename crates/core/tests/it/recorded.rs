@@ -4,6 +4,7 @@
 mod actions;
 mod decisions;
 mod example;
+mod offered;
 mod optimisations;
 mod planned;
 mod run;

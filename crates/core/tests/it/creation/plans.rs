@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use taskgraft_core::action::reserved::Reserved;
 use taskgraft_core::frontier::Frontier;
 use taskgraft_core::plan::{Plan, Policy, Verdict, moved};
 use taskgraft_core::state::TaskState;
@@ -97,6 +98,40 @@ fn a_plan_that_nobody_would_write_is_refused() {
     insta::assert_debug_snapshot!("refused_plans", cases);
     assert!(Plan::read(b"{").is_err());
     assert!(Plan::read(br#"{"version": 1, "policy": "\ud800"}"#).is_err());
+}
+
+#[test]
+fn whoever_carries_a_plan_out_its_outline_is_the_same_until_the_facts_move() {
+    let mut push = landing();
+    let shown = push.graft(&["test-1"]).outline();
+    let request = push.by_action(&["test-1"], id(9));
+    assert_eq!(push.plan(&request, Policy::Graft).outline(), shown);
+    assert_eq!(shown.hash(), push.graft(&["test-1"]).outline().hash());
+    let carried = Reserved::keyed("k").unwrap().shown(shown.clone());
+
+    // Somebody else makes what both need, under the id that both derive; what that needs is then needed no more.
+    let build = push.needed_id("build", 0);
+    let theirs = push.graft(&["build"]).outline();
+    assert_ne!(theirs, shown);
+    let mut shared = push.clone();
+    shared.add_ran("build", build, TaskState::Running);
+    let now = shared.plan(&request, Policy::Graft).outline();
+    assert_ne!(now.hash(), shown.hash());
+    assert_eq!(carried.agrees(&now), Ok(()));
+
+    // More copies, another build, or what was to be made and is in the index now: those are moves.
+    let copies = push.plan(&times(request.clone(), 3), Policy::Graft).outline();
+    let mut other = push.clone();
+    other.add_ran("build", id(40), TaskState::Completed);
+    let indexed = push.clone().found("lander.cache.clang.hash.9f31aa12bb34cc56", id(41), TaskState::Completed);
+    for (now, label) in [
+        (copies, "test-1"),
+        (other.plan(&request, Policy::Graft).outline(), "build"),
+        (indexed.plan(&request, Policy::Graft).outline(), "clang"),
+    ] {
+        let moved = carried.agrees(&now).unwrap_err();
+        assert_eq!(moved.iter().map(|each| each.label.as_str()).collect::<Vec<_>>(), [label]);
+    }
 }
 
 #[test]
