@@ -1,6 +1,7 @@
 //! From what somebody typed to a request, and from there to a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -9,7 +10,9 @@ use taskgraft_client::Client;
 use taskgraft_core::glob::Glob;
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, PlannedTask, Policy, Request, Verdict};
-use taskgraft_engine::{Artifacts, Lookups, Planned, PlannerError, Plans, PlansError, Push, PushError, preflight};
+use taskgraft_engine::{
+    Artifacts, Lookups, Planned, PlannerError, Plans, PlansError, Project, Push, PushError, preflight,
+};
 
 use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING, NOTHING_MORE};
@@ -60,9 +63,20 @@ pub(crate) struct Wishes {
     /// Which rules the plan follows
     #[arg(long, value_name = "RULES", value_enum, default_value_t)]
     pub(crate) policy: Rules,
+    /// The project's task graph directory (taskcluster/ in a checkout), for a job with more than 64 routes: its config.yml
+    /// says who inserts the index paths that the queue doesn't take
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
 }
 
 impl Wishes {
+    /// The push with its project's configuration, where a checkout was named.
+    pub(crate) fn configured(&self, push: Push) -> Result<Push, Failure> {
+        let Some(root) = &self.root else { return Ok(push) };
+        push.of_project(&Project::read(root)?)
+            .map_err(|why| Failure::mistake(format!("failed to {why}")).closing(NOTHING))
+    }
+
     /// The request, for the labels that the patterns stand for.
     pub(crate) fn request(&self, push: &Push, id: RequestId) -> Result<Request, Failure> {
         let labels = expand(push, &self.labels)?;

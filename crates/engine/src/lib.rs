@@ -41,7 +41,7 @@ pub use parameters_ref::{ParametersRef, ReadParametersError, read_file as read_p
 pub use planner::{Lookups, Planned, PlannerError, plan};
 pub use plans::{Plans, PlansError};
 pub use project::{Project, ProjectError, TaskclusterYml};
-pub use push::{Push, PushError};
+pub use push::{OtherProject, Push, PushError};
 pub use push_ref::{InvalidPushRef, PushRef, ResolveError};
 pub use run_plan::{PLAN_ARTIFACT, RunPlanError};
 pub use yaml::YamlError;

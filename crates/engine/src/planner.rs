@@ -152,6 +152,7 @@ async fn first_facts(
     let mut facts = Facts::new(now, urls, push.parameters.clone());
     facts.scheduler_id = push.scheduler_id();
     facts.group = push.group_fact.clone();
+    facts.index_tasks = push.graph_config.clone();
     let mut notices = Vec::new();
     facts.sources = match lookups {
         Lookups::Offline { .. } => vec![history::decision_source(push)],

@@ -264,6 +264,7 @@ mod tests {
             stand_ins: Vec::new(),
             elsewhere: Vec::new(),
             tend: Vec::new(),
+            index_tasks: None,
             warnings: Vec::new(),
         }
     }

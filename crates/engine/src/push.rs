@@ -8,6 +8,7 @@ use taskgraft_client::Client;
 use taskgraft_core::api::queue::{TaskDefinition, TaskStatus};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::json::{GraphFile, MAX_GRAPH_BYTES, ReadError};
+use taskgraft_core::morph::GraphConfig;
 use taskgraft_core::params::Parameters;
 use taskgraft_core::plan::{GroupFact, Policy};
 use taskgraft_core::state::RunState;
@@ -15,6 +16,7 @@ use taskgraft_core::state::RunState;
 use crate::authority::{self, AuthorityError};
 use crate::fetch::{Artifacts, FetchError, Wanted};
 use crate::parameters::{self, ParametersError};
+use crate::project::Project;
 use crate::reference::{self, ReferenceError};
 
 /// The largest parameters.yml and label-to-taskid.json that are read, in bytes.
@@ -33,6 +35,8 @@ pub struct Push {
     pub task: Option<(TaskDefinition, TaskStatus)>,
     /// Such as `lander`; index paths start with it.
     pub trust_domain: Option<String>,
+    /// The project's config.yml, where it is at hand: what index tasks are made with.
+    pub graph_config: Option<GraphConfig>,
     /// parameters.yml.
     pub parameters: Parameters,
     /// full-task-graph.json.
@@ -68,6 +72,16 @@ pub enum PushError {
     /// Taskcluster didn't answer.
     #[error("look up the decision task: failed to {0}")]
     Client(#[from] taskgraft_client::Error),
+}
+
+/// A push and a checkout that don't belong together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("use the checkout's configuration: it is of the trust domain `{project}`, the push of `{push}`")]
+pub struct OtherProject {
+    /// The push's trust domain.
+    push: String,
+    /// The checkout's.
+    project: String,
 }
 
 impl Push {
@@ -113,6 +127,7 @@ impl Push {
             group_fact,
             trust_domain: authority::trust_domain(&task.scheduler_id).map(|(domain, _)| domain.to_owned()),
             task: Some((task, status)),
+            graph_config: None,
             parameters,
             graph,
             labels,
@@ -132,10 +147,24 @@ impl Push {
             group_fact: None,
             task: None,
             trust_domain: None,
+            graph_config: None,
             parameters,
             graph,
             labels,
         })
+    }
+
+    /// With the configuration of its project.
+    ///
+    /// # Errors
+    /// If that is another project than the push's.
+    pub fn of_project(self, project: &Project) -> Result<Self, OtherProject> {
+        match &self.trust_domain {
+            Some(domain) if *domain != project.trust_domain => {
+                Err(OtherProject { push: domain.clone(), project: project.trust_domain.clone() })
+            }
+            Some(_) | None => Ok(Self { graph_config: Some(project.graph_config.clone()), ..self }),
+        }
     }
 
     /// The schedulerId of the push's tasks: the decision task's, else made of trust domain and level as the reference

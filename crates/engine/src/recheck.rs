@@ -36,6 +36,12 @@ pub async fn recheck(
     stored: &Plan,
     existing: &BTreeSet<TaskId>,
 ) -> Result<(Vec<Moved>, Timestamp), PlannerError> {
-    let now = plan(lookups, push, &stored.request, stored.policy).await?;
+    let now = match &stored.index_tasks {
+        Some(config) => {
+            let push = Push { graph_config: Some(config.clone()), ..push.clone() };
+            plan(lookups, &push, &stored.request, stored.policy).await?
+        }
+        None => plan(lookups, push, &stored.request, stored.policy).await?,
+    };
     Ok((moved(stored, &now.plan, existing), now.facts.now))
 }

@@ -55,6 +55,7 @@ pub async fn load(
         group_fact: None,
         task: None,
         trust_domain: Some(trust_domain.to_owned()),
+        graph_config: None,
         parameters,
         graph: Arc::new(graph),
         labels,

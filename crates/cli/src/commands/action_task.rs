@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// Which rules the plan follows
     #[arg(long, value_name = "RULES", value_enum, default_value_t)]
     policy: Rules,
+    /// The project's task graph directory (taskcluster/ in a checkout), for a job with more than 64 routes: its config.yml
+    /// says who inserts the index paths that the queue doesn't take
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
@@ -62,7 +66,9 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         partial: args.partial,
         rerun_failed: args.rerun_failed,
         policy: args.policy,
+        root: args.root,
     };
+    let push = wishes.configured(push)?;
     let mut request = wishes.request(&push, id)?;
     request.action_task = own.map(|own| own.task);
     let keep = match own {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use taskgraft_client::Client;
 use taskgraft_core::frontier::{Frontier, Limits};
-use taskgraft_core::plan::{Moved, Plan, Policy, Purpose, Request, moved};
+use taskgraft_core::plan::{Moved, Plan, Policy, Purpose, Refusal, Request, moved};
 use taskgraft_engine::trigger::{Ask, Offer, Prepared};
 use taskgraft_engine::{Artifacts, Lookups, Planned, Plans, PlansError, Push};
 
@@ -19,7 +19,8 @@ use crate::through::{self, Through};
 use crate::{connect, push};
 
 /// What a plan says already.
-const OF_THE_PLAN: [&str; 7] = ["labels", "decision_id", "request_id", "times", "partial", "rerun_failed", "policy"];
+const OF_THE_PLAN: [&str; 8] =
+    ["labels", "decision_id", "request_id", "times", "partial", "rerun_failed", "policy", "root"];
 
 /// Add jobs to a push: plan, show, ask, create
 ///
@@ -89,6 +90,10 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         (None, None) => return Err(Failure::mistake("which push? --decision-id was not given").closing(NOTHING)),
     };
     drop(busy);
+    let push = match &shown {
+        Some(plan) => Push { graph_config: plan.index_tasks.clone(), ..push },
+        None => args.wishes.configured(push)?,
+    };
     let (request, policy) = match &shown {
         Some(plan) => (plan.request.clone(), plan.policy),
         None => {
@@ -259,8 +264,14 @@ impl Asker<'_> {
         if refused.is_empty() || self.request.partial {
             return Ok(());
         }
+        let routes = plan.refused().any(|(_, why)| matches!(why, Refusal::TooManyRoutes { .. }));
+        let root = routes && self.push.graph_config.is_none();
         Err(Failure::mistake(format!("{} of the jobs can't be had", refused.len()))
             .notes("they", refused)
+            .notes(
+                "in a checkout",
+                root.then(|| "--root taskcluster: an index task takes what the queue doesn't".into()),
+            )
             .note("go on without", "--partial")
             .closing(NOTHING))
     }

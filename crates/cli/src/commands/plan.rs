@@ -54,6 +54,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     }
     let busy = Busy::with(out, "reading the push");
     let (push, lookups) = sources(&args, env).await?;
+    let push = args.wishes.configured(push)?;
     drop(busy);
     let id = asking::request_id(args.request_id.as_deref(), None)?;
     let request = args.wishes.request(&push, id)?;

@@ -9,6 +9,7 @@ mod crash;
 mod durability;
 mod green;
 mod help;
+mod index_tasks;
 mod planning;
 mod publishing;
 mod pushes;

@@ -1,7 +1,8 @@
 //! What morphs need of a project's graph configuration.
 
 use regex::Regex;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::MorphError;
 
@@ -15,7 +16,7 @@ pub struct WorkerType {
 }
 
 /// A typed view of a project's `taskcluster/config.yml`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GraphConfig(Map<String, Value>);
 
 impl GraphConfig {
@@ -31,6 +32,18 @@ impl GraphConfig {
                 Err(MorphError::Config("an object is needed".to_owned()))
             }
         }
+    }
+
+    /// The part of it that index tasks are made with.
+    #[must_use]
+    pub fn for_index_tasks(&self) -> Self {
+        let below = |top: &str, name: &str| Some(json!({name: self.0.get(top)?.get(name)?}));
+        let parts = [
+            ("trust-domain", self.0.get("trust-domain").cloned()),
+            ("workers", below("workers", "aliases")),
+            ("taskgraph", below("taskgraph", "index-path-regexes")),
+        ];
+        Self(parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), part?))).collect())
     }
 
     /// The project's trust domain, which index paths and scheduler ids begin with.

@@ -6,9 +6,11 @@ use super::facts::{Facts, Wants};
 use super::model::{PLAN_VERSION, Plan};
 use super::reference;
 use super::request::{MAX_TIMES, Policy, Request};
+use super::task::Role;
 use super::usable::Looks;
 use super::verdict::{LabelVerdict, Refusal, Verdict};
 use crate::graph::TaskGraph;
+use crate::morph::GraphConfig;
 use crate::optimize::{BadEdge, OptimizeError};
 use crate::time::Millis;
 
@@ -134,7 +136,9 @@ fn decide<'a>(
     };
     warnings.dedup();
     let verdicts = in_order(graph, request, facts, verdicts);
-    Ok(Plan { verdicts, tasks, warnings, stand_ins, ..Plan::bare(request, facts, policy) })
+    let has_index_tasks = tasks.iter().any(|task| matches!(task.role, Role::Index { .. }));
+    let index_tasks = facts.index_tasks.as_ref().filter(|_| has_index_tasks).map(GraphConfig::for_index_tasks);
+    Ok(Plan { verdicts, tasks, warnings, stand_ins, index_tasks, ..Plan::bare(request, facts, policy) })
 }
 
 impl Plan {
@@ -154,6 +158,7 @@ impl Plan {
             stand_ins: Vec::new(),
             tend: Vec::new(),
             elsewhere: Vec::new(),
+            index_tasks: None,
             warnings: Vec::new(),
         }
     }

@@ -9,6 +9,7 @@ use super::task::PlannedTask;
 use super::tend::Tend;
 use super::verdict::{LabelVerdict, Refusal, Verdict};
 use crate::ids::TaskId;
+use crate::morph::GraphConfig;
 use crate::time::Millis;
 
 /// The version of plan.json that this code writes. Version 1, in which a request had one round of all its labels, is
@@ -46,6 +47,9 @@ pub struct Plan {
     /// requests are [parts](crate::ids::RequestKey::Part) of this one's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<Plan>,
+    /// What its index tasks are made with, where it has any: whoever finishes the plan need not have the checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index_tasks: Option<GraphConfig>,
     /// What the asker should know though it stops nothing.
     pub warnings: Vec<Warning>,
 }

@@ -1,15 +1,19 @@
 //! A request from its push to its tasks, with nothing going wrong.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::SignedDuration;
+use serde_json::Value;
 use taskgraft_client::Credentials;
 use taskgraft_core::api::auth::CreateClientRequest;
 use taskgraft_core::plan::{Policy, Verdict};
 use taskgraft_core::report::Terminal;
 use taskgraft_core::time::Millis;
-use taskgraft_engine::{Artifacts, Lookups, PlannerError, plan, preflight};
+use taskgraft_engine::recheck::recheck;
+use taskgraft_engine::{Artifacts, Lookups, PlannerError, Project, plan, preflight};
 
-use crate::graph::{job, layered};
-use crate::site::{Site, assert_whole, counts, request};
+use crate::graph::{full_graph, job, layered};
+use crate::site::{SCHEDULER, Site, assert_whole, counts, parameters, request};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copies_are_made_as_often_as_asked_and_what_they_need_once() {
@@ -125,4 +129,24 @@ async fn what_failed_is_made_anew_and_what_completed_is_used() {
     for test in &group["test"] {
         assert!(test.task.dependencies.contains(&fresh.status.task_id));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_with_an_index_task_is_finished_where_there_is_no_checkout() {
+    let site = Site::start().await;
+    let mut graph: Value = serde_json::from_str(&full_graph(&layered(1, 1))).unwrap();
+    graph["test-0-0"]["task"]["routes"] = (0..70).map(|n| format!("index.lander.v2.lander.latest.x-{n}")).collect();
+    let decision = site.decision(SCHEDULER).await;
+    site.finish_decision(decision, &graph.to_string(), &BTreeMap::new(), &parameters("3")).await;
+    let machine = site.machine("ann");
+    let push = machine.load(decision).await;
+    let root = tempfile::tempdir().unwrap();
+    let config = "trust-domain: lander\nworkers: {aliases: {misc: {provisioner: p, worker-type: misc}}}\n";
+    std::fs::write(root.path().join("config.yml"), config).unwrap();
+    let configured = push.clone().of_project(&Project::read(root.path()).unwrap()).unwrap();
+    let lookups = Lookups::Online(site.client(), Artifacts::Queue(site.client(), machine.means.cache.clone()));
+    let planned = plan(&lookups, &configured, &request(&push, &["test-0-0"], "R1"), Policy::Graft).await.unwrap();
+    assert!(planned.plan.tasks.iter().any(|task| task.label == "index-task-test-0-0"));
+    let (moved, _) = recheck(&lookups, &push, &planned.plan, &BTreeSet::new()).await.unwrap();
+    assert!(moved.is_empty(), "{moved:?}");
 }
