@@ -24,11 +24,12 @@ MEMORY_GOAL = 32
 
 
 def graph(tasks):
-    """The directory with the artifacts of a decision of so many tasks; made once."""
+    """The directory with the artifacts of a decision of so many tasks; made once by each version of the generator."""
     directory = os.path.join(WORKSPACE, f"target/bench/graph-{tasks}")
-    if not os.path.exists(os.path.join(directory, "parameters.yml")):
+    generator, last = os.path.join(HERE, "make_graph.py"), os.path.join(directory, "parameters.yml")
+    if not os.path.exists(last) or os.path.getmtime(last) < os.path.getmtime(generator):
         os.makedirs(directory, exist_ok=True)
-        subprocess.run([sys.executable, os.path.join(HERE, "make_graph.py"), str(tasks), directory], check=True)
+        subprocess.run([sys.executable, generator, str(tasks), directory], check=True)
     return directory
 
 

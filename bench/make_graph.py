@@ -2,10 +2,11 @@
 
     make_graph.py TASKS DIRECTORY
 
-The graph looks like that of a browser: mostly tests, which need builds, which need toolchains, which need fetched
-sources; all of them need docker images. A task takes about 6 kB. The same number of tasks always gives the same bytes,
-in the layout that the reference package writes. Beside full-task-graph.json there are parameters.yml, an empty
-label-to-taskid.json, and labels.json with ten tests.
+The graph looks like that of a browser: mostly tests, which need builds (some of them signed), which need toolchains,
+some of which need other toolchains, which need fetched sources; most of them need docker images. With 40,000 tasks it
+has about 210,000 dependencies, 5.4 million JSON values and 245 MB, and ten tests need about 90 tasks, seven deep. The
+same number of tasks always gives the same bytes, in the layout that the reference package writes. Beside
+full-task-graph.json there are parameters.yml, an empty label-to-taskid.json, and labels.json with ten tests.
 """
 
 import json
@@ -57,7 +58,7 @@ def template(kind, dependencies, optimization, payload):
             "payload": payload,
         },
     }
-    return label, pretty(label, task)
+    return pretty(label, task)
 
 
 def payload(names, filler):
@@ -74,7 +75,7 @@ def payload(names, filler):
                     [{"artifact": "public/build/x.tar.zst", "extract": True, "task": f"<{name}>"} for name in names]
                 )
             },
-            **{f"OPTION_{n:02}": f"the value of option {n} of a task that was made up" for n in range(filler)},
+            **{f"OPTION_{n:02}": f"what option {n} is set to here" for n in range(filler)},
         },
         "artifacts": [
             {"name": f"public/{name}", "path": f"/builds/worker/{name}", "type": "directory"}
@@ -83,42 +84,91 @@ def payload(names, filler):
     }
 
 
-def kinds(tasks):
-    """Name, how many, names of dependencies with the kind that they are of, strategy, and size."""
-    images, fetches, toolchains, builds = (max(2, tasks // part) for part in (600, 80, 50, 60))
-    toolchain = {"image": "image", "fetch-1": "fetch"}
-    build = {"image": "image", **{f"toolchain-{n}": "toolchain" for n in range(1, 5)}}
-    test = {"image": "image", "build": "build", "toolchain-1": "toolchain"}
-    indexed = {"index-search": ["lander.cache.level-3.v1.@.hash.5f5f"]}
-    changed = {"skip-unless-changed": ["src/**", "tests/**/*.py"]}
-    return {
-        "image": (images, {}, indexed, 10),
-        "fetch": (fetches, {"image": "image"}, indexed, 20),
-        "toolchain": (toolchains, toolchain, indexed, 30),
-        "build": (builds, build, changed, 50),
-        "test": (tasks - images - fetches - toolchains - builds, test, None, 42),
-    }
+def image(n, counts):
+    return {"image": ("image", n % counts["image"])}
+
+
+def toolchains(names, n, counts):
+    """Some of the few toolchains that nearly everything needs."""
+    return {f"toolchain-{slot}": ("toolchain", (n + slot) % min(POPULAR, counts["toolchain"] // 2)) for slot in names}
+
+
+def far(slot, n, count):
+    """A number far from that of the neighbours."""
+    return (n * 7919 + slot * 104729) % count
+
+
+def fetch_needs(n, counts):
+    return image(0, counts)
+
+
+def toolchain_needs(n, counts):
+    fetches = {f"fetch-{slot}": ("fetch", far(slot, n, counts["fetch"])) for slot in range(1 + n % 3)}
+    # The second half is made with what the first half makes.
+    made_with = toolchains(range(1 + n % 2), n, counts) if n >= counts["toolchain"] // 2 else {}
+    return {**image(n, counts), **fetches, **made_with}
+
+
+def build_needs(n, counts):
+    others = {f"toolchain-{slot}": ("toolchain", far(slot, n, counts["toolchain"])) for slot in (7, 8)}
+    return {**image(n, counts), **toolchains(range(3 + n % 2), n, counts), **others}
+
+
+def signing_needs(n, counts):
+    return {"build": ("build", n)}
+
+
+def repackage_needs(n, counts):
+    return {**image(n, counts), **toolchains([0], n, counts), "build": ("build", n), "signing": ("signing", n)}
+
+
+def test_needs(n, counts):
+    of = n * 2 % counts["build"]
+    needs = {**toolchains(range(2 + n % 4), of, counts), "build": ("build", of)}
+    if n % 3 == 0:
+        needs["signing"] = ("signing", of)
+    return needs if n % 3 == 1 else {**needs, **image(n % 2, counts)}
+
+
+def changed(count):
+    return {"skip-unless-changed": [f"src/{n}/**/*.c" for n in range(count)]}
+
+
+# Name: one of so many tasks is of this kind; what a task needs; strategies, of which a task has one; size.
+INDEXED = {"index-search": [f"lander.cache.level-{level}.v1.@.hash.{'5f' * 32}" for level in (3, 2, 1)]}
+KINDS = {
+    "image": (600, lambda n, counts: {}, [INDEXED], 25),
+    "fetch": (80, fetch_needs, [INDEXED], 25),
+    "toolchain": (50, toolchain_needs, [INDEXED], 35),
+    "build": (66, build_needs, [None, changed(5), None], 45),
+    "signing": (66, signing_needs, [None], 30),
+    "repackage": (66, repackage_needs, [None], 30),
+    "test": (None, test_needs, [changed(3), None, changed(1), None, INDEXED], 50),
+}
+POPULAR = 16
 
 
 def write(tasks, directory):
-    made = kinds(tasks)
-    templates, entries = {}, []
-    for kind, (count, dependencies, optimization, filler) in made.items():
-        templates[kind] = template(kind, dependencies, optimization, payload(list(dependencies), filler))
-        entries += [(f"{kind}-{n}", kind, n) for n in range(count)]
-    entries.sort()
+    counts = {kind: max(2, tasks // part) for kind, (part, _, _, _) in KINDS.items() if part}
+    counts["test"] = tasks - sum(counts.values())
+    entries = sorted((f"{kind}-{n}", kind, n) for kind, count in counts.items() for n in range(count))
+    templates = {}
     with open(os.path.join(directory, "full-task-graph.json"), "w") as file:
         for at, (_, kind, n) in enumerate(entries):
-            text = templates[kind][1]
+            _, needs_of, strategies, filler = KINDS[kind]
+            needs = needs_of(n, counts)
+            strategy = n % len(strategies)
+            shape = (kind, tuple(needs), strategy)
+            if shape not in templates:
+                templates[shape] = template(kind, list(needs), strategies[strategy], payload(list(needs), filler))
+            text = templates[shape]
             # Longer names first: one may begin another.
-            for slot, name in enumerate(sorted(made[kind][1], key=len, reverse=True)):
-                needed = made[kind][1][name]
-                # Large strides, so that neighbours need different things.
-                text = text.replace(f"@{name}", f"{needed}-{(n * 7919 + slot * 104729) % made[needed][0]}")
+            for name in sorted(needs, key=len, reverse=True):
+                text = text.replace(f"@{name}", "{}-{}".format(*needs[name]))
             file.write(("{\n" if at == 0 else ",\n") + text.replace("@", str(n)))
         file.write("\n}")
-    tests = made["test"][0]
-    chosen = [f"test-{n * tests // LABELS}" for n in range(LABELS)]
+    # Two each of five builds.
+    chosen = [f"test-{n // 2 + n % 2 * counts['build']}" for n in range(LABELS)]
     parameters = {
         "project": "lander", "level": "3", "head_rev": "a" * 40, "base_rev": "b" * 40, "pushlog_id": "1",
         "head_repository": "https://lander.test/lander", "owner": "ann@lander.test", "files_changed": ["src/main.c"],

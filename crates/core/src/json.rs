@@ -99,20 +99,28 @@ struct Spans {
     values: Vec<Span>,
     /// Whether each label comes after the one before it.
     in_order: bool,
+    /// Whether the last label stands in the file as it is, without escapes.
+    last_is_plain: bool,
 }
 
 impl Spans {
     fn new() -> Self {
-        Self { labels: Vec::new(), values: Vec::new(), in_order: true }
+        Self { labels: Vec::new(), values: Vec::new(), in_order: true, last_is_plain: true }
     }
 
     /// Appends an entry. Its label is read here, while it is at hand: going through all of a large file's labels later
     /// would cost a third of finding them.
     fn push(&mut self, bytes: &[u8], label: Span, value: Span) -> Result<(), String> {
         let read = entry::label(label.of(bytes))?;
+        let is_plain = matches!(read, Cow::Borrowed(_));
         if let (true, Some(last)) = (self.in_order, self.labels.last()) {
-            self.in_order = entry::label(last.of(bytes))? < read;
+            self.in_order = match self.last_is_plain {
+                // UTF-8 has the order of its bytes.
+                true => last.of(bytes) < read.as_bytes(),
+                false => entry::label(last.of(bytes))? < read,
+            };
         }
+        self.last_is_plain = is_plain;
         self.labels.push(label);
         self.values.push(value);
         Ok(())

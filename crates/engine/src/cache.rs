@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use memmap2::Mmap;
 use ring::digest::{SHA256, digest};
 use taskgraft_core::ids::TaskId;
 use tempfile::NamedTempFile;
@@ -19,6 +20,8 @@ use crate::push::Left;
 const MAX_BYTES: u64 = 2 << 30;
 /// What a download left behind that died goes after this long.
 const MAX_PART_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Smaller files are mapped faster than a thread is started.
+const READ_AHEAD_FROM: usize = 8 << 20;
 const PART: &str = ".part-";
 /// What a file's name is followed by in the name of its digest.
 const DIGEST: &str = ".sha256";
@@ -164,16 +167,37 @@ pub(crate) fn map(path: &Path, max: u64) -> io::Result<Bytes> {
         0 => Ok(Bytes::new()),
         length if length > max => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {max} bytes"))),
         _ => {
-            // All of a graph is looked at once, to find where its tasks stand: mapping its pages in one go takes half as
-            // long as one fault after the other.
             // SAFETY: files of the cache are private to this user, arrive whole by rename and are never written or
             // truncated afterwards. A graph that the user names (--graph, --artifacts) is theirs to leave alone while
             // it is read: truncating it ends this process (SIGBUS), before anything was created.
             #[expect(unsafe_code, reason = "a graph of some hundred megabytes is parsed here and there only")]
-            let map = unsafe { memmap2::MmapOptions::new().populate().map(&file) }?;
-            Ok(Bytes::from_owner(map))
+            let map = unsafe { memmap2::Mmap::map(&file) }?;
+            let map = Arc::new(map);
+            read_ahead(&map);
+            Ok(Bytes::from_owner(Mapped(map)))
         }
     }
+}
+
+/// A mapped file as bytes.
+struct Mapped(Arc<Mmap>);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Maps all pages of a large file while somebody already looks at the first ones. All of a graph is looked at once, to
+/// find where its tasks stand: one fault after the other would take longer than looking.
+fn read_ahead(map: &Arc<Mmap>) {
+    if map.len() < READ_AHEAD_FROM {
+        return;
+    }
+    let map = Arc::clone(map);
+    // Without a thread, or where the kernel doesn't know the advice, pages are mapped as they are looked at.
+    #[cfg(target_os = "linux")]
+    drop(std::thread::Builder::new().spawn(move || map.advise(memmap2::Advice::PopulateRead)));
 }
 
 #[cfg(test)]
