@@ -149,6 +149,7 @@ fn message(report: &Report) -> String {
         | Terminal::Interrupted
         | Terminal::Superseded
         | Terminal::Cancelled
+        | Terminal::Expired
         | Terminal::Stuck => action::closing(report),
     }
 }

@@ -37,9 +37,12 @@ pub struct TaskReport {
     /// What became of it.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// It was asked to be cancelled, after the request was.
+    /// It was cancelled, after the request was.
     #[serde(default)]
     pub cancelled: bool,
+    /// It should have been cancelled then, and was not: what the queue said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncancelled: Option<String>,
 }
 
 /// What was done about a task that others answer for.
@@ -79,6 +82,8 @@ pub enum Terminal {
     Superseded,
     /// The request was cancelled.
     Cancelled,
+    /// The action task ended without it, by its deadline for one, and gets no other run.
+    Expired,
     /// The queue refused some of it for want of scopes.
     Forbidden,
     /// The queue refused some of it.
@@ -106,7 +111,7 @@ impl Terminal {
     pub fn exit_class(self) -> ExitClass {
         match self {
             Self::Done => ExitClass::Success,
-            Self::Partial | Self::Refused | Self::Cancelled | Self::Stuck => ExitClass::Refused,
+            Self::Partial | Self::Refused | Self::Cancelled | Self::Expired | Self::Stuck => ExitClass::Refused,
             Self::Forbidden => ExitClass::Forbidden,
             Self::Unfinished | Self::Interrupted | Self::Superseded => ExitClass::Unfinished,
         }
@@ -130,6 +135,7 @@ impl Terminal {
             | Self::Interrupted
             | Self::Superseded
             | Self::Cancelled
+            | Self::Expired
             | Self::Forbidden
             | Self::Refused
             | Self::Stuck => self,
@@ -142,6 +148,7 @@ impl Terminal {
         let lost = |mend: &MendReport| matches!(mend.mended, Mended::Lost { .. });
         match halt {
             Some(Halt::Cancelled) => Self::Cancelled,
+            Some(Halt::Expired) => Self::Expired,
             Some(Halt::Superseded) => Self::Superseded,
             Some(Halt::Interrupted) if !any(|outcome| *outcome == Outcome::Stopped) => {
                 Self::of(None, tasks, mended, refused)

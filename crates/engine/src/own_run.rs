@@ -49,7 +49,9 @@ impl OwnRun {
         match (last.state, last.reason_resolved) {
             (RunState::Running | RunState::Pending, _) => None,
             (_, Some(ReasonResolved::Canceled)) => Some(Halt::Cancelled),
-            _ => Some(Halt::Superseded),
+            // One that can be tried again has its next run at once.
+            (RunState::Exception, _) => Some(Halt::Expired),
+            (RunState::Completed | RunState::Failed, _) => Some(Halt::Superseded),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What comes after creation: the last look at what is reused, repairs, and cancelling.
+//! What comes after creation: the last look at what is reused, and repairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::node::State;
 use super::outcome::Outcome;
 use super::step::{Answer, Place};
 use crate::ids::TaskId;
-use crate::plan::{Origin, Policy, StatusFact, Target, Verdict, Warning, own};
+use crate::plan::{Origin, Policy, StatusFact, Target, Verdict, Warning};
 use crate::state::TaskState;
 
 impl Frontier {
@@ -42,16 +42,6 @@ impl Frontier {
             }
         }
         ids
-    }
-
-    /// The request's own tasks that exist, or may.
-    pub(super) fn to_cancel(&self) -> Vec<usize> {
-        (0..self.nodes.len()).filter(|at| self.goes_with_the_request(*at)).collect()
-    }
-
-    /// Whether a task is the request's own and exists, or may.
-    pub(super) fn goes_with_the_request(&self, at: usize) -> bool {
-        own(|at| self.plan.tasks.get(at).map(|task| &task.role), at) && self.nodes[at].may_exist()
     }
 
     pub(super) fn checked(&mut self, answer: &Answer) -> bool {

@@ -37,6 +37,8 @@ pub(crate) struct Mend {
     /// It is what this plan would have made, so it may be put back without more ado.
     ours: bool,
     tries: u32,
+    /// For one that is lost while unscheduled: what it waits for that will not come by itself.
+    behind: Vec<TaskId>,
     state: State,
 }
 
@@ -62,7 +64,7 @@ enum State {
 impl Mend {
     /// A task that was adopted `unscheduled`, with the definition just read.
     pub(super) fn adopted(task_id: TaskId, label: String, definition: Value) -> Self {
-        Self { task_id, label, ours: true, tries: 0, state: State::PutBack { definition } }
+        Self { task_id, label, ours: true, tries: 0, behind: Vec::new(), state: State::PutBack { definition } }
     }
 
     /// What the last look at a task that the plan relies on calls for.
@@ -72,7 +74,8 @@ impl Mend {
             Some(TaskState::Unscheduled | TaskState::Failed | TaskState::Exception) => State::Read,
             None => lost("the queue no longer has it"),
         };
-        Some(Self { task_id, label: relied.label.to_owned(), ours: relied.ours, tries: 0, state })
+        let (label, ours) = (relied.label.to_owned(), relied.ours);
+        Some(Self { task_id, label, ours, tries: 0, behind: Vec::new(), state })
     }
 
     /// What came of it, once it is known. `Some(None)` is a task that is well.
@@ -82,6 +85,11 @@ impl Mend {
             State::Well => Some(None),
             State::Read | State::Weigh { .. } | State::PutBack { .. } | State::Schedule | State::Rerun => None,
         }
+    }
+
+    /// Whether it would be well if these tasks were: it only waits.
+    pub(super) fn only_waits_for(&self, helped: &BTreeSet<TaskId>) -> bool {
+        !self.behind.is_empty() && self.behind.iter().all(|id| helped.contains(id))
     }
 
     /// What to ask.
@@ -108,7 +116,13 @@ impl Mend {
         }
         let next = match &self.state {
             State::Read => self.read(answer, now),
-            State::Weigh { definition, state } => weighed(definition, *state, answer, now),
+            State::Weigh { definition, state } => {
+                if let (TaskState::Unscheduled, Answer::Statuses { found }) = (state, answer) {
+                    self.behind = unsatisfied(definition, found);
+                    self.behind.retain(|id| !may_come(found.get(id)));
+                }
+                weighed(definition, *state, answer, now)
+            }
             State::PutBack { definition } => put_back(definition, answer),
             State::Schedule => acted(answer, Mended::Scheduled),
             State::Rerun => acted(answer, Mended::Rerun),
@@ -174,7 +188,7 @@ fn act(definition: &Value, state: TaskState, now: Timestamp) -> State {
 
 fn weighed(definition: &Value, state: TaskState, answer: &Answer, now: Timestamp) -> Option<State> {
     match answer {
-        Answer::Statuses { found } => Some(match first_unsatisfied(definition, found) {
+        Answer::Statuses { found } => Some(match unsatisfied(definition, found).first().copied() {
             None => act(definition, state, now),
             Some(id) if state == TaskState::Unscheduled && may_come(found.get(&id)) => State::Done(Mended::Waits),
             Some(id) => lost(&format!("{}, and {id} that it depends on is not completed", state.as_str())),
@@ -194,8 +208,8 @@ fn may_come(status: Option<&StatusFact>) -> bool {
     status.is_some_and(|status| !status.state.is_resolved())
 }
 
-/// A dependency that isn't done: one that never will be, if there is such, else any.
-fn first_unsatisfied(definition: &Value, found: &BTreeMap<TaskId, StatusFact>) -> Option<TaskId> {
+/// The dependencies that aren't done: those that never will be come first.
+fn unsatisfied(definition: &Value, found: &BTreeMap<TaskId, StatusFact>) -> Vec<TaskId> {
     let resolved = definition.get("requires").and_then(Value::as_str) == Some("all-resolved");
     let satisfied = |id: &TaskId| {
         found
@@ -204,7 +218,7 @@ fn first_unsatisfied(definition: &Value, found: &BTreeMap<TaskId, StatusFact>) -
     };
     let mut open: Vec<TaskId> = waits_for(definition).into_iter().filter(|id| !satisfied(id)).collect();
     open.sort_by_key(|id| may_come(found.get(id)));
-    open.first().copied()
+    open
 }
 
 fn put_back(definition: &Value, answer: &Answer) -> Option<State> {

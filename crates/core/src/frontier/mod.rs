@@ -9,12 +9,14 @@
 //! is reused is looked at once more in the end.
 
 mod after;
+mod cancel;
 mod ending;
 mod machine;
 mod mend;
 mod node;
 mod outcome;
 mod step;
+mod task;
 
 pub use machine::{Frontier, OutOfTurn, Uncreatable};
 pub use node::Limits;

@@ -146,8 +146,22 @@ pub enum Answer {
 pub enum Halt {
     /// The request was cancelled: its own unfinished tasks are cancelled too.
     Cancelled,
+    /// The action task has ended without it, by its deadline for one, and gets no other run: its own tasks would wait for
+    /// that in vain, and are cancelled too.
+    Expired,
     /// A later run of the action task has taken over, and finishes it.
     Superseded,
     /// The caller was told to stop (a signal, say): `resume` finishes it.
     Interrupted,
+}
+
+impl Halt {
+    /// Whether the request's own tasks are cancelled.
+    #[must_use]
+    pub fn cancels(self) -> bool {
+        match self {
+            Self::Cancelled | Self::Expired => true,
+            Self::Superseded | Self::Interrupted => false,
+        }
+    }
 }

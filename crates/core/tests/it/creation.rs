@@ -1,6 +1,7 @@
 //! Laws of planning and creation, with a queue in memory: what must hold whatever fails, and in whatever order.
 
 mod better;
+mod cancel;
 mod create;
 mod crowd;
 mod elsewhere;

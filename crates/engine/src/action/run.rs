@@ -163,6 +163,7 @@ pub async fn run(
         }
         Progress::Task { .. } => {}
         Progress::Halted(Halt::Cancelled) => log("the request was cancelled: stopping"),
+        Progress::Halted(Halt::Expired) => log("this task has ended, by its deadline perhaps: stopping"),
         Progress::Halted(Halt::Superseded) => log("a later run of this task has taken over: stopping"),
         Progress::Halted(Halt::Interrupted) => log("interrupted: stopping"),
     })
@@ -297,10 +298,18 @@ pub fn closing(report: &Report) -> String {
         Terminal::Unfinished => "not finished: the queue stopped answering".to_owned(),
         Terminal::Interrupted => "not finished: interrupted".to_owned(),
         Terminal::Superseded => "left to a later run of this task".to_owned(),
-        Terminal::Cancelled => "cancelled".to_owned(),
+        Terminal::Cancelled => format!("cancelled{}", uncancelled(report)),
+        Terminal::Expired => format!("failed: this task ended before that{}", uncancelled(report)),
         Terminal::Forbidden => "failed: scopes are missing".to_owned(),
         Terminal::Refused => "failed: the queue refused some tasks".to_owned(),
         Terminal::Stuck => "created, but something that it depends on is lost".to_owned(),
     };
     format!("{what} ({there} of {all} tasks exist, request {})", report.request)
+}
+
+/// What was to be cancelled and was not.
+fn uncancelled(report: &Report) -> String {
+    let labels: Vec<&str> =
+        report.tasks.iter().filter(|task| task.uncancelled.is_some()).map(|task| task.label.as_str()).collect();
+    if labels.is_empty() { String::new() } else { format!(", but these could not be: {}", labels.join(", ")) }
 }

@@ -58,7 +58,7 @@ fn of_report(report: &ActionReport, why: Option<&Why>) -> Option<Resolution> {
         // The queue makes another run, which finishes what this one began.
         Terminal::Unfinished => Resolution::Exception(ExceptionReason::IntermittentTask, words()),
         Terminal::Interrupted => return stopped(why?),
-        Terminal::Superseded | Terminal::Cancelled => return None,
+        Terminal::Superseded | Terminal::Cancelled | Terminal::Expired => return None,
     })
 }
 
@@ -132,6 +132,7 @@ mod tests {
             (Terminal::Unfinished, "intermittent-task"),
             (Terminal::Superseded, "none"),
             (Terminal::Cancelled, "none"),
+            (Terminal::Expired, "none"),
         ] {
             assert_eq!(ended(Some(Ok(result)), None), word, "{result:?}");
         }

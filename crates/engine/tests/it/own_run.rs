@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use taskgraft_core::frontier::Halt;
 use taskgraft_core::ids::TaskId;
@@ -156,6 +157,17 @@ async fn an_ended_run_creates_nothing() {
     let (report, _) = act(&site.machine("worker"), decision, &["test-0-0"], first).await;
     assert_eq!(report.unwrap().result, Terminal::Superseded);
     assert_eq!(counts(&site.group(decision).await).into_iter().collect::<Vec<_>>(), [("action", 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_its_deadline_ends_is_nobodys_to_finish() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 1), &[]).await;
+    let own = action_task(&site, decision).await;
+    site.clock.advance(Duration::from_secs(25 * 3600));
+    let client = site.client();
+    while !client.queue().status(own.task).await.unwrap().state.is_resolved() {}
+    assert_eq!(own.check(&client).await.unwrap(), Some(Halt::Expired));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,14 +4,14 @@ use jiff::SignedDuration;
 use serde_json::json;
 use taskgraft_core::frontier::{Answer, Call, Frontier, Halt, Limits, Mended, Outcome, Place, Refused, Uncreatable};
 use taskgraft_core::ids::derive;
-use taskgraft_core::plan::{Policy, Request, Warning};
+use taskgraft_core::plan::{Dependency, Policy, Request, Target, Warning};
 use taskgraft_core::report::{Report, Terminal};
 use taskgraft_core::state::TaskState;
 
 use super::push::{Push, id, task};
 use super::queue::SimQueue;
 
-fn chain() -> Push {
+pub(crate) fn chain() -> Push {
     Push::new(vec![
         task("test", &[("build", "build")]),
         task("build", &[("clang", "clang")]),
@@ -301,83 +301,6 @@ fn a_reused_dependency_lost_meanwhile_is_rerun_or_reported() {
 }
 
 #[test]
-fn cancelling_stops_creation_and_cancels_what_is_its_own() {
-    let mut push = chain();
-    let request = push.by_action(&["lint", "test"], id(9));
-    let plan = push.plan(&request, Policy::Graft);
-    let mut frontier = Frontier::new(plan, Limits::default()).unwrap();
-    // `clang` and `lint` are under way; only `clang` is answered.
-    let steps = frontier.next(push.queue.now, 2);
-    assert_eq!(steps.len(), 2);
-    let answers: Vec<Answer> = steps.iter().map(|step| push.queue.call(&step.call)).collect();
-    frontier.answer(steps[0].place, &answers[0], push.queue.now).unwrap();
-    frontier.halt(Halt::Cancelled);
-    assert_eq!(frontier.next(push.queue.now, 9), []);
-    frontier.answer(steps[1].place, &answers[1], push.queue.now).unwrap();
-    let report = drive(&mut frontier, &mut push.queue);
-    assert_eq!(report.result, Terminal::Cancelled);
-    assert_eq!(push.queue.log.len(), 2);
-    let lint = push.queue.tasks[&derive::copy(&request.id, "lint", 0, 0)].state;
-    assert_eq!((lint, push.queue.tasks[&push.needed_id("clang", 0)].state), (TaskState::Exception, TaskState::Pending));
-}
-
-#[test]
-fn cancelling_before_anybody_looked_cancels_what_an_earlier_try_made() {
-    let mut push = chain();
-    let plan = push.graft(&["lint"]);
-    drive(&mut Frontier::new(plan.clone(), Limits::default()).unwrap(), &mut push.queue);
-    let mut frontier = Frontier::resume(plan.clone(), Limits::default()).unwrap();
-    frontier.halt(Halt::Cancelled);
-    assert_eq!(drive(&mut frontier, &mut push.queue).result, Terminal::Cancelled);
-    assert_eq!(push.queue.tasks[&plan.tasks[0].task_id.unwrap()].state, TaskState::Exception);
-}
-
-#[test]
-fn cancelling_leaves_what_squats_on_an_id_alone() {
-    for ids in [1, derive::MAX_K + 1] {
-        let mut push = chain();
-        let plan = push.graft(&["lint"]);
-        let taken = |k| derive::copy(&plan.request.id, "lint", 0, k);
-        (0..ids).for_each(|k| push.queue.plant(taken(k), json!({"taskGroupId": id(66)}), TaskState::Pending));
-        let mut frontier = Frontier::new(plan.clone(), Limits::default()).unwrap();
-        // Until somebody else's task has been read under the last id that is taken.
-        for _ in 0..2 * ids - 1 {
-            let step = frontier.next(push.queue.now, 1).remove(0);
-            let answer = push.queue.call(&step.call);
-            frontier.answer(step.place, &answer, push.queue.now).unwrap();
-        }
-        let step = frontier.next(push.queue.now, 1).remove(0);
-        assert!(matches!(step.call, Call::ReadTask { .. }));
-        let answer = push.queue.call(&step.call);
-        let (before, after) = if ids == 1 { (true, false) } else { (false, true) };
-        before.then(|| frontier.halt(Halt::Cancelled));
-        frontier.answer(step.place, &answer, push.queue.now).unwrap();
-        after.then(|| frontier.halt(Halt::Cancelled));
-        let report = drive(&mut frontier, &mut push.queue);
-        assert_eq!(report.result, Terminal::Cancelled);
-        assert!(!report.tasks[0].cancelled);
-        assert!((0..ids).all(|k| push.queue.tasks[&taken(k)].state == TaskState::Pending), "{ids}");
-    }
-}
-
-#[test]
-fn cancelling_leaves_the_index_task_of_what_is_shared() {
-    let (mut push, plan) = super::plans::with_index_task();
-    let mut frontier = Frontier::new(plan, Limits::default()).unwrap();
-    for _ in 0..3 {
-        let step = frontier.next(push.queue.now, 1).remove(0);
-        let answer = push.queue.call(&step.call);
-        frontier.answer(step.place, &answer, push.queue.now).unwrap();
-    }
-    frontier.halt(Halt::Cancelled);
-    let report = drive(&mut frontier, &mut push.queue);
-    let cancelled: Vec<&str> =
-        report.tasks.iter().filter(|task| task.cancelled).map(|task| task.label.as_str()).collect();
-    assert_eq!(cancelled, ["test"]);
-    assert_eq!(push.queue.tasks[&report.tasks[1].task_id].state, TaskState::Unscheduled);
-}
-
-#[test]
 fn an_adopted_task_that_fails_before_the_last_look_is_rerun() {
     let mut push = Push::new(vec![task("test", &[("build", "build")]), task("build", &[])]);
     let plan = push.graft(&["test"]);
@@ -412,6 +335,26 @@ fn a_reused_task_that_will_never_be_scheduled_is_reported() {
     let report = drive(&mut Frontier::new(plan, Limits::default()).unwrap(), &mut push.queue);
     assert_eq!(report.result, Terminal::Stuck);
     assert!(matches!(report.mended[0].mended, Mended::Lost { .. }), "{report:?}");
+}
+
+#[test]
+fn what_waits_for_a_failed_task_that_is_run_again_is_not_lost() {
+    let mut push = chain().ran("build", id(10), TaskState::Unscheduled);
+    for (task, on) in [(10, 20), (20, 30)] {
+        push.queue.plant(id(task), json!({"dependencies": [id(on)]}), TaskState::Unscheduled);
+    }
+    push.queue.plant(id(30), json!({}), TaskState::Pending);
+    let mut plan = push.graft(&["test", "lint"]);
+    // Both the middle and the end of the chain are relied on, and looked at together.
+    for (name, on) in [("middle", 20), ("end", 30)] {
+        let on = Target::Existing(id(on));
+        plan.tasks[0].dependencies.push(Dependency { name: name.to_owned(), on });
+    }
+    push.queue.resolve(id(30), TaskState::Failed);
+    let report = drive(&mut Frontier::new(plan, Limits::default()).unwrap(), &mut push.queue);
+    let mended: Vec<_> = report.mended.iter().map(|mend| (mend.task_id, mend.mended.clone())).collect();
+    assert_eq!(mended, [(id(10), Mended::Waits), (id(20), Mended::Waits), (id(30), Mended::Rerun)]);
+    assert_eq!(report.result, Terminal::Done);
 }
 
 #[test]
