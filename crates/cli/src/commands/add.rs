@@ -191,7 +191,10 @@ impl Asker<'_> {
 
     async fn check_rights(&self, plan: &Plan) -> Result<(), Failure> {
         match self.through() {
-            Some(through) => through.allowed(&self.prepare(&through, plan).await?).await,
+            Some(through) => {
+                let allowed = through.allowed(&self.prepare(&through, plan).await?).await;
+                allowed.map_err(|failure| failure.note("or create them", "with your own rights: --direct"))
+            }
             None => asking::check_scopes(&self.client, &self.artifacts, &self.push, plan, self.env).await,
         }
     }

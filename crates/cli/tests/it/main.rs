@@ -9,6 +9,7 @@ mod crash;
 mod durability;
 mod green;
 mod help;
+mod hooked;
 mod index_tasks;
 mod planning;
 mod publishing;

@@ -16,7 +16,7 @@ use super::prepare::{Definition, PrepareError, Prepared, Sending};
 const TRIES: u32 = 4;
 /// The pauses before each look for what came of a trigger whose answer was lost: hooks may still be creating the task.
 const LOOKS: [Duration; 4] =
-    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(6)];
+    [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,238 @@
+//! `taskgraft trigger` and `add` through the hooks of a push, and lost answers.
+
+use std::process::{Child, Stdio};
+
+use serde_json::{Value, json};
+use taskgraft_core::api::auth::CreateRoleRequest;
+use taskgraft_core::api::hooks::{HookMetadata, HookRequest};
+use taskgraft_core::api::index::InsertTaskRequest;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::time::Millis;
+use taskgraft_testkit::proxy::{Fault, Proxy};
+
+use crate::pushes::{DECISION, members, publishing, recorded};
+use crate::run::Ran;
+use crate::server::{Up, wait_for};
+
+/// The recorded actions.json, with two actions that only taskgraft publishes.
+fn ours() -> Value {
+    let mut file: Value = serde_json::from_slice(&std::fs::read(recorded().join("actions.json")).unwrap()).unwrap();
+    let actions = file["actions"].as_array_mut().unwrap();
+    let cancel_all = actions.iter().find(|action| action["name"] == "cancel-all").unwrap().clone();
+    for name in ["run-missing-jobs", "add-matching-jobs"] {
+        let mut action = cancel_all.clone();
+        action["name"] = json!(name);
+        action["hookPayload"]["decision"]["action"]["cb_name"] = json!(name);
+        actions.push(action);
+    }
+    file
+}
+
+/// Makes the push with these actions, the hook of its generic ones, and the roles that go with it.
+fn hooked(up: &Up, actions: &Value) {
+    publishing(up, |files| {
+        files.insert("actions.json", actions.to_string().into_bytes());
+    });
+    let add = actions["actions"].as_array().unwrap().iter().find(|action| action["name"] == "add-new-jobs").unwrap();
+    let (group, id) = (add["hookGroupId"].as_str().unwrap(), add["hookId"].as_str().unwrap());
+    let task = json!({
+        "taskQueueId": "proj-lander/action", "schedulerId": "lander-level-3", "priority": "low",
+        "taskGroupId": "${payload.decision.action.taskGroupId}",
+        "created": {"$fromNow": ""}, "deadline": {"$fromNow": "1 day"}, "expires": {"$fromNow": "1 month"},
+        "scopes": ["assume:repo:github.com/example/lander:action:generic"],
+        "payload": {"env": {
+            "ACTION_TASK_GROUP_ID": "${payload.decision.action.taskGroupId}",
+            "ACTION_TASK_ID": {"$json": {"$eval": "payload.user.taskId"}},
+            "ACTION_INPUT": {"$json": {"$eval": "payload.user.input"}},
+            "ACTION_CALLBACK": "${payload.decision.action.cb_name}",
+        }},
+        "metadata": {"name": "Action", "description": "", "owner": "ann@lander.example", "source": "https://example.com"},
+        "extra": {"parent": "${payload.decision.action.taskGroupId}", "action": {
+            "name": "${payload.decision.action.name}",
+            "context": {"taskId": {"$eval": "payload.user.taskId"}, "input": {"$eval": "payload.user.input"},
+                        "clientId": "${clientId}"},
+        }},
+    });
+    let request = HookRequest {
+        metadata: HookMetadata {
+            name: "actions".into(),
+            description: String::new(),
+            owner: "ann@lander.example".into(),
+            email_on_error: false,
+        },
+        bindings: None,
+        schedule: Vec::new(),
+        task,
+        trigger_schema: json!({"type": "object"}),
+    };
+    let create = ["queue:create-task:*", "queue:scheduler-id:lander-level-3", "queue:route:*"];
+    let act = "assume:repo:github.com/example/lander:action:generic";
+    let roles: [(&str, &[&str]); 3] = [
+        ("repo:github.com/example/lander:branch:main", &["in-tree:hook-action:project-lander/in-tree-action-3-*"]),
+        ("repo:github.com/example/lander:action:generic", &create),
+        (&format!("hook-id:{group}/{id}"), &[create[0], create[1], act]),
+    ];
+    let client = up.client();
+    wait_for(async {
+        client.hooks().create_hook(group, id, &request).await.unwrap();
+        for (role, scopes) in roles {
+            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            let request = CreateRoleRequest { description: String::new(), scopes };
+            client.auth().create_role(role, &request).await.unwrap();
+        }
+    });
+}
+
+fn actions(up: &Up) -> Vec<TaskId> {
+    members(up).remove("Action").unwrap_or_default()
+}
+
+fn is_trigger(method: &str, path: &str) -> bool {
+    method == "POST" && path.starts_with("/api/hooks/v1/hooks/") && path.ends_with("/trigger")
+}
+
+fn behind(proxy: &Proxy, actions: &Value) -> Up {
+    let up = Up::with(&["--no-worker", "--root-url", &proxy.url()]);
+    proxy.forward_to(up.address());
+    hooked(&up, actions);
+    up
+}
+
+#[test]
+fn a_lost_answer_triggers_nothing_twice() {
+    let proxy = Proxy::start();
+    let up = behind(&proxy, &ours());
+    let faults =
+        [Fault::None, Fault::Status(429), Fault::Status(500), Fault::Reset, Fault::LostAnswer, Fault::BadGateway];
+    for (n, fault) in faults.into_iter().enumerate() {
+        let mut triggers = 0;
+        proxy.rule(move |method, path| {
+            triggers += usize::from(is_trigger(method, path));
+            if is_trigger(method, path) && triggers == 1 { fault } else { Fault::None }
+        });
+        let key = format!("cancel-{n}");
+        let cancel =
+            || up.taskgraft(["trigger", "cancel-all", "--decision-id", DECISION, "--request-id", &key, "--json"]);
+        let ran = cancel();
+        assert_eq!(ran.code, Some(0), "{fault:?}: {}", ran.stderr);
+        assert_eq!(actions(&up).len(), n + 1, "{fault:?}: {}", ran.stderr);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let task = wait_for(up.client().queue().task(told["actionTask"].as_str().unwrap().parse().unwrap())).unwrap();
+        assert_eq!(task.extra["action"]["context"]["input"]["taskgraft"]["key"], json!(key));
+        let again: Value = serde_json::from_str(&cancel().stdout).unwrap();
+        assert_eq!((&again["actionTask"], &again["found"]), (&told["actionTask"], &json!(true)), "{fault:?}");
+        assert_eq!(actions(&up).len(), n + 1, "{fault:?}: the same name again");
+    }
+    // Whoever has another name for it wants it once more.
+    let other = up.taskgraft(["trigger", "cancel-all", "--decision-id", DECISION, "--request-id", "another"]);
+    assert_eq!((other.code, actions(&up).len()), (Some(0), 7), "{}", other.stderr);
+}
+
+#[test]
+fn a_lost_answer_that_nothing_settles_is_reported_and_nothing_is_sent_again() {
+    let proxy = Proxy::start();
+    // Somebody else's actions, whose schema leaves no room for a name.
+    let mut file: Value = serde_json::from_slice(&std::fs::read(recorded().join("actions.json")).unwrap()).unwrap();
+    for action in file["actions"].as_array_mut().unwrap() {
+        if action["name"] == "add-new-jobs" {
+            action["schema"]["additionalProperties"] = json!(false);
+        }
+    }
+    let up = behind(&proxy, &file);
+    for (made, fault) in [(0, Fault::Reset), (1, Fault::LostAnswer), (2, Fault::BadGateway)] {
+        proxy.rule(move |method, path| if is_trigger(method, path) { fault } else { Fault::None });
+        let input = json!({"tasks": ["lint-c"]}).to_string();
+        let ran = up.taskgraft(["trigger", "add-new-jobs", "--decision-id", DECISION, "--input", &input]);
+        assert_eq!(ran.code, Some(5), "{fault:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("it may exist"), "{}", ran.stderr);
+        proxy.heal();
+        assert_eq!(actions(&up).len(), made, "{fault:?}");
+    }
+    let task = wait_for(up.client().queue().task(actions(&up)[0])).unwrap();
+    assert_eq!(task.extra["action"]["context"]["input"], json!({"tasks": ["lint-c"], "times": 1}), "no name in it");
+}
+
+/// An action worker, ended with the test.
+struct Worker(Child);
+
+impl Worker {
+    fn start(up: &Up) -> Self {
+        let mut worker = up.command(["worker", "--task-queue-id", "proj-lander/action"]);
+        Self(worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Ann may look, and trigger the push's actions; she may create nothing.
+fn add(up: &Up, more: &[&str]) -> Ran {
+    up.taskgraft([&["add", "--decision-id", DECISION, "--yes"], more].concat())
+}
+
+#[test]
+fn jobs_are_added_by_the_pushs_own_action_once_for_one_name() {
+    let up = Up::start();
+    hooked(&up, &ours());
+    let _worker = Worker::start(&up);
+    let ran = add(&up, &["test-unit-3", "--times", "2", "--request-id", "mine", "--json"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("estimate"), "{}", ran.stderr);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&told["found"], &told["report"]["result"]), (&json!(false), &json!("done")), "{told}");
+    let before = members(&up);
+    assert_eq!((before["test-unit-3"].len(), before["build-opt"].len(), before["Action"].len()), (2, 1, 1));
+    let again = add(&up, &["test-unit-3", "--times", "2", "--request-id", "mine", "--json"]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!((&again["actionTask"], &again["found"]), (&told["actionTask"], &json!(true)));
+    let other = add(&up, &["test-unit-4", "--request-id", "mine"]);
+    assert_eq!(other.code, Some(3), "{}", other.stderr);
+    assert!(other.stderr.contains("asked for something else before"), "{}", other.stderr);
+    assert_eq!(members(&up), before);
+    // What the action made is known here afterwards.
+    let request = told["report"]["requests"][0]["request"].as_str().unwrap();
+    let cancelled = up.taskgraft(["cancel", request]);
+    assert_eq!(cancelled.code, Some(0), "{}", cancelled.stderr);
+    assert!(cancelled.stdout.contains("cancelled: test-unit-3 ×2"), "{}", cancelled.stdout);
+}
+
+#[test]
+fn what_was_shown_is_made_or_nothing() {
+    let proxy = Proxy::start();
+    let up = behind(&proxy, &ours());
+    // Between the look and the action, somebody indexes a toolchain: the decision task will do, being completed.
+    let graph: Value =
+        serde_json::from_slice(&std::fs::read(recorded().join("full-task-graph.json")).unwrap()).unwrap();
+    let path = graph["toolchain-lint"]["optimization"]["index-search"][0].as_str().unwrap().to_owned();
+    let expires = Millis(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(240));
+    let request = InsertTaskRequest { task_id: DECISION.parse().unwrap(), rank: 0, data: json!({}), expires };
+    proxy.rule(|method, path| if is_trigger(method, path) { Fault::Silence } else { Fault::None });
+    let mut adding = up.command(["add", "lint-c", "--decision-id", DECISION, "--yes"]);
+    let child = adding.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(proxy.held(|| false));
+    wait_for(up.client().index().insert_task(&path, &request)).unwrap();
+    let _worker = Worker::start(&up);
+    proxy.release();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(7), "{}", ran.stderr);
+    assert!(ran.stderr.contains("toolchain-lint: was task "), "{}", ran.stderr);
+    assert!(members(&up).keys().all(|label| label == "Action"), "{:?}", members(&up));
+}
+
+#[test]
+fn what_an_action_has_no_words_for_takes_direct() {
+    let up = Up::start();
+    hooked(&up, &ours());
+    for more in [&["--partial"][..], &["--rerun-failed"], &["--policy", "reference"]] {
+        let ran = add(&up, &[&["lint-c"], more].concat());
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(ran.stderr.contains(more[0]) && ran.stderr.contains("say   --direct"), "{}", ran.stderr);
+    }
+    assert!(members(&up).is_empty());
+}
