@@ -1,6 +1,8 @@
 //! Cancelling a request's own tasks. What has an id that nobody has looked at yet is read first: it may be somebody
 //! else's task.
 
+use serde_json::Value;
+
 use super::machine::Frontier;
 use super::node::{Limits, State};
 use super::step::{Answer, Call, Place};
@@ -57,7 +59,7 @@ impl Undo {
     }
 
     /// Takes in an answer; `false` if it is no answer to what was asked.
-    fn answered(&mut self, answer: &Answer, is_ours: impl Fn(&serde_json::Value) -> bool, limits: Limits) -> bool {
+    fn answered(&mut self, answer: &Answer, is_ours: impl Fn(&Value) -> bool, limits: Limits) -> bool {
         let next = match (&self.state, answer) {
             (Undoing::Done(_), _) => None,
             (_, Answer::Transient { .. }) if self.tries < limits.reads => return true,
@@ -104,7 +106,8 @@ impl Frontier {
 
     pub(super) fn undone(&mut self, at: usize, answer: &Answer) -> bool {
         let (limits, ours) = (self.limits, self.definition(at));
-        let is_ours = |theirs: &serde_json::Value| ours.as_ref().is_ok_and(|ours| same_task(ours, theirs));
+        let urls = self.plan.urls();
+        let is_ours = |theirs: &Value| ours.as_ref().is_ok_and(|ours| same_task(ours, theirs, &urls));
         let Some(undo) = self.undos.get_mut(&at) else { return false };
         if !undo.answered(answer, is_ours, limits) {
             return false;

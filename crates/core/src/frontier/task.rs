@@ -76,7 +76,7 @@ impl Frontier {
         let unknown =
             dependencies(theirs).into_iter().filter(|id| !known.contains(id) && Some(id) != decision.as_ref());
         Node::found(Found {
-            ours: same_task(&ours, theirs),
+            ours: same_task(&ours, theirs, &self.plan.urls()),
             own: self.plan.tasks[at].role.is_own(),
             status,
             needed_until: self.dependents[at]

@@ -330,7 +330,7 @@ impl<'a> Walk<'a, '_> {
             let group = self.request.group.unwrap_or(own);
             crate::definition::join_group(&mut ours, group, self.facts.scheduler_id.as_deref().unwrap_or("-"), false)
         });
-        joined.is_ok() && same_task(&ours, theirs)
+        joined.is_ok() && same_task(&ours, theirs, &self.facts.urls)
     }
 
     fn demand_dependencies(&mut self, ix: TaskIx, decision: &Decision) {

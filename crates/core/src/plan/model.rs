@@ -8,6 +8,7 @@ use super::request::{Policy, Request};
 use super::task::PlannedTask;
 use super::tend::Tend;
 use super::verdict::{LabelVerdict, Refusal, Verdict};
+use crate::definition::ArtifactUrls;
 use crate::ids::TaskId;
 use crate::morph::GraphConfig;
 use crate::time::Millis;
@@ -55,6 +56,12 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Where artifact references point.
+    #[must_use]
+    pub fn urls(&self) -> ArtifactUrls {
+        ArtifactUrls { root: self.root_url.clone(), proxy: self.proxy_url.clone() }
+    }
+
     /// All of it, taken apart: first what is for the push that was asked, without the rest, then that.
     #[must_use]
     pub fn parts(mut self) -> Vec<Self> {

@@ -9,8 +9,8 @@ use super::model::Plan;
 use super::request::Policy;
 use super::task::{PlannedTask, Role, Target};
 use crate::definition::{
-    ArtifactUrls, Datestamp, DefinitionError, References, add_dependency, extend_dependencies, join_group,
-    resolve_references, resolve_timestamps,
+    Datestamp, DefinitionError, References, add_dependency, extend_dependencies, join_group, resolve_references,
+    resolve_timestamps,
 };
 use crate::ids::TaskId;
 
@@ -34,7 +34,7 @@ pub(crate) fn resolved(plan: &Plan, at: usize, id_of: impl Fn(usize) -> TaskId) 
     }
     let own = id_of(at);
     let dependencies = named_ids(task, &id_of);
-    let urls = ArtifactUrls { root: plan.root_url.clone(), proxy: plan.proxy_url.clone() };
+    let urls = plan.urls();
     let decision = plan.request.decision.unwrap_or(own);
     let references = References { own, decision, dependencies: &dependencies, urls: &urls };
     let mut definition = resolve_references(&task.template, &references)?;

@@ -1,20 +1,26 @@
 //! Whether a task that exists is the one that would be created.
 //!
 //! Not compared: created, deadline, expires, priority, extra.parent, dependencies, and the ids of dependencies wherever
-//! they stand in texts; two requests that need the same thing differ in those. Compared after the queue's defaults are
-//! filled in, since that is how it answers.
+//! they stand in texts; two requests that need the same thing differ in those. Nor whether a private artifact is had
+//! from the deployment or through a proxy, which follows from where a request is carried out. Compared after the queue's
+//! defaults are filled in, since that is how it answers.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::definition::ArtifactUrls;
 use crate::time;
 
 const ID: usize = 22;
+/// Where workers have their proxy by convention. A requester without one has not been told.
+const PROXY: &str = "http://taskcluster";
+/// What the URL of an artifact goes on with.
+const TASK: &str = "/api/queue/v1/task/";
 
 /// Whether `theirs`, as getTask answers it, is `ours`: a definition with its ids in and its relative datestamps not yet
 /// resolved, which stand for any moment.
-pub(crate) fn same_task(ours: &Value, theirs: &Value) -> bool {
+pub(crate) fn same_task(ours: &Value, theirs: &Value, urls: &ArtifactUrls) -> bool {
     // A group stands in no doubt, whatever is blotted out.
     if ours.get("taskGroupId") != theirs.get("taskGroupId") {
         return false;
@@ -23,11 +29,22 @@ pub(crate) fn same_task(ours: &Value, theirs: &Value) -> bool {
     // is blotted out in both.
     let mut ids = dependencies(ours);
     ids.append(&mut dependencies(theirs));
-    let (Some(ours), Some(theirs)) = (comparable(ours, &ids), comparable(theirs, &ids)) else { return false };
+    let hosts = [Some(urls.root.as_str()), urls.proxy.as_deref(), Some(PROXY)];
+    let queues = hosts.into_iter().flatten().map(|host| format!("{}{TASK}", host.trim_end_matches('/')));
+    let blots = Blots { ids, queues: queues.collect() };
+    let (Some(ours), Some(theirs)) = (comparable(ours, &blots), comparable(theirs, &blots)) else { return false };
     equal(&ours, &theirs)
 }
 
-fn comparable(definition: &Value, ids: &BTreeSet<String>) -> Option<Value> {
+/// What is not compared in texts.
+struct Blots {
+    /// The ids of dependencies.
+    ids: BTreeSet<String>,
+    /// What the URLs of artifacts begin with.
+    queues: Vec<String>,
+}
+
+fn comparable(definition: &Value, blots: &Blots) -> Option<Value> {
     let mut fields = definition.as_object()?.clone();
     for ignored in ["created", "deadline", "expires", "priority", "dependencies"] {
         fields.remove(ignored);
@@ -37,7 +54,7 @@ fn comparable(definition: &Value, ids: &BTreeSet<String>) -> Option<Value> {
         extra.remove("parent");
     }
     let mut value = Value::Object(fields);
-    mask(&mut value, ids);
+    mask(&mut value, blots);
     Some(value)
 }
 
@@ -77,15 +94,15 @@ fn fill_defaults(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Blots out `ids` in all texts and keys.
-fn mask(value: &mut Value, ids: &BTreeSet<String>) {
+/// Blots out in all texts and keys what is not compared.
+fn mask(value: &mut Value, blots: &Blots) {
     match value {
-        Value::String(text) => blot(text, ids),
-        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, ids)),
+        Value::String(text) => blots.blot(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, blots)),
         Value::Object(fields) => {
             let masked = std::mem::take(fields).into_iter().map(|(mut key, mut field)| {
-                blot(&mut key, ids);
-                mask(&mut field, ids);
+                blots.blot(&mut key);
+                mask(&mut field, blots);
                 (key, field)
             });
             *fields = masked.collect();
@@ -94,13 +111,20 @@ fn mask(value: &mut Value, ids: &BTreeSet<String>) {
     }
 }
 
-fn blot(text: &mut String, ids: &BTreeSet<String>) {
-    if text.len() < ID {
-        return;
-    }
-    for id in ids.iter().filter(|id| id.len() == ID) {
-        if text.contains(id.as_str()) {
-            *text = text.replace(id.as_str(), &"*".repeat(ID));
+impl Blots {
+    fn blot(&self, text: &mut String) {
+        if text.len() < ID {
+            return;
+        }
+        for id in self.ids.iter().filter(|id| id.len() == ID) {
+            if text.contains(id.as_str()) {
+                *text = text.replace(id.as_str(), &"*".repeat(ID));
+            }
+        }
+        if text.contains(TASK) {
+            for queue in &self.queues {
+                *text = text.replace(queue, TASK);
+            }
         }
     }
 }
@@ -126,6 +150,10 @@ fn equal(ours: &Value, theirs: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn same(ours: &Value, theirs: &Value) -> bool {
+        same_task(ours, theirs, &ArtifactUrls { root: "https://tc".into(), proxy: None })
+    }
 
     fn ours() -> Value {
         json!({
@@ -155,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_two_requesters_differ_in_is_not_compared() {
-        assert!(same_task(&ours(), &theirs()));
+        assert!(same(&ours(), &theirs()));
     }
 
     #[test]
@@ -166,9 +194,9 @@ mod tests {
             definition["taskGroupId"] = json!(group);
         }
         ours["dependencies"] = json!(["AAAAAAAAAAAAAAAAAAAAAA", group]);
-        assert!(same_task(&ours, &theirs));
+        assert!(same(&ours, &theirs));
         theirs["taskGroupId"] = json!("BBBBBBBBBBBBBBBBBBBBBB");
-        assert!(!same_task(&ours, &theirs), "a group is never blotted out");
+        assert!(!same(&ours, &theirs), "a group is never blotted out");
     }
 
     #[test]
@@ -185,8 +213,20 @@ mod tests {
         for (pointer, changed) in changes {
             let mut theirs = theirs();
             *theirs.pointer_mut(pointer).unwrap() = changed;
-            assert!(!same_task(&ours(), &theirs), "{pointer}");
+            assert!(!same(&ours(), &theirs), "{pointer}");
         }
-        assert!(!same_task(&ours(), &json!("a text")));
+        assert!(!same(&ours(), &json!("a text")));
+    }
+
+    #[test]
+    fn an_artifact_may_be_had_through_a_proxy_but_not_from_elsewhere() {
+        let at = |host: &str| {
+            let mut definition = ours();
+            definition["payload"]["fetch"] = json!(format!("get {host}/api/queue/v1/task/X/artifacts/private/a now"));
+            definition
+        };
+        assert!(same(&at("https://tc"), &at("http://taskcluster")));
+        assert!(!same(&at("https://tc"), &at("https://evil.example")));
+        assert!(!same(&at("https://tc"), &at("https://evil.example/https://tc")));
     }
 }

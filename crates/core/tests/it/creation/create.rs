@@ -89,6 +89,39 @@ fn a_squatted_id_is_passed_over_and_dependents_follow() {
 }
 
 #[test]
+fn who_has_a_proxy_and_who_has_none_share_what_takes_private_artifacts() {
+    let mut build = task("build", &[("clang", "clang")]);
+    let mut definition = build.body().unwrap();
+    definition["payload"]["fetch"] = json!({"artifact-reference": "<clang/private/clang.tar>"});
+    build.definition = definition.to_string().into();
+    let push = Push::new(vec![task("test", &[("build", "build")]), build, task("clang", &[])]);
+    for proxies in
+        [[None, Some("http://taskcluster")], [Some("http://taskcluster"), None], [None, Some("http://proxy:80")]]
+    {
+        let mut push = push.clone();
+        for (proxy, request) in proxies.iter().zip(["R1", "R2"]) {
+            let request = Request { id: request.parse().unwrap(), ..push.request(&["test"]) };
+            let (mut facts, _) = push.facts(&request, Policy::Graft);
+            facts.urls.proxy = proxy.map(str::to_owned);
+            // As if both had planned at the same time.
+            facts.statuses.clear();
+            let plan = taskgraft_core::plan::plan(&push.closure(&request), &request, &facts, Policy::Graft).unwrap();
+            let report = drive(&mut Frontier::new(plan, Limits::default()).unwrap(), &mut push.queue);
+            assert_eq!((report.result, &report.warnings), (Terminal::Done, &vec![]), "{proxies:?}");
+        }
+        assert_eq!(push.queue.log.len(), 4, "two tests, one build, one clang: {proxies:?}");
+        // And who plans later finds it.
+        let request = Request { id: "R3".parse().unwrap(), ..push.request(&["test"]) };
+        let (mut facts, _) = push.facts(&request, Policy::Graft);
+        for proxy in proxies {
+            facts.urls.proxy = proxy.map(str::to_owned);
+            let plan = taskgraft_core::plan::plan(&push.closure(&request), &request, &facts, Policy::Graft).unwrap();
+            assert_eq!(plan.tasks.len(), 1, "{proxy:?}");
+        }
+    }
+}
+
+#[test]
 fn all_ids_taken_is_refused() {
     let mut push = chain();
     let plan = push.graft(&["clang"]);
