@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use taskgraft_client::Client;
+use taskgraft_core::action::by_callback;
 use taskgraft_core::action::catalog::{ChooseError, Offered, Way};
 use taskgraft_core::action::mustache::{self, MustacheError};
 use taskgraft_core::action::render::{RenderError, Template, render};
@@ -142,7 +143,8 @@ impl Prepared {
             Some(outline) => reserved.shown(outline),
             None => reserved,
         };
-        let (input, carries_key) = carrying(chosen, checked(chosen, ask.input)?, &reserved, offer.catalog.is_ours());
+        let ours = offer.catalog.is_ours();
+        let (input, carries_key) = carrying(chosen, checked(chosen, ask.input, ours)?, &reserved, ours);
         let length = input.to_string().len();
         if length > MAX_INPUT {
             return Err(PrepareError::Long(length));
@@ -193,10 +195,15 @@ fn member(id: TaskId, task: &Value, group: TaskId) -> Result<TaskDefinition, Pre
     if theirs == group { Ok(definition) } else { Err(PrepareError::Elsewhere { task: id, theirs, group }) }
 }
 
-/// The input with its defaults, if the action takes it.
-fn checked(action: &Offered, input: Value) -> Result<Value, PrepareError> {
+/// The input with its defaults, if the action takes it. taskgraft's own action tasks refuse keys that they don't know,
+/// whatever the published schema says: better said here.
+fn checked(action: &Offered, input: Value, ours: bool) -> Result<Value, PrepareError> {
     if input.get(reserved::KEY).is_some() {
         return Err(PrepareError::Reserved);
+    }
+    let known = action.callback().filter(|_| ours).and_then(by_callback);
+    if let Some(known) = known.filter(|known| known.schema.map(|schema| schema()) == action.schema) {
+        return Ok(known.input(input)?);
     }
     match &action.schema {
         Some(schema) => Ok(schema::validate(schema, input)?),
@@ -231,4 +238,67 @@ fn key_only(reserved: &Reserved) -> Reserved {
 fn filled(action: &str, template: &Value, context: Value, now: Timestamp) -> Result<Value, PrepareError> {
     let rendered = Template::check(template).and_then(|template| render(&template, &context, now));
     rendered.map_err(|error| PrepareError::Render { action: action.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taskgraft_core::action::catalog::Catalog;
+
+    /// A push's actions: `poke` for the group, with this schema, and whatever makes them ours.
+    fn offer(schema: &Value, ours: bool) -> Offer {
+        let hook = |name: &str, schema: &Value| {
+            json!({"kind": "hook", "name": name, "context": [], "hookGroupId": "g", "hookId": "h", "schema": schema,
+                   "hookPayload": {"decision": {"action": {"cb_name": name}}, "user": {"$eval": "input"}}})
+        };
+        let mut actions = vec![hook("poke", schema), hook("add-new-jobs", &add())];
+        if ours {
+            actions.extend([hook("run-missing-jobs", &json!(null)), hook("add-matching-jobs", &json!(null))]);
+        }
+        let file = json!({"version": 1, "actions": actions}).to_string();
+        let decision = TaskId::from_bytes([1; 16]);
+        Offer { decision, group: decision, scopes: Vec::new(), catalog: Catalog::read(file.as_bytes()).unwrap() }
+    }
+
+    fn add() -> Value {
+        by_callback("add-new-jobs").and_then(|action| action.schema).unwrap()()
+    }
+
+    fn asked(offer: &Offer, action: &str, input: Value) -> Result<Prepared, PrepareError> {
+        let shown = serde_json::from_value(json!({"lint": "new"})).unwrap();
+        let ask = Ask { action: action.to_owned(), subject: None, input, key: "k".to_owned(), shown: Some(shown) };
+        Prepared::on(offer, ask, None, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_name_travels_where_it_is_let_and_a_plan_only_to_our_own_actions() {
+        let open = json!({"type": "object"});
+        let shut = json!({"type": "object", "additionalProperties": false});
+        let of_names = json!({"type": "object", "propertyNames": {"maxLength": 3}});
+        let no_object = json!({"type": "array"});
+        let cases = [
+            (&open, json!({}), false, true),
+            (&Value::Null, Value::Null, false, true),
+            (&shut, json!({}), false, false),
+            (&of_names, json!({}), false, false),
+            (&no_object, json!([]), false, false),
+            (&shut, json!({}), true, true),
+        ];
+        for (schema, input, ours, carries) in cases {
+            let prepared = asked(&offer(schema, ours), "poke", input.clone()).unwrap();
+            assert_eq!(prepared.carries_key, carries, "{schema}");
+            let reserved = &prepared.input[reserved::KEY];
+            assert_eq!((reserved.is_object(), reserved.get("plan").is_some()), (carries, ours), "{schema}");
+            let Sending::Hook { payload, .. } = prepared.sending else { panic!("a hook") };
+            assert_eq!(payload["user"], prepared.input);
+        }
+    }
+
+    #[test]
+    fn our_own_actions_refuse_here_what_they_would_refuse_there() {
+        let odd = json!({"tasks": ["x"], "tiems": 2});
+        let refused = asked(&offer(&Value::Null, true), "add-new-jobs", odd.clone()).unwrap_err();
+        assert!(refused.to_string().contains("tiems"), "{refused}");
+        assert!(asked(&offer(&Value::Null, false), "add-new-jobs", odd).is_ok(), "others may know more");
+    }
 }
