@@ -515,6 +515,74 @@ class Authority(Case):
         )
 
 
+class Hooks(Case):
+    GROUP = "project-lander"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.hooks = taskcluster.Hooks(options())
+
+    def hook(self, **changes):
+        """A new hook with a role that suffices; its id, and its request."""
+        task = {key: definition()[key] for key in ("taskQueueId", "schedulerId", "metadata")}
+        task["payload"] = {"by": "${firedBy}", "input": {"$eval": "payload.input"}, "id": {"$eval": "taskId"}}
+        request = {
+            "metadata": {"name": "n", "description": "", "owner": "ann@example.org"},
+            "task": task,
+            "triggerSchema": {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]},
+            **changes,
+        }
+        hook_id = "in-tree-action-1-generic/" + taskcluster.slugId()
+        self.hooks.createHook(self.GROUP, hook_id, request)
+        self.addCleanup(self.hooks.removeHook, self.GROUP, hook_id)
+        role = f"hook-id:{self.GROUP}/{hook_id}"
+        scopes = [
+            "queue:scheduler-id:lander-level-1",
+            "queue:create-task:project:none",
+            f"queue:create-task:lowest:{task['taskQueueId']}",
+        ]
+        self.auth.createRole(role, {"description": "", "scopes": scopes})
+        self.addCleanup(self.auth.deleteRole, role)
+        return hook_id, request
+
+    def test_a_hook_is_made_changed_listed_and_removed(self):
+        hook_id, request = self.hook(bindings=[{"exchange": "exchange/x/v1/y", "routingKeyPattern": "#"}])
+        look = taskcluster.Hooks(anonymous())
+        made = look.hook(self.GROUP, hook_id)
+        self.assertEqual((made["hookId"], made["task"], made["schedule"]), (hook_id, request["task"], []))
+        self.assertIn(self.GROUP, look.listHookGroups()["groups"])
+        self.assertIn(hook_id, [hook["hookId"] for hook in look.listHooks(self.GROUP)["hooks"]])
+        self.hooks.createHook(self.GROUP, hook_id, made)
+        changed = self.hooks.updateHook(self.GROUP, hook_id, {**request, "schedule": ["@daily"]})
+        self.assertEqual(changed["bindings"], made["bindings"])
+        self.assertTrue(look.getHookStatus(self.GROUP, hook_id)["nextScheduledDate"].endswith("T00:00:00.000Z"))
+        self.refused(409, "RequestConflict", self.hooks.createHook, self.GROUP, hook_id, request)
+        self.hooks.removeHook(self.GROUP, hook_id)
+        self.refused(404, "ResourceNotFound", look.hook, self.GROUP, hook_id)
+
+    def test_a_trigger_makes_a_task_of_the_template(self):
+        hook_id, _ = self.hook()
+        given = "$(x) ${payload} {{y}} '\"\n" + "(" * 10_000
+        task_id = self.hooks.triggerHook(self.GROUP, hook_id, {"input": given})["taskId"]
+        payload = self.queue.task(task_id)["payload"]
+        self.assertEqual(payload, {"by": "triggerHook", "input": given, "id": task_id})
+        self.assertEqual(self.queue.status(task_id)["status"]["state"], "pending")
+        self.refused(400, "InputError", self.hooks.triggerHook, self.GROUP, hook_id, {})
+        self.refused(404, "ResourceNotFound", self.hooks.triggerHook, self.GROUP, hook_id + "x", {})
+        stranger = taskcluster.Hooks(anonymous())
+        self.refused(403, "InsufficientScopes", stranger.triggerHook, self.GROUP, hook_id, {"input": ""})
+        token = self.hooks.getTriggerToken(self.GROUP, hook_id)["token"]
+        by_token = stranger.triggerHookWithToken(self.GROUP, hook_id, token, {"input": ""})["taskId"]
+        self.assertEqual(self.queue.task(by_token)["payload"]["by"], "triggerHookWithToken")
+        self.assertNotEqual(self.hooks.resetTriggerToken(self.GROUP, hook_id)["token"], token)
+        self.refused(
+            401, "AuthenticationFailed", stranger.triggerHookWithToken, self.GROUP, hook_id, token, {"input": ""}
+        )
+        fires = self.hooks.listLastFires(self.GROUP, hook_id)["lastFires"]
+        self.assertEqual([fire["taskId"] for fire in fires], [by_token, task_id])
+
+
 class Asynchronous(Case):
     def test_the_asynchronous_client_does_the_same(self):
         async def at_once():

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::watch;
 use url::Url;
 
 use crate::auth::Auth;
+use crate::http::{ApiError, ErrorCode, Schemas};
 use crate::queue::Queue;
 use crate::store::Store;
 
@@ -43,6 +45,8 @@ pub struct Ctx {
     pub auth: Arc<Auth>,
     /// How the queue behaves, and what happens in it.
     pub queue: Queue,
+    /// What endpoints take as bodies.
+    pub(crate) schemas: Schemas,
     /// Where its files are.
     pub data_dir: PathBuf,
     /// True once the server is told to stop.
@@ -54,6 +58,12 @@ impl Ctx {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Fills a body's defaults in, then refuses it if it doesn't match the schema, named by its path below `schemas/`.
+    pub(crate) fn check_schema(&self, schema: &str, body: &mut Value) -> Result<(), ApiError> {
+        let mistakes = self.schemas.check(schema, self.root_url.as_str(), body);
+        mistakes.map_err(|text| ApiError::new(ErrorCode::InputValidationError, text))
     }
 
     /// Waits until the server is told to stop: whoever answers slowly on purpose should wait for this too.

@@ -1,8 +1,9 @@
-//! The embedded Taskcluster: queue, index and auth on SQLite, and a process worker.
+//! The embedded Taskcluster: queue, index, hooks and auth on SQLite, and a process worker.
 
 pub mod auth;
 pub mod backup;
 mod ctx;
+mod hooks;
 mod http;
 mod index;
 mod lock;

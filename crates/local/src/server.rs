@@ -12,18 +12,17 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::auth::{self, Auth, DirectoryError, RootCredentials, RootError};
-use crate::http::{App, AppError, Service, serve};
+use crate::http::{App, AppError, Schemas, Service, serve};
 use crate::lock::{DataDir, LockError};
 use crate::queue::{self, Queue, Settings};
 use crate::store::{Store, StoreError};
-use crate::{Clock, Ctx, SystemClock, index};
+use crate::{Clock, Ctx, SystemClock, hooks, index};
 
 /// The database's file within the data directory.
 pub(crate) const DATABASE: &str = "taskgraft.db";
 
-/// Everything that is served. Hooks say that they live, and nothing else yet.
-const SERVICES: &[Service] =
-    &[queue::SERVICE, index::SERVICE, auth::SERVICE, Service { name: "hooks", params: &[], endpoints: &[] }];
+/// Everything that is served.
+const SERVICES: &[Service] = &[queue::SERVICE, index::SERVICE, auth::SERVICE, hooks::SERVICE];
 
 /// How often what is due is looked for.
 const JOBS_EVERY: Duration = Duration::from_millis(500);
@@ -117,6 +116,7 @@ impl Server {
             root_url: root_url.map_or_else(|| url_of(address), Ok)?,
             auth,
             queue: Queue::new(config.queue),
+            schemas: Schemas::compile().map_err(AppError::from)?,
             data_dir: data_dir.path().to_owned(),
             stopping: stopping.clone(),
         });
@@ -207,7 +207,7 @@ async fn jobs(ctx: Arc<Ctx>) {
     loop {
         let result = tokio::select! {
             () = ctx.stopped() => return,
-            _ = due.tick() => queue::jobs::run_once(&ctx).await.map(|_| ()),
+            _ = due.tick() => run_due(&ctx).await,
             _ = purge.tick() => forget(&ctx).await,
         };
         if let Err(error) = result {
@@ -216,10 +216,17 @@ async fn jobs(ctx: Arc<Ctx>) {
     }
 }
 
+/// Does everything that is due.
+async fn run_due(ctx: &Arc<Ctx>) -> Result<(), crate::http::ApiError> {
+    queue::jobs::run_once(ctx).await?;
+    hooks::run_once(ctx).await
+}
+
 /// Forgets everything that has expired.
 async fn forget(ctx: &Arc<Ctx>) -> Result<(), crate::http::ApiError> {
     queue::jobs::purge(ctx).await?;
     index::purge(ctx).await?;
+    hooks::purge(ctx).await?;
     auth::tidy(ctx).await
 }
 
@@ -271,6 +278,9 @@ mod tests {
             let access = match endpoint.access {
                 Access::Open => "open".to_owned(),
                 Access::Scope(scope) => format!("`{scope}`"),
+                Access::All(scopes) => {
+                    scopes.iter().map(|scope| format!("`{scope}`")).collect::<Vec<_>>().join(" and ")
+                }
                 Access::Handler => "by what is asked".to_owned(),
             };
             format!("| `{}` | `{} {}` | {access} |", endpoint.name, endpoint.method.as_str(), endpoint.path)

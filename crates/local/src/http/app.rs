@@ -16,7 +16,7 @@ use taskgraft_core::scopes::ScopeExpression;
 use super::body::{self, Coding, Parsed, Places};
 use super::endpoint::{Access, Endpoint, Input, Service};
 use super::route::{BadPattern, Found, Routes};
-use super::schema::{SchemaError, Schemas};
+use super::schema::SchemaError;
 use super::{ApiError, Call, ErrorCode, Reply};
 use crate::Ctx;
 use crate::auth::SignedRequest;
@@ -52,14 +52,13 @@ pub enum AppError {
 pub(crate) struct App {
     ctx: Arc<Ctx>,
     routes: Routes,
-    schemas: Schemas,
     places: Places,
 }
 
 impl App {
     /// Puts tables and schemas together.
     pub(crate) fn new(ctx: Arc<Ctx>, services: &'static [Service]) -> Result<Self, AppError> {
-        Ok(Self { ctx, routes: Routes::new(services)?, schemas: Schemas::compile()?, places: Places::default() })
+        Ok(Self { ctx, routes: Routes::new(services)?, places: Places::default() })
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -113,7 +112,15 @@ impl App {
             Err(error) => {
                 tracing::debug!(method, code = error.code.as_str(), "refused");
                 let now = self.ctx.now();
-                respond(&error, error.body(method, &call.params, call.echoed(), now))
+                if let Some(param) = endpoint.secret.and_then(|secret| call.params.get_mut(secret)) {
+                    *param = json!("<secret>");
+                }
+                let mut response = respond(&error, error.body(method, &call.params, call.echoed(), now));
+                // A signature helps where one is looked at.
+                if error.code == ErrorCode::AuthenticationFailed && endpoint.access != Access::Open {
+                    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("hawk"));
+                }
+                response
             }
         }
     }
@@ -143,15 +150,19 @@ impl App {
         } else {
             receive(call, body, &self.places).await?;
         }
-        if let Access::Scope(template) = endpoint.access {
-            call.authorize(fill(template, call))?;
+        match endpoint.access {
+            Access::Scope(template) => call.authorize(fill(template, call))?,
+            Access::All(templates) => {
+                let all = templates.iter().map(|template| fill(template, call)).collect();
+                call.authorize(ScopeExpression::AllOf(all))?;
+            }
+            Access::Open | Access::Handler => {}
         }
         self.routes.check_params(parts.uri.path(), &call.params)?;
         self.routes.check_query(endpoint, &call.query)?;
         if let Input::Json(schema) = endpoint.input {
             call.require_json()?;
-            let mistakes = self.schemas.check(schema, self.ctx.root_url.as_str(), &mut call.body);
-            mistakes.map_err(|text| ApiError::new(ErrorCode::InputValidationError, text))?;
+            self.ctx.check_schema(schema, &mut call.body)?;
         }
         Ok(())
     }
@@ -202,11 +213,8 @@ fn fill(template: &str, call: &Call) -> ScopeExpression {
 fn respond(error: &ApiError, body: Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = error.code.status();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
-    if error.code == ErrorCode::AuthenticationFailed {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("hawk"));
-    }
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
 

@@ -46,6 +46,8 @@ pub enum Access {
     Open,
     /// Holders of one scope, in which `<name>` stands for the URL parameter of that name. Checked before anything else.
     Scope(&'static str),
+    /// Holders of all of several, likewise.
+    All(&'static [&'static str]),
     /// The handler calls [`Call::authorize`] before it acts.
     Handler,
 }
@@ -82,13 +84,15 @@ pub struct Endpoint {
     pub input: Input,
     /// What may stand in the query; anything else is refused.
     pub query: &'static [Query],
+    /// A URL parameter that no error echoes.
+    pub secret: Option<&'static str>,
     /// What it does.
     pub handler: Handler,
 }
 
 impl Endpoint {
     const fn new(method: Method, name: &'static str, path: &'static str, access: Access, handler: Handler) -> Self {
-        Self { name, method, path, access, input: Input::Nothing, query: &[], handler }
+        Self { name, method, path, access, input: Input::Nothing, query: &[], secret: None, handler }
     }
 
     /// An endpoint called by GET, and by HEAD.
@@ -126,6 +130,13 @@ impl Endpoint {
     #[must_use]
     pub const fn stream(mut self) -> Self {
         self.input = Input::Stream;
+        self
+    }
+
+    /// With a URL parameter that is a secret.
+    #[must_use]
+    pub const fn secret(mut self, param: &'static str) -> Self {
+        self.secret = Some(param);
         self
     }
 

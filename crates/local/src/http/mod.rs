@@ -19,3 +19,4 @@ pub(crate) use error::{ApiError, ErrorCode};
 pub(crate) use listener::serve;
 pub(crate) use page::Page;
 pub(crate) use reply::Reply;
+pub(crate) use schema::{Schemas, mistakes};

@@ -21,6 +21,8 @@ const SCHEMAS: &[(&str, &str)] = schemas![
     "auth/v1/create-role-request.json",
     "auth/v1/scopeset.json",
     "auth/v1/test-authenticate-request.json",
+    "hooks/v1/create-hook-request.json",
+    "hooks/v1/trigger-hook.json",
     "index/v1/insert-task-request.json",
     "index/v1/list-namespaces-request.json",
     "index/v1/list-tasks-at-index.json",
@@ -64,10 +66,10 @@ struct Schema {
 }
 
 /// All schemas, compiled.
-pub(super) struct Schemas(HashMap<&'static str, Schema>);
+pub(crate) struct Schemas(HashMap<&'static str, Schema>);
 
 impl Schemas {
-    pub(super) fn compile() -> Result<Self, SchemaError> {
+    pub(crate) fn compile() -> Result<Self, SchemaError> {
         SCHEMAS
             .iter()
             .map(|&(path, text)| {
@@ -84,7 +86,7 @@ impl Schemas {
     }
 
     /// Fills in defaults, then validates. The error is the text that goes over the wire.
-    pub(super) fn check(&self, path: &str, root_url: &str, body: &mut Value) -> Result<(), String> {
+    pub(crate) fn check(&self, path: &str, root_url: &str, body: &mut Value) -> Result<(), String> {
         let Some(schema) = self.0.get(path) else { return Err(format!("there is no schema {path}")) };
         fill_defaults(&schema.schema, body);
         if schema.validator.is_valid(body) {
@@ -95,11 +97,19 @@ impl Schemas {
             root_url.trim_end_matches('/'),
             schema.path
         );
-        for error in schema.validator.iter_errors(body).take(MOST_MISTAKES) {
-            let _ = write!(text, "\n  * data{} {}", error.instance_path(), wording(error.kind(), error.instance()));
+        for mistake in mistakes(&schema.validator, body) {
+            let _ = write!(text, "\n  * {mistake}");
         }
         Err(text)
     }
+}
+
+/// What is wrong with a body, in the words of the validator that Taskcluster uses.
+pub(crate) fn mistakes<'a>(validator: &'a Validator, body: &'a Value) -> impl Iterator<Item = String> + 'a {
+    let told = |error: jsonschema::ValidationError<'_>| {
+        format!("data{} {}", error.instance_path(), wording(error.kind(), error.instance()))
+    };
+    validator.iter_errors(body).take(MOST_MISTAKES).map(told)
 }
 
 /// As the real validator does it: in `properties` and `items` only, never within alternatives.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+use serde::Deserialize as _;
 use serde_json::Value;
 use taskgraft_core::api::queue::{Requires, TaskDefinition, TaskStatusResponse};
 use taskgraft_core::ids::TaskId;
+use taskgraft_core::scopes::ScopeExpression;
 use taskgraft_core::state::{Event, Life, Step, TaskState, step};
 
 use super::change::{Changes, change};
@@ -17,8 +19,8 @@ use crate::Ctx;
 use crate::http::{ApiError, Call, Reply};
 use crate::store::StoreError;
 
-/// A task to be inserted.
-struct New {
+/// A task to be inserted: all that can be judged without looking at what there is has been.
+pub(crate) struct NewTask {
     task_id: TaskId,
     definition: TaskDefinition,
     expires: Timestamp,
@@ -37,26 +39,57 @@ enum Created {
 
 pub(super) async fn create_task(ctx: &Arc<Ctx>, call: &mut Call) -> Result<Reply, ApiError> {
     let task_id = task_id(call)?;
-    if let Value::Object(body) = call.body_mut() {
-        fill_in_queue_id(body)?;
-    }
-    call.authorize(needed_scopes(call.body()))?;
-    let now = ctx.now();
-    if let Value::Object(body) = call.body_mut() {
-        fill_in_times(body, task_id, now)?;
-    }
-    let definition: TaskDefinition = call.input()?;
-    check_scopes(&definition)?;
-    let new = New {
-        task_id,
-        expires: definition.expires.unwrap_or(definition.deadline).0,
-        body: serde_json::to_string(&definition).map_err(ApiError::internal)?,
-        breaks: !definition.dependencies.is_empty() && ctx.queue.breaks_next_create(),
-        definition,
-    };
+    let mut body = std::mem::take(call.body_mut());
+    let prepared = NewTask::prepare(ctx, task_id, &mut body, |needed| call.authorize(needed));
+    // Errors show the body as it has become.
+    *call.body_mut() = body;
+    let mut new = prepared?;
+    new.breaks = !new.definition.dependencies.is_empty() && ctx.queue.breaks_next_create();
     match change(ctx, move |changes| changes.create(&new)).await? {
         Created::Whole(task) => Reply::json(&TaskStatusResponse { status: task.status() }),
         Created::Half => Err(ApiError::internal("asked to break between a task and its dependencies")),
+    }
+}
+
+/// Creates a task together with what `also` writes: both, or neither.
+pub(crate) async fn create_with(
+    ctx: &Arc<Ctx>,
+    new: NewTask,
+    also: impl FnOnce(&Transaction<'_>) -> Result<(), ApiError> + Send + 'static,
+) -> Result<(), ApiError> {
+    change(ctx, move |changes| {
+        changes.create(&new)?;
+        also(changes.tx)
+    })
+    .await
+}
+
+impl NewTask {
+    /// Judges a body that its schema has let through, fills in what it lacks, and asks `authorize` for the scopes that
+    /// creating the task needs.
+    pub(crate) fn prepare(
+        ctx: &Ctx,
+        task_id: TaskId,
+        body: &mut Value,
+        authorize: impl FnOnce(ScopeExpression) -> Result<(), ApiError>,
+    ) -> Result<Self, ApiError> {
+        if let Value::Object(body) = body {
+            fill_in_queue_id(body)?;
+        }
+        authorize(needed_scopes(body))?;
+        if let Value::Object(body) = body {
+            fill_in_times(body, task_id, ctx.now())?;
+        }
+        let definition = TaskDefinition::deserialize(&*body);
+        let definition = definition.map_err(|error| ApiError::input(format!("Failed to read the payload: {error}")))?;
+        check_scopes(&definition)?;
+        Ok(Self {
+            task_id,
+            expires: definition.expires.unwrap_or(definition.deadline).0,
+            body: serde_json::to_string(&definition).map_err(ApiError::internal)?,
+            breaks: false,
+            definition,
+        })
     }
 }
 
@@ -75,7 +108,7 @@ impl Dependencies {
 }
 
 impl Changes<'_> {
-    fn create(&mut self, new: &New) -> Result<Created, ApiError> {
+    fn create(&mut self, new: &NewTask) -> Result<Created, ApiError> {
         let group = groups::join(self, &new.definition, new.expires)?;
         match Task::find(self.tx, new.task_id)? {
             Some(known) => self.again(new, known).map(Created::Whole),
@@ -84,7 +117,7 @@ impl Changes<'_> {
     }
 
     /// The task exists: the same definition is no mistake, and finishes what a break left half done.
-    fn again(&mut self, new: &New, mut known: Task) -> Result<Task, ApiError> {
+    fn again(&mut self, new: &NewTask, mut known: Task) -> Result<Task, ApiError> {
         let stored = known.body(self.tx)?;
         if stored.get() != new.body && known.definition(self.tx)? != new.definition {
             return Err(ApiError::conflict(format!(
@@ -103,7 +136,7 @@ impl Changes<'_> {
         Ok(known)
     }
 
-    fn insert(&mut self, new: &New, group: i64) -> Result<Created, ApiError> {
+    fn insert(&mut self, new: &NewTask, group: i64) -> Result<Created, ApiError> {
         let unborn = Life::new(new.definition.retries, new.definition.deadline.0);
         if new.breaks {
             self.insert_rows(new, group, unborn, -1)?;
@@ -122,7 +155,7 @@ impl Changes<'_> {
         Ok(Created::Whole(task))
     }
 
-    fn insert_rows(&self, new: &New, group: i64, life: Life, waiting: i64) -> Result<Task, StoreError> {
+    fn insert_rows(&self, new: &NewTask, group: i64, life: Life, waiting: i64) -> Result<Task, StoreError> {
         let definition = &new.definition;
         self.tx
             .prepare_cached(
@@ -165,7 +198,7 @@ impl Changes<'_> {
     }
 
     /// Looks up what the task depends on; all of it must exist, and outlive the task's deadline.
-    fn dependencies(&self, new: &New) -> Result<Dependencies, ApiError> {
+    fn dependencies(&self, new: &NewTask) -> Result<Dependencies, ApiError> {
         let definition = &new.definition;
         let mut found = Dependencies { rows: Vec::with_capacity(definition.dependencies.len()), itself: false };
         let (mut missing, mut expiring) = (Vec::new(), Vec::new());

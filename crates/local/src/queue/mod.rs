@@ -30,8 +30,10 @@ mod workers;
 
 pub use artifacts::blobs::ARTIFACTS;
 pub(crate) use artifacts::fetch::latest_location;
+pub(crate) use create::{NewTask, create_with};
 pub use events::{Bus, Happened, Listener, What};
 pub(crate) use table::SERVICE;
+pub(crate) use task::Task;
 
 /// How the queue behaves. The defaults are a real deployment's.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// `MIGRATIONS[n]` leads from version n to version n + 1.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Brings the tables up to the newest version.
 pub(super) fn up(connection: &mut Connection) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 
 mod clients;
 mod hawk;
+mod hooks;
 mod http;
 mod index;
 mod migrations;

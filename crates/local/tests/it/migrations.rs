@@ -40,6 +40,8 @@ async fn data_of_every_version_is_taken_over() {
         let log = client.queue().artifact(id, None, "public/log").await.unwrap();
         assert_eq!(log.url, "https://example.org/log");
         assert_eq!(client.auth().role("lander").await.unwrap().scopes, ["queue:status:*"]);
+        let everybody = client.auth().role("anonymous").await.unwrap().scopes;
+        assert!(everybody.contains(&"hooks:get:*".to_owned()), "{everybody:?}");
         server.stop().await;
 
         let fresh = tempfile::tempdir().unwrap();
