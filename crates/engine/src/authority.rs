@@ -49,6 +49,9 @@ pub enum AuthorityError {
         /// Its `assume:repo:` scopes.
         scopes: Vec<String>,
     },
+    /// The scopes name no repository.
+    #[error("trust {0}: none of its scopes is `assume:repo:…`, so that nothing says which repository it works for")]
+    NoRepository(TaskId),
     /// The action task is of another group.
     #[error("trust the action task {action}: it is of group {theirs}, not of {group}")]
     ActionGroup {
@@ -110,8 +113,10 @@ fn check_repository(decision: TaskId, scopes: &[String], parameters: &Parameters
                 || repository.strip_suffix('*').is_some_and(|part| role.starts_with(part))
         })
     };
-    // A deployment that gives its decision tasks no such scope leaves nothing to compare with.
-    if scopes.is_empty() || named.iter().any(fits) {
+    if scopes.is_empty() {
+        return Err(AuthorityError::NoRepository(decision));
+    }
+    if named.iter().any(fits) {
         return Ok(());
     }
     Err(AuthorityError::Repository { decision, parameters: named.join(" and "), scopes })
@@ -208,6 +213,8 @@ mod tests {
         assert_eq!(check(&["assume:repo:github.com/example/lander:action:generic"]), Ok(()));
         let other = check(&["assume:repo:github.com/example/other:action:generic"]).unwrap_err();
         assert!(matches!(other, AuthorityError::Repository { .. }), "{other}");
+        let none = check(&["assume:hook-id:project-lander/in-tree-action-3-generic"]).unwrap_err();
+        assert!(matches!(none, AuthorityError::NoRepository(_)), "{none}");
     }
 
     #[test]
@@ -220,6 +227,7 @@ mod tests {
                 "its group's",
             ),
             (check(decision(), &task("lander-level-3", LANDER), None, &parameters("1", own)), "level 1"),
+            (check(decision(), &task("lander-level-3", &[]), None, &parameters("3", own)), "assume:repo:"),
             (
                 check(decision(), &task("lander-level-3", LANDER), None, &parameters("3", &format!("{own}-fork"))),
                 "lander-fork",

@@ -27,6 +27,7 @@ use crate::graph::{Job, full_graph};
 use crate::proxy::Proxy;
 
 pub(crate) const SCHEDULER: &str = "lander-level-3";
+const REPOSITORY: &str = "assume:repo:github.com/example/lander:branch:main";
 
 /// A clock that tests move; sleeping only lets others go first.
 #[derive(Debug, Default)]
@@ -131,7 +132,7 @@ impl Site {
     pub(crate) async fn decision(&self, scheduler: &str) -> TaskId {
         let id = TaskId::from_bytes(rand::random());
         let mut task = definition(self.now(), id, scheduler, "Decision Task", &[]);
-        task["scopes"] = json!(["assume:repo:github.com/example/lander:branch:main"]);
+        task["scopes"] = json!([REPOSITORY]);
         self.client().queue().create_task(id, task.to_string().into()).await.unwrap();
         id
     }
@@ -151,9 +152,11 @@ impl Site {
         self.client().queue().report_completed(decision, 0).await.unwrap();
     }
 
+    /// A task that works for the repository, as action tasks do.
     pub(crate) async fn task(&self, group: TaskId, scheduler: &str, name: &str, needs: &[TaskId]) -> TaskId {
         let id = TaskId::from_bytes(rand::random());
-        let task = definition(self.now(), group, scheduler, name, needs);
+        let mut task = definition(self.now(), group, scheduler, name, needs);
+        task["scopes"] = json!([REPOSITORY]);
         self.client().queue().create_task(id, task.to_string().into()).await.unwrap();
         id
     }
