@@ -1,9 +1,13 @@
 //! The environment: the only place that reads it, once, at the start.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use taskgraft_client::Credentials;
+
+/// What an action task's environment tells it to do.
+const ACTION: [&str; 4] = ["ACTION_TASK_GROUP_ID", "ACTION_TASK_ID", "ACTION_INPUT", "ACTION_CALLBACK"];
 
 /// What the environment says. A variable that is set and empty counts as not set.
 #[derive(Debug, Default)]
@@ -28,6 +32,8 @@ pub(crate) struct Env {
     pub(crate) no_color: bool,
     /// Whether the locale is one of UTF-8.
     pub(crate) utf8: bool,
+    /// `ACTION_TASK_GROUP_ID`, `ACTION_TASK_ID`, `ACTION_INPUT` and `ACTION_CALLBACK`: what an action task is told to do.
+    pub(crate) action: BTreeMap<&'static str, String>,
     /// `TASKGRAFT_LOG`: what to log, as tracing's filters say it.
     pub(crate) log: Option<String>,
 }
@@ -65,6 +71,7 @@ impl Env {
             cache_dir: dir("XDG_CACHE_HOME", ".cache"),
             no_color: raw("NO_COLOR").is_some(),
             utf8: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text).is_some_and(|locale| is_utf8(&locale)),
+            action: ACTION.iter().filter_map(|name| Some((*name, text(name)?))).collect(),
             log: text("TASKGRAFT_LOG"),
         }
     }

@@ -1,5 +1,6 @@
 //! The command line: reads the environment, puts the other crates together, and says what became of it.
 
+mod acting;
 mod asking;
 mod commands;
 mod connect;

@@ -31,6 +31,12 @@ struct Identified<T> {
     status: T,
 }
 
+/// A status, as the caller wants to read it.
+#[derive(Deserialize)]
+struct StatusOf<T> {
+    status: T,
+}
+
 /// One of a batch of definitions, as the caller wants to read it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -100,8 +106,16 @@ impl<'a> Queue<'a> {
     /// # Errors
     /// As any call; 404 for an unknown task.
     pub async fn status(self, id: TaskId) -> Result<TaskStatus, Error> {
+        self.status_as(id).await
+    }
+
+    /// A task's status, read as `T`: a type with fewer fields, say.
+    ///
+    /// # Errors
+    /// As any call; 404 for an unknown task.
+    pub async fn status_as<T: DeserializeOwned>(self, id: TaskId) -> Result<T, Error> {
         let call = Self::call("status", Method::GET, &["task", id.as_str(), "status"])?;
-        Ok(self.client.fetch::<TaskStatusResponse>(call).await?.status)
+        Ok(self.client.fetch::<StatusOf<T>>(call).await?.status)
     }
 
     /// The definitions of many tasks, each read as `T`: [`TaskDefinition`], or a JSON value as it came. Unknown ids are

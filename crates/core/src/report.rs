@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::frontier::{Halt, Mended, Outcome};
 use crate::ids::{RequestId, TaskId};
-use crate::plan::{Refusal, Role, Warning};
+use crate::plan::{Care, Refusal, Role, Warning};
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Report {
     pub mended: Vec<MendReport>,
     /// Labels that could not be planned.
     pub refused: Vec<RefusedReport>,
+    /// What was done to tasks that exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tended: Vec<TendReport>,
     /// The plan's warnings, then those of its creation.
     pub warnings: Vec<Warning>,
 }
@@ -55,6 +58,50 @@ pub struct MendReport {
     /// What was done.
     #[serde(flatten)]
     pub mended: Mended,
+}
+
+/// What was done to a task that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TendReport {
+    /// What was to be done.
+    #[serde(rename = "do")]
+    pub care: Care,
+    /// The task.
+    pub task_id: TaskId,
+    /// Its label, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What came of it.
+    #[serde(flatten)]
+    pub outcome: TendOutcome,
+}
+
+/// What came of tending a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum TendOutcome {
+    /// It was done now.
+    Done,
+    /// It was done before, or the task has ended meanwhile.
+    NotDue,
+    /// The task is past its deadline: it can't be cancelled, and isn't running either.
+    PastDeadline,
+    /// The queue refused.
+    Rejected {
+        /// The HTTP status.
+        status: u16,
+        /// The error's code, as `InsufficientScopes`.
+        code: String,
+        /// The queue's words.
+        message: String,
+    },
+    /// The queue did not answer: it may be done or not.
+    Unanswered {
+        /// The last that was heard.
+        message: String,
+    },
+    /// Everything was stopped before it was done.
+    Stopped,
 }
 
 /// A label that could not be planned.
@@ -139,6 +186,26 @@ impl Terminal {
             | Self::Forbidden
             | Self::Refused
             | Self::Stuck => self,
+        }
+    }
+
+    /// The same, considering what was done to tasks that exist: what went wrong there is not made good by the rest.
+    #[must_use]
+    pub fn with_tended(self, tended: &[TendReport]) -> Self {
+        if !matches!(self, Self::Done | Self::Partial) {
+            return self;
+        }
+        let any = |test: fn(&TendOutcome) -> bool| tended.iter().any(|tend| test(&tend.outcome));
+        if any(|outcome| matches!(outcome, TendOutcome::Rejected { status: 401 | 403, .. })) {
+            Self::Forbidden
+        } else if any(|outcome| matches!(outcome, TendOutcome::Rejected { .. })) {
+            Self::Refused
+        } else if any(|outcome| matches!(outcome, TendOutcome::Unanswered { .. })) {
+            Self::Unfinished
+        } else if any(|outcome| *outcome == TendOutcome::Stopped) {
+            Self::Interrupted
+        } else {
+            self
         }
     }
 

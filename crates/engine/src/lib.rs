@@ -44,4 +44,4 @@ pub use project::{Project, ProjectError, TaskclusterYml};
 pub use push::{OtherProject, Push, PushError};
 pub use push_ref::{InvalidPushRef, PushRef, ResolveError};
 pub use run_plan::{PLAN_ARTIFACT, RunPlanError};
-pub use yaml::YamlError;
+pub use yaml::{YamlError, parse as read_yaml};

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use taskgraft_client::Client;
 use taskgraft_core::definition::ArtifactUrls;
 use taskgraft_core::graph::TaskGraph;
+use taskgraft_core::ids::TaskId;
 use taskgraft_core::json::ReadError;
-use taskgraft_core::plan::{self, Answers, Attempt, Facts, Plan, PlanError, Policy, Request, StatusFact};
+use taskgraft_core::plan::{self, Answers, Attempt, Facts, Plan, PlanError, Policy, Request, Source, StatusFact};
 
 use crate::fetch::Artifacts;
 use crate::history::{self, Notice};
@@ -77,8 +78,11 @@ pub enum PlannerError {
 }
 
 fn labels(unknown: &BTreeMap<String, Vec<String>>) -> String {
-    let names: Vec<_> = unknown.keys().map(|label| format!("`{label}`")).collect();
-    names.join(", ")
+    let name = |(label, nearest): (&String, &Vec<String>)| match nearest.as_slice() {
+        [] => format!("`{label}`"),
+        nearest => format!("`{label}` (nearest: {})", nearest.join(", ")),
+    };
+    unknown.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 /// Plans `request` on `push`. Nothing is created.
@@ -86,6 +90,20 @@ fn labels(unknown: &BTreeMap<String, Vec<String>>) -> String {
 /// # Errors
 /// If a label is unknown (unless the request is partial), something can't be looked up, or the facts allow no plan.
 pub async fn plan(lookups: &Lookups, push: &Push, request: &Request, policy: Policy) -> Result<Planned, PlannerError> {
+    plan_knowing(lookups, push, request, policy, None).await
+}
+
+/// The same, where earlier work may have been looked up already.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) async fn plan_knowing(
+    lookups: &Lookups,
+    push: &Push,
+    request: &Request,
+    policy: Policy,
+    before: Option<EarlierWork>,
+) -> Result<Planned, PlannerError> {
     let (known, unknown) = known_labels(push, request);
     if !unknown.is_empty() && !request.partial {
         return Err(PlannerError::UnknownLabels(unknown));
@@ -94,7 +112,12 @@ pub async fn plan(lookups: &Lookups, push: &Push, request: &Request, policy: Pol
     if policy == Policy::Graft {
         whole(&closure)?;
     }
-    let (mut facts, notices) = first_facts(lookups, push, request, policy).await?;
+    let EarlierWork { sources, notices } = match before {
+        Some(before) => before,
+        None => earlier_work(lookups, push, request.action_task, policy).await?,
+    };
+    let mut facts = first_facts(lookups, push, policy);
+    facts.sources = sources;
     facts.nearest = unknown;
     plan_closure(lookups, &closure, request, &mut facts, policy).await.map(|plan| Planned { plan, facts, notices })
 }
@@ -138,13 +161,36 @@ fn known_labels<'a>(push: &Push, request: &'a Request) -> (Vec<&'a str>, BTreeMa
     (known, unknown)
 }
 
-/// What is known before the first decision: the push, its group, earlier actions.
-async fn first_facts(
+/// Earlier work on a push, and what is to be said about it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EarlierWork {
+    /// Oldest first: the decision task's own list leads.
+    pub(crate) sources: Vec<Source>,
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// Looks for earlier work; `own` is the action task that looks.
+///
+/// # Errors
+/// If the index or the queue doesn't answer; under the reference's rules, if an artifact is missing.
+pub(crate) async fn earlier_work(
     lookups: &Lookups,
     push: &Push,
-    request: &Request,
+    own: Option<TaskId>,
     policy: Policy,
-) -> Result<(Facts, Vec<Notice>), PlannerError> {
+) -> Result<EarlierWork, PlannerError> {
+    let (sources, notices) = match (lookups, policy) {
+        (Lookups::Offline { .. }, _) => (vec![history::decision_source(push)], Vec::new()),
+        (Lookups::Online(client, artifacts), Policy::Reference) => {
+            (history::earlier_as_reference(client, artifacts, push).await?, Vec::new())
+        }
+        (Lookups::Online(client, artifacts), Policy::Graft) => history::earlier(client, artifacts, push, own).await?,
+    };
+    Ok(EarlierWork { sources, notices })
+}
+
+/// What is known before the first decision: the push and its group.
+pub(crate) fn first_facts(lookups: &Lookups, push: &Push, policy: Policy) -> Facts {
     let (now, urls) = match lookups {
         Lookups::Online(client, _) => (client.clock().now(), artifact_urls(client)),
         Lookups::Offline { root_url, now } => (*now, ArtifactUrls { root: root_url.clone(), proxy: None }),
@@ -152,23 +198,11 @@ async fn first_facts(
     let mut facts = Facts::new(now, urls, push.parameters.clone());
     facts.scheduler_id = push.scheduler_id();
     facts.group = push.group_fact.clone();
-    facts.index_tasks = push.graph_config.clone();
-    let mut notices = Vec::new();
-    facts.sources = match lookups {
-        Lookups::Offline { .. } => vec![history::decision_source(push)],
-        Lookups::Online(client, artifacts) => match policy {
-            Policy::Reference => history::earlier_as_reference(client, artifacts, push).await?,
-            Policy::Graft => {
-                let (sources, found) = history::earlier(client, artifacts, push, request.action_task).await?;
-                notices = found;
-                sources
-            }
-        },
-    };
+    facts.index_tasks = push.graph_config.clone().filter(|_| policy == Policy::Graft);
     if let Some((_, status)) = &push.task {
         facts.statuses.insert(status.task_id, Some(StatusFact::from(status)));
     }
-    Ok((facts, notices))
+    facts
 }
 
 /// Where artifact references point: the deployment, not the proxy, except for private ones.

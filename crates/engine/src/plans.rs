@@ -271,8 +271,8 @@ mod tests {
 
     fn report(plan: &Plan, result: Terminal) -> Report {
         let (request, group) = (plan.request.id.clone(), TaskId::from_bytes([1; 16]));
-        let (tasks, mended, refused, warnings) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Report { request, group, result, tasks, mended, refused, warnings }
+        let (tasks, mended, refused) = (Vec::new(), Vec::new(), Vec::new());
+        Report { request, group, result, tasks, mended, refused, tended: Vec::new(), warnings: Vec::new() }
     }
 
     #[test]

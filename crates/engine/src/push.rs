@@ -117,13 +117,34 @@ impl Push {
         let queue = client.queue();
         let (task, status) = future::try_join(queue.task(decision), queue.status(decision)).await?;
         let read = remembered(artifacts, decision, whole_run(&status));
-        let (group, read) = future::join(group_fact(client, task.task_group_id), read).await;
-        let (left, group_fact) = (read?, group?);
-        authority::check(decision, &task, group_fact.as_ref(), &left.parameters)?;
-        let Left { parameters, graph, labels } = Left::clone(&left);
+        let (group, read) = future::join(own_group(client, decision, &task), read).await;
+        let (left, (group, group_fact)) = (read?, group?);
+        Self::checked(decision, (group, group_fact), (task, status), Left::clone(&left))
+    }
+
+    /// The same without its graph and labels, which stay empty: for what is only about tasks that exist.
+    ///
+    /// # Errors
+    /// As [`Push::load`].
+    pub async fn ground(client: &Client, artifacts: &Artifacts, decision: TaskId) -> Result<Self, PushError> {
+        let queue = client.queue();
+        let (task, status) = future::try_join(queue.task(decision), queue.status(decision)).await?;
+        let read = read_parameters(artifacts, decision, whole_run(&status));
+        let (group, parameters) = future::join(own_group(client, decision, &task), read).await;
+        Self::checked(decision, group?, (task, status), Left::only(parameters?)?)
+    }
+
+    fn checked(
+        decision: TaskId,
+        (group, group_fact): (TaskId, Option<GroupFact>),
+        (task, status): (TaskDefinition, TaskStatus),
+        left: Left,
+    ) -> Result<Self, PushError> {
+        let Left { parameters, graph, labels } = left;
+        authority::check(decision, &task, group_fact.as_ref(), &parameters)?;
         Ok(Self {
             decision: Some(decision),
-            group: Some(task.task_group_id),
+            group: Some(group),
             group_fact,
             trust_domain: authority::trust_domain(&task.scheduler_id).map(|(domain, _)| domain.to_owned()),
             task: Some((task, status)),
@@ -132,6 +153,14 @@ impl Push {
             graph,
             labels,
         })
+    }
+
+    /// The decision task that the index names for the push with these parameters.
+    ///
+    /// # Errors
+    /// If it names none, or doesn't answer.
+    pub async fn find(client: &Client, parameters: &Parameters, trust_domain: &str) -> Result<TaskId, PushError> {
+        Ok(client.index().find_task(&reference::decision_path(parameters, trust_domain)?).await?.task_id)
     }
 
     /// The push whose artifacts are in a directory; nothing is looked up.
@@ -187,12 +216,33 @@ pub(crate) async fn group_fact(client: &Client, group: TaskId) -> Result<Option<
     }
 }
 
+/// The group that a decision task's tasks are in, and its facts. A release promotion is an action task of one group, and
+/// decides for another that is named after it.
+async fn own_group(
+    client: &Client,
+    decision: TaskId,
+    task: &TaskDefinition,
+) -> Result<(TaskId, Option<GroupFact>), taskgraft_client::Error> {
+    if task.task_group_id != decision
+        && let Some(fact) = group_fact(client, decision).await?
+    {
+        return Ok((decision, Some(fact)));
+    }
+    Ok((task.task_group_id, group_fact(client, task.task_group_id).await?))
+}
+
 /// What a decision task left for its push.
 #[derive(Debug, Clone)]
 pub(crate) struct Left {
-    parameters: Parameters,
-    graph: Arc<GraphFile>,
-    labels: BTreeMap<String, TaskId>,
+    pub(crate) parameters: Parameters,
+    pub(crate) graph: Arc<GraphFile>,
+    pub(crate) labels: BTreeMap<String, TaskId>,
+}
+
+impl Left {
+    pub(crate) fn only(parameters: Parameters) -> Result<Self, ReadError> {
+        Ok(Self { parameters, graph: Arc::new(GraphFile::read("{}".into())?), labels: BTreeMap::new() })
+    }
 }
 
 /// The run whose artifacts count: the last that completed, since a run that failed and was tried again may have left some

@@ -40,7 +40,7 @@ pub enum YamlError {
 ///
 /// # Errors
 /// If it is not YAML, is unreasonably large, or holds tags other than the plain data types.
-pub(crate) fn parse(text: &str) -> Result<Value, YamlError> {
+pub fn parse(text: &str) -> Result<Value, YamlError> {
     let mut builder = Builder::default();
     for next in Parser::new_from_str(text) {
         let (event, span) = next.map_err(|error: ScanError| YamlError::Syntax(error.to_string()))?;

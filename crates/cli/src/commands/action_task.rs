@@ -2,20 +2,16 @@
 
 use std::path::PathBuf;
 
-use taskgraft_client::Client;
-use taskgraft_core::ids::TaskId;
-use taskgraft_engine::OwnRun;
-use taskgraft_engine::action::{self, Action, ActionError, Keep, Means};
+use taskgraft_core::plan::MAX_NEW;
+use taskgraft_engine::action::{self, Action, Means};
 
+use crate::acting::{self, OUT};
 use crate::asking::{self, Rules, Wishes};
 use crate::env::Env;
-use crate::exit::{Failure, Kind, NOTHING};
+use crate::exit::Failure;
 use crate::output::Out;
 use crate::signals::Stop;
 use crate::{connect, creating, push};
-
-/// Where an action task leaves what its worker uploads.
-const OUT: &str = "artifacts";
 
 /// Create jobs from inside an action task, or by hand as one would
 ///
@@ -56,7 +52,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let client = connect::writer(env)?;
     let cache = connect::cache(env)?;
-    let own = own_run(&client, env).await?;
+    let own = acting::own_run(&client, env).await?;
     let id = asking::request_id(args.request_id.as_deref(), env.task_id.as_deref())?;
     let (push, _) = push::load(args.policy.into(), &client, env, &args.decision_id).await?;
     let labels = args.task_labels.into_iter().map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
@@ -71,11 +67,8 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let push = wishes.configured(push)?;
     let mut request = wishes.request(&push, id)?;
     request.action_task = own.map(|own| own.task);
-    let keep = match own {
-        Some(own) => Keep::Run(own),
-        None => Keep::Plans(asking::plans(env)?),
-    };
-    let action = Action { request, policy: args.policy.into(), keep, out: PathBuf::from(OUT) };
+    let keep = acting::keep(own, env)?;
+    let action = Action { request, policy: args.policy.into(), keep, out: PathBuf::from(OUT), max_new: MAX_NEW };
     let mut stop = Stop::listen()?;
     let mut broken = Ok(());
     let log = |line: &str| {
@@ -84,52 +77,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         }
     };
     let ran = action::run(&Means { client, cache }, &push, &action, stop.asked(), log).await;
-    let report = ran.map_err(|error| explain(error, &push))?;
+    let report = ran.map_err(|error| acting::explain(error, Some(&push)))?;
     broken?;
     creating::judge(&report)
-}
-
-/// The run that this process works for, if it works for one: the task's last, where only the task is known.
-async fn own_run(client: &Client, env: &Env) -> Result<Option<OwnRun>, Failure> {
-    let Some(task) = &env.task_id else { return Ok(None) };
-    let task: TaskId = task.parse().map_err(|why| Failure::mistake(format!("TASK_ID: {why}")).closing(NOTHING))?;
-    let status = match client.queue().status(task).await {
-        Err(error) if error.is_not_found() => {
-            return Err(Failure::mistake(format!("TASK_ID is {task}, and there is no such task"))
-                .note("by hand", "unset TASK_ID; --request-id names the request")
-                .closing(NOTHING));
-        }
-        status => status.map_err(|error| Failure::from(error).closing(NOTHING))?,
-    };
-    let run = match env.run_id.as_deref() {
-        Some(run) => {
-            run.parse().map_err(|_| Failure::mistake(format!("RUN_ID: `{run}` is no run")).closing(NOTHING))?
-        }
-        None => status.runs.last().map_or(0, |run| run.run_id),
-    };
-    Ok(Some(OwnRun { task, run }))
-}
-
-fn explain(error: ActionError, push: &taskgraft_engine::Push) -> Failure {
-    let message = format!("failed to {error}");
-    match error {
-        ActionError::Planner(error) => asking::explain(error, push),
-        ActionError::Plans(error) => return error.into(),
-        ActionError::Client(error) => error.into(),
-        ActionError::Moved { plan, existing, moved, now } => {
-            return asking::moved_half_way(&plan, &existing, &moved, now);
-        }
-        ActionError::Forbidden(missing) => {
-            let text = format!("these credentials can't create {} of the tasks", missing.tasks());
-            Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.into_keys())
-        }
-        ActionError::UnknownAction(_)
-        | ActionError::Refused(_)
-        | ActionError::Authority(_)
-        | ActionError::OtherRequest(_)
-        | ActionError::Uncreatable(_)
-        | ActionError::Artifacts(_) => Failure::mistake(message),
-        ActionError::RunPlan(_) | ActionError::Write { .. } => Failure::other(message),
-    }
-    .closing(NOTHING)
 }

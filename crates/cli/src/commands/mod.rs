@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+mod action_callback;
 mod action_task;
 mod actions;
 mod add;
@@ -14,6 +15,7 @@ mod plan;
 mod resume;
 mod stored_graph;
 mod task;
+mod test_action_callback;
 mod trigger;
 mod up;
 mod worker;
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     Task(task::Args),
     Group(group::Args),
     ActionTask(action_task::Args),
+    ActionCallback(action_callback::Args),
+    TestActionCallback(test_action_callback::Args),
     Actions(actions::Args),
     Demo(demo::Args),
     Up(up::Args),
@@ -80,6 +84,8 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
         Command::Resume(args) => resume::run(&args, env, out).await,
         Command::Cancel(args) => cancel::run(&args, env, out).await,
         Command::Actions(args) => actions::run(args, env, out).await,
+        Command::ActionCallback(args) => action_callback::run(args, env, out).await,
+        Command::TestActionCallback(args) => test_action_callback::run(args, env, out).await,
         Command::ActionTask(args) => action_task::run(args, env, out).await,
         Command::Labels(args) => labels::run(&args, env, out).await,
         Command::Task(args) => task::run(&args, env, out).await,

@@ -173,6 +173,9 @@ pub enum Refusal {
         /// Its label.
         label: String,
     },
+    /// A task of another group, or none.
+    #[error("{0} is no task of this group")]
+    Elsewhere(TaskId),
     /// No job is what was asked for.
     #[error("no job matches: {0}")]
     NoMatch(String),

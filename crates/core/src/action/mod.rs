@@ -36,4 +36,4 @@ pub mod schema;
 mod table;
 
 pub use context::{BadContext, TagSets, Tags, by_name};
-pub use table::{ACTIONS, Action, Context, Needs, Origin, by_callback};
+pub use table::{ACTIONS, Action, Context, GENERIC, Needs, Origin, by_callback};

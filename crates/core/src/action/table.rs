@@ -80,7 +80,7 @@ pub struct Action {
 /// The order of an action that names none, as in the reference.
 pub(super) const DEFAULT_ORDER: u32 = 10_000;
 /// The permission of an action that needs no other than everybody's.
-pub(super) const GENERIC: &str = "generic";
+pub const GENERIC: &str = "generic";
 
 /// Every action there is, in the order in which menus show them.
 pub static ACTIONS: &[Action] = &[

@@ -36,6 +36,7 @@ impl Frontier {
             tasks,
             mended,
             refused,
+            tended: Vec::new(),
             warnings: self.plan.warnings.iter().chain(&self.warnings).cloned().collect(),
         }
     }

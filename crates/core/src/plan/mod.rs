@@ -40,6 +40,7 @@ pub use model::{PLAN_VERSION, Plan, Warning};
 pub use moved::{Moved, moved};
 pub use nearest::nearest;
 pub use outline::{MAX_OUTLINED, Outline, Stands, Strayed, TooManyOutlined};
+pub use render::definitions;
 pub use request::{MAX_NEW, MAX_TIMES, Numbered, Policy, Purpose, Request, Round, Told};
 pub use store::{InvalidPlanHash, MAX_PLAN_BYTES, MAX_PLANNED, PlanFileError, PlanHash};
 pub use task::{Dependency, PlannedTask, Role, Target, WaitsFor, own};

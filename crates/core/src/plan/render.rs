@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::artifacts::ArtifactsError;
 use super::model::Plan;
 use super::request::Policy;
 use super::task::{PlannedTask, Role, Target};
@@ -69,6 +70,21 @@ pub(crate) fn definition(plan: &Plan, at: usize, id_of: impl Fn(usize) -> TaskId
         each_once(&mut definition);
     }
     Ok(definition)
+}
+
+/// What a plan sends if it is sent at `now` and nothing has its ids: each new task with its definition, dependencies
+/// first.
+///
+/// # Errors
+/// A plan without a group, or a definition that can't be completed.
+pub fn definitions(plan: &Plan, now: Timestamp) -> Result<Vec<(TaskId, Value)>, ArtifactsError> {
+    let ids: Option<Vec<TaskId>> = plan.tasks.iter().map(|task| task.task_id).collect();
+    let ids = ids.ok_or(ArtifactsError::NoIds)?;
+    let complete = |at: usize| {
+        let open = definition(plan, at, |other| ids[other]).and_then(|open| stamped(&open, now));
+        open.map_err(|error| ArtifactsError::Definition { label: plan.tasks[at].label.clone(), error })
+    };
+    (0..ids.len()).map(|at| Ok((ids[at], complete(at)?))).collect()
 }
 
 /// The definition with its relative datestamps counted from `now`.

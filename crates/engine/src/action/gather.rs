@@ -96,6 +96,11 @@ pub(crate) async fn gather(
 }
 
 impl Gathered {
+    /// The definition of the task that the action was asked for.
+    pub(crate) fn definition(&self) -> Option<&Value> {
+        self.subject.as_ref()?.1.as_ref()
+    }
+
     fn subject(&self) -> Option<Subject<'_>> {
         let (id, definition) = self.subject.as_ref()?;
         Some(Subject { id: *id, definition: definition.as_ref() })

@@ -5,11 +5,15 @@
 //! ```
 
 mod ask;
+mod asking;
+mod error;
 mod gather;
 mod perform;
 mod run;
+mod tend;
 
 pub use ask::{ActionAsk, MalformedAsk};
+pub use error::ActionError;
 pub use gather::GatherError;
-pub use perform::{ActionReport, With, perform};
-pub use run::{Action, ActionError, Keep, Means, closing, run};
+pub use perform::{Terms, With, perform, rehearse};
+pub use run::{Action, ActionReport, Keep, Means, closing, run};

@@ -2,34 +2,54 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-use taskgraft_core::action;
-use taskgraft_core::plan::Policy;
-use taskgraft_core::report::{Report, Terminal};
+use futures_util::FutureExt as _;
+use taskgraft_core::ids::{RequestId, TaskId};
+use taskgraft_core::plan::{MAX_NEW, Plan, Policy};
 
 use super::ask::ActionAsk;
-use super::run::{ActionError, Keep, Means};
+use super::asking::Asking;
+use super::error::ActionError;
+use super::run::{ActionReport, Carry, Keep, Means, OwnTask};
+use crate::project::Project;
+
+/// How an action is planned.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// By which rules.
+    pub policy: Policy,
+    /// The most tasks that one request may create.
+    pub max_new: usize,
+    /// The action task: new tasks have it as their parent, and requested copies wait for it.
+    pub action_task: Option<TaskId>,
+    /// The request's id, unless its input carries a key.
+    pub request: RequestId,
+    /// The project's checkout, where there is one. It names the trust domain; else the decision task's schedulerId does.
+    pub project: Option<Project>,
+}
+
+impl Terms {
+    /// As an action task has it: the request is named after it.
+    #[must_use]
+    pub fn of_task(policy: Policy, task: TaskId) -> Self {
+        Self { policy, max_new: MAX_NEW, action_task: Some(task), request: task.into(), project: None }
+    }
+
+    /// As somebody has it by hand: there is no action task.
+    #[must_use]
+    pub fn by_hand(policy: Policy, request: RequestId) -> Self {
+        Self { policy, max_new: MAX_NEW, action_task: None, request, project: None }
+    }
+}
 
 /// How an action is to be performed.
 #[derive(Debug, Clone)]
 pub struct With {
-    /// By which rules.
-    pub policy: Policy,
+    /// How it is planned.
+    pub terms: Terms,
     /// Where the plan is kept, and whose run this is.
     pub keep: Keep,
     /// Where task-graph.json, label-to-taskid.json, to-run.json, plan.json and report.json are written.
     pub out: PathBuf,
-    /// The most tasks that one request may create.
-    pub max_new: usize,
-}
-
-/// What became of an action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActionReport {
-    /// Whether the asker got what was asked for.
-    pub result: Terminal,
-    /// What became of each request that the action came to: first that on the push it was asked for.
-    pub requests: Vec<Report>,
 }
 
 /// Performs the action: fetches what it needs, validates its input, decides, plans, stores the plan, carries it out.
@@ -40,12 +60,52 @@ pub struct ActionReport {
 /// # Errors
 /// If nothing can be done; what an earlier run had done stays as it is.
 pub async fn perform(
-    _means: &Means,
+    means: &Means,
     ask: &ActionAsk,
-    _with: &With,
-    _stop: impl Future<Output = ()>,
-    _log: impl FnMut(&str),
+    with: &With,
+    stop: impl Future<Output = ()>,
+    mut log: impl FnMut(&str),
 ) -> Result<ActionReport, ActionError> {
-    let action = action::by_callback(&ask.callback);
-    Err(ActionError::UnknownAction(action.map_or(ask.callback.as_str(), |action| action.cb_name).to_owned()))
+    let mut stop = std::pin::pin!(stop.fuse());
+    let (plan, earlier, expires) = {
+        let preparing = std::pin::pin!(prepare(means, ask, with, &mut log).fuse());
+        match futures_util::future::select(preparing, &mut stop).await {
+            futures_util::future::Either::Left((prepared, _)) => prepared?,
+            futures_util::future::Either::Right(_) => return Err(ActionError::Stopped),
+        }
+    };
+    Carry { means, keep: &with.keep, out: &with.out, expires }.out(plan, earlier, &mut stop, &mut log).await
+}
+
+/// The plan to carry out, whether an earlier try left it, and until when the run's artifacts may live.
+async fn prepare(
+    means: &Means,
+    ask: &ActionAsk,
+    with: &With,
+    log: &mut impl FnMut(&str),
+) -> Result<(Plan, bool, Option<taskgraft_core::time::Millis>), ActionError> {
+    let own = with.keep.own_task(&means.client).await?;
+    let expires = own.as_ref().map(OwnTask::expires);
+    let asking = Asking::new(means, ask, &with.terms, own)?;
+    if let Some(plan) = asking.taken_up(&with.keep, log).await? {
+        return Ok((plan, true, expires));
+    }
+    let push = asking.push(Some(asking.permission())).await?;
+    let plan = asking.plan(&push, log).await?;
+    Ok((plan, false, expires))
+}
+
+/// What an action would do: its plan, which is not carried out.
+///
+/// # Errors
+/// As [`perform`], as far as that is seen without doing anything. Whether credentials would do is not looked at.
+pub async fn rehearse(
+    means: &Means,
+    ask: &ActionAsk,
+    terms: &Terms,
+    mut log: impl FnMut(&str),
+) -> Result<Plan, ActionError> {
+    let asking = Asking::new(means, ask, terms, None)?;
+    let push = asking.push(None).await?;
+    asking.rehearsed(&push, &mut log).await
 }

@@ -19,7 +19,7 @@ use super::config::Config;
 use super::ending::{Ended, Why};
 use super::livelog::Live;
 use super::payload::{ActionPayload, LogNames, MalformedPayload};
-use crate::action::{Keep, Means, With, perform};
+use crate::action::{Keep, Means, Terms, With, perform};
 use crate::own_run::OwnRun;
 
 /// How long an action may take to stop: what is on its way to the queue is awaited, and copies are cancelled.
@@ -179,7 +179,8 @@ impl Run<'_> {
         let config = &self.shop.config;
         let means = Means { client: self.session.client().clone(), cache: config.cache.clone() };
         let own = OwnRun { task: self.session.task_id, run: self.session.run_id };
-        let with = With { policy: config.policy, keep: Keep::Run(own), out: out.to_owned(), max_new: config.max_new };
+        let terms = Terms { max_new: config.max_new, ..Terms::of_task(config.policy, own.task) };
+        let with = With { terms, keep: Keep::Run(own), out: out.to_owned() };
         let (stop, mut stopping) = watch::channel(false);
         let stopped = async move {
             // Nobody else can ask it any more: that is no reason to stop.

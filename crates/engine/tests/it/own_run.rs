@@ -27,7 +27,13 @@ async fn act(
     let push = machine.load(decision).await;
     let request = Request { action_task: Some(own.task), ..request(&push, labels, own.task.as_str()) };
     let out = tempfile::tempdir().unwrap();
-    let action = Action { request, policy: Policy::Graft, keep: Keep::Run(own), out: out.path().to_owned() };
+    let action = Action {
+        request,
+        policy: Policy::Graft,
+        keep: Keep::Run(own),
+        out: out.path().to_owned(),
+        max_new: taskgraft_core::plan::MAX_NEW,
+    };
     let mut log = Vec::new();
     let ran = action::run(&machine.means, &push, &action, std::future::pending(), |line| log.push(line.to_owned()));
     (ran.await, log)
@@ -230,7 +236,13 @@ async fn an_interrupted_request_is_offered_for_resumption() {
     let out = tempfile::tempdir().unwrap();
     let asked = request(&push, &["test-0-0"], "R1");
     let keep = Keep::Plans(machine.plans.clone());
-    let action = Action { request: asked.clone(), policy: Policy::Graft, keep, out: out.path().to_owned() };
+    let action = Action {
+        request: asked.clone(),
+        policy: Policy::Graft,
+        keep,
+        out: out.path().to_owned(),
+        max_new: taskgraft_core::plan::MAX_NEW,
+    };
     let report = action::run(&machine.means, &push, &action, std::future::ready(()), |_| ()).await.unwrap();
     assert_eq!(report.result, Terminal::Interrupted, "{report:?}");
     let unfinished = machine.plans.unfinished(decision).unwrap();

@@ -98,7 +98,13 @@ async fn check(project: &Path, case: &Path) {
     request.action_task = Some(task);
     request = request.repeated(u32::try_from(input["times"].as_u64().unwrap_or(1)).unwrap());
     let keep = Keep::Plans(Plans::open(&dir.path().join("plans")).unwrap());
-    let action = Action { request, policy: Policy::Reference, keep, out: dir.path().join("artifacts") };
+    let action = Action {
+        request,
+        policy: Policy::Reference,
+        keep,
+        out: dir.path().join("artifacts"),
+        max_new: taskgraft_core::plan::MAX_NEW,
+    };
     let means = Means { client, cache };
     let report = action::run(&means, &push, &action, std::future::pending(), |_| ()).await.unwrap();
     assert_eq!(report.result, Terminal::Done, "{name}");

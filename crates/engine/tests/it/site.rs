@@ -232,6 +232,7 @@ impl Machine {
 
     pub(crate) async fn carry_out(&self, push: &Push, request: Request) -> Result<Report, ActionError> {
         let action = Action {
+            max_new: taskgraft_core::plan::MAX_NEW,
             request,
             policy: Policy::Graft,
             keep: Keep::Plans(self.plans.clone()),
