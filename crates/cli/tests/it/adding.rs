@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use taskgraft_core::api::auth::CreateClientRequest;
 use taskgraft_core::api::index::InsertTaskRequest;
 use taskgraft_core::time::Millis;
 
@@ -60,16 +59,7 @@ fn missing_scopes_are_named_before_anything_is_created() {
     let up = Up::start();
     push(&up);
     let scopes = ["queue:create-task:project:none", "queue:route:*", "queue:scheduler-id:lander-level-3"];
-    let request = CreateClientRequest {
-        description: String::new(),
-        expires: Millis(Timestamp::now() + SignedDuration::from_hours(1)),
-        scopes: Some(scopes.map(str::to_owned).to_vec()),
-        delete_on_expiration: false,
-    };
-    let ann = wait_for(up.client().auth().create_client("project/lander/ann", &request)).unwrap();
-    let mut add = up.command(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
-    add.env("TASKCLUSTER_CLIENT_ID", "project/lander/ann").env("TASKCLUSTER_ACCESS_TOKEN", ann.access_token);
-    let ran = Ran::from(add.output().unwrap());
+    let ran = up.as_ann(&scopes, &["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
     assert_eq!(ran.code, Some(4), "{}", ran.stderr);
     let expected = "\
 error: these credentials (client `project/lander/ann`) can't create 3 of 3 tasks

@@ -123,9 +123,12 @@ fn a_lost_answer_triggers_nothing_twice() {
         assert_eq!((&again["actionTask"], &again["found"]), (&told["actionTask"], &json!(true)), "{fault:?}");
         assert_eq!(actions(&up).len(), n + 1, "{fault:?}: the same name again");
     }
-    // Whoever has another name for it wants it once more.
+    // Whoever has another name for it wants it once more, and so does somebody else with the same name.
     let other = up.taskgraft(["trigger", "cancel-all", "--decision-id", DECISION, "--request-id", "another"]);
     assert_eq!((other.code, actions(&up).len()), (Some(0), 7), "{}", other.stderr);
+    let args = ["trigger", "cancel-all", "--decision-id", DECISION, "--request-id", "cancel-0"];
+    let ann = up.as_ann(&["queue:*", "hooks:trigger-hook:project-lander/in-tree-action-3-generic/*"], &args);
+    assert_eq!((ann.code, actions(&up).len()), (Some(0), 8), "{}", ann.stderr);
 }
 
 #[test]

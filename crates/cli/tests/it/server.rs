@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use jiff::{SignedDuration, Timestamp};
 use taskgraft_client::{Client, Config, Credentials};
+use taskgraft_core::api::auth::CreateClientRequest;
+use taskgraft_core::time::Millis;
 use tempfile::TempDir;
 
 use crate::run::{Ran, command};
@@ -88,6 +91,20 @@ impl Up {
     /// Runs it to its end.
     pub(crate) fn taskgraft<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
         self.command(args).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// Runs it to its end as somebody who may do no more than this.
+    pub(crate) fn as_ann(&self, scopes: &[&str], args: &[&str]) -> Ran {
+        let request = CreateClientRequest {
+            description: String::new(),
+            expires: Millis(Timestamp::now() + SignedDuration::from_hours(1)),
+            scopes: Some(scopes.iter().map(|scope| (*scope).to_owned()).collect()),
+            delete_on_expiration: false,
+        };
+        let ann = wait_for(self.client().auth().create_client("project/lander/ann", &request)).unwrap();
+        let mut command = self.command(args);
+        command.env("TASKCLUSTER_CLIENT_ID", "project/lander/ann").env("TASKCLUSTER_ACCESS_TOKEN", ann.access_token);
+        command.stdin(Stdio::null()).output().unwrap().into()
     }
 
     /// A client that may do everything.

@@ -1,14 +1,11 @@
 //! `taskgraft trigger`: what is refused before anything is sent, and action tasks that the asker creates.
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use taskgraft_core::api::auth::{CreateClientRequest, CreateRoleRequest};
+use taskgraft_core::api::auth::CreateRoleRequest;
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::time::Millis;
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
 use crate::pushes::{DECISION, action_task, members, publishing, push, recorded};
-use crate::run::Ran;
 use crate::server::{Up, wait_for};
 
 /// The decision task's own scope, as a role.
@@ -25,20 +22,6 @@ fn grant(up: &Up, role: &str, scopes: &[&str]) {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let request = CreateRoleRequest { description: String::new(), scopes };
     wait_for(up.client().auth().create_role(role, &request)).unwrap();
-}
-
-/// Runs it as somebody who may do no more than this.
-fn as_ann(up: &Up, scopes: &[&str], args: &[&str]) -> Ran {
-    let request = CreateClientRequest {
-        description: String::new(),
-        expires: Millis(Timestamp::now() + SignedDuration::from_hours(1)),
-        scopes: Some(scopes.iter().map(|scope| (*scope).to_owned()).collect()),
-        delete_on_expiration: false,
-    };
-    let ann = wait_for(up.client().auth().create_client("project/lander/ann", &request)).unwrap();
-    let mut command = up.command(args);
-    command.env("TASKCLUSTER_CLIENT_ID", "project/lander/ann").env("TASKCLUSTER_ACCESS_TOKEN", ann.access_token);
-    Ran::from(command.output().unwrap())
 }
 
 #[test]
@@ -100,7 +83,7 @@ fn missing_rights_are_named_with_who_grants_them() {
     assert!(ran.stderr.contains(&format!("lacks in-tree:hook-action:{hook}")), "{}", ran.stderr);
     grant(&up, ROLE, &["in-tree:hook-action:project-lander/in-tree-action-3-*"]);
     grant(&up, "project:lander:developers", &["hooks:trigger-hook:project-lander/in-tree-action-3-generic/*"]);
-    let ran = as_ann(&up, &["queue:get-artifact:*", "auth:list-roles"], &args);
+    let ran = up.as_ann(&["queue:get-artifact:*", "auth:list-roles"], &args);
     let expected = format!(
         "\
 error: these credentials (client `project/lander/ann`) can't ask for the action `cancel-all`
@@ -184,7 +167,7 @@ fn an_action_task_gets_no_more_than_the_decision_task_and_takes_all_of_that() {
     let up = Up::start();
     task_action(&up);
     let args = ["trigger", "poke", "--decision-id", DECISION, "--task-id", DECISION];
-    let ran = as_ann(&up, &["queue:*", "project:lander:*", "auth:list-roles"], &args);
+    let ran = up.as_ann(&["queue:*", "project:lander:*", "auth:list-roles"], &args);
     assert_eq!(ran.code, Some(4), "{}", ran.stderr);
     assert!(ran.stderr.contains(&format!("missing      assume:{ROLE}")), "{}", ran.stderr);
     assert!(ran.stderr.contains("granted by   project:lander:sheriffs"), "{}", ran.stderr);
