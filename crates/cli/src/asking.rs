@@ -243,7 +243,7 @@ pub(crate) async fn check_scopes(
     let text = format!("these credentials ({who}) can't create {} of {of} tasks", missing.tasks());
     let failure = Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.keys().cloned());
     let failure = through::granted(client, failure, missing.scopes.keys().map(String::as_str)).await;
-    let hint = through::hint_to_add(artifacts, push).await;
+    let hint = through::hint_to_add(client, artifacts, push).await;
     Err(failure.notes("instead", hint).closing(NOTHING))
 }
 

@@ -251,8 +251,13 @@ pub(crate) async fn granted<'a>(client: &Client, failure: Failure, scopes: impl 
 }
 
 /// The actions of a push that offers to add jobs by one of them; says so if it doesn't.
-pub(crate) async fn offer_to_add(artifacts: &Artifacts, push: &Push, out: &Out) -> Result<Option<Offer>, Failure> {
-    match offer_of(artifacts, push).await {
+pub(crate) async fn offer_to_add(
+    client: &Client,
+    artifacts: &Artifacts,
+    push: &Push,
+    out: &Out,
+) -> Result<Option<Offer>, Failure> {
+    match offer_of(client, artifacts, push).await {
         None => Ok(None),
         Some(Ok(offer)) if offer.catalog.choose(ADD, None).is_ok() => Ok(Some(offer)),
         Some(Ok(_) | Err(OfferError::Nothing(_))) => {
@@ -265,17 +270,18 @@ pub(crate) async fn offer_to_add(artifacts: &Artifacts, push: &Push, out: &Out) 
     }
 }
 
-/// What a push that was looked up offers.
-async fn offer_of(artifacts: &Artifacts, push: &Push) -> Option<Result<Offer, OfferError>> {
-    let (decision, (task, status)) = push.decision.zip(push.task.as_ref())?;
+/// What a push offers, if it has a decision task.
+async fn offer_of(client: &Client, artifacts: &Artifacts, push: &Push) -> Option<Result<Offer, OfferError>> {
+    let decision = push.decision?;
+    let Some((task, status)) = &push.task else { return Some(Offer::load(client, artifacts, decision).await) };
     let run = status.runs.last().filter(|run| run.resolved.is_some()).map(|run| run.run_id);
     Some(Offer::of(artifacts, decision, task, run).await)
 }
 
 /// What it takes to have jobs added by the push's own action, as a way out for who may not create them. It is only a
 /// hint: where it can't be had, there is none.
-pub(crate) async fn hint_to_add(artifacts: &Artifacts, push: &Push) -> Option<String> {
-    let offer = offer_of(artifacts, push).await?.ok()?;
+pub(crate) async fn hint_to_add(client: &Client, artifacts: &Artifacts, push: &Push) -> Option<String> {
+    let offer = offer_of(client, artifacts, push).await?.ok()?;
     let scope = trigger_scope(&offer.catalog, ADD)?;
     Some(format!("without --direct the push's action `{ADD}` adds them; it needs only {scope}"))
 }

@@ -101,7 +101,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
             (args.wishes.request(&push, id)?, args.wishes.policy.into())
         }
     };
-    let offer = if args.direct { None } else { through::offer_to_add(&artifacts, &push, out).await? };
+    let offer = if args.direct { None } else { through::offer_to_add(&client, &artifacts, &push, out).await? };
     let asker = Asker { client, artifacts, plans, push, request, policy, offer, args, env, out };
     let after = After { wait: args.wait, json: args.json };
     if let Some(plan) = asker.begun()? {
