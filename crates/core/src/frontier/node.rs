@@ -99,7 +99,7 @@ pub(super) struct Found<'a> {
     pub(super) status: &'a StatusFact,
     /// Until when the tasks that depend on it need it.
     pub(super) needed_until: Option<Timestamp>,
-    /// What it waits for and this plan's task would not.
+    /// What it waits for and this plan's task would not; of the request's own only the action task that made it.
     pub(super) waits_for: Vec<TaskId>,
 }
 
@@ -159,7 +159,8 @@ impl Node {
         }
         let state = found.status.state;
         if found.own {
-            return Move::Settle(Outcome::Adopted { state });
+            let waits = state == TaskState::Unscheduled && !found.waits_for.is_empty();
+            return if waits { Move::Weigh(found.waits_for) } else { Move::Settle(Outcome::Adopted { state }) };
         }
         let outlives = found.needed_until.is_none_or(|until| found.status.expires.0 >= until);
         match state {

@@ -60,9 +60,13 @@ impl Frontier {
             (State::Waiting | State::AskingGroup | State::Settled(_), _) => None,
         };
         let Some(next) = next else { return false };
-        if let (Move::Settle(Outcome::Adopted { state: TaskState::Unscheduled }), Answer::Task { definition, .. }) =
-            (&next, answer)
-        {
+        let waiting = match next {
+            Move::Settle(Outcome::Adopted { state }) => state == TaskState::Unscheduled,
+            // Putting it back harms nothing if another is made in its place.
+            Move::Weigh(_) => self.plan.tasks[at].role.is_own(),
+            Move::Settle(_) | Move::Send { .. } | Move::Read | Move::AskGroup | Move::NextId { .. } => false,
+        };
+        if let (true, Answer::Task { definition, .. }) = (waiting, answer) {
             self.mend_adopted(at, definition.clone());
         }
         self.apply(at, next);
@@ -73,11 +77,15 @@ impl Frontier {
         let Ok(ours) = self.definition(at) else { return Move::NextId { foreign: true } };
         let known = dependencies(&ours);
         let decision = self.plan.request.decision.map(|id| id.to_string());
-        let unknown =
-            dependencies(theirs).into_iter().filter(|id| !known.contains(id) && Some(id) != decision.as_ref());
+        let own = self.plan.tasks[at].role.is_own();
+        // One of the request's own waits for whichever action task made it, which may have failed since.
+        let maker = theirs.pointer("/extra/parent").and_then(Value::as_str);
+        let counts =
+            |id: &String| !known.contains(id) && Some(id) != decision.as_ref() && (!own || Some(id.as_str()) == maker);
+        let unknown = dependencies(theirs).into_iter().filter(counts);
         Node::found(Found {
             ours: same_task(&ours, theirs, &self.plan.urls()),
-            own: self.plan.tasks[at].role.is_own(),
+            own,
             status,
             needed_until: self.dependents[at]
                 .iter()

@@ -5,6 +5,7 @@ mod cancel;
 mod create;
 mod crowd;
 mod elsewhere;
+mod key;
 mod plans;
 mod push;
 mod queue;
