@@ -40,7 +40,7 @@ fn hooked(up: &Up, actions: &Value) {
         "taskGroupId": "${payload.decision.action.taskGroupId}",
         "created": {"$fromNow": ""}, "deadline": {"$fromNow": "1 day"}, "expires": {"$fromNow": "1 month"},
         "scopes": ["assume:repo:github.com/example/lander:action:generic"],
-        "payload": {"env": {
+        "payload": {"maxRunTime": 600, "env": {
             "ACTION_TASK_GROUP_ID": "${payload.decision.action.taskGroupId}",
             "ACTION_TASK_ID": {"$json": {"$eval": "payload.user.taskId"}},
             "ACTION_INPUT": {"$json": {"$eval": "payload.user.input"}},
