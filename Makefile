@@ -3,7 +3,7 @@
 CARGO ?= cargo
 PYTHON = .venv/bin/python
 
-.PHONY: help demo test bench venv check check-lander fmt clippy doc deny core-dependencies
+.PHONY: help demo test fuzz bench venv check check-lander fmt clippy doc deny core-dependencies
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ test: venv check-lander demo ## set up what the tests need and run all of them, 
 	.ci/commands-page --check
 	$(CARGO) test --locked --workspace
 	@echo "make test: all of it passed; nothing was left running"
+
+FUZZ_SECONDS ?= 60
+fuzz: ## run each fuzz target for a minute, all at once (`make fuzz FUZZ_SECONDS=600`); a case that fails names its seed
+	TASKGRAFT_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --locked --workspace --lib --quiet fuzz -- --nocapture --test-threads 8
 
 bench: venv ## measure: whole processes, minimum, median and ratios
 	bench/run

@@ -8,6 +8,8 @@
 #[cfg(test)]
 mod agreement;
 mod entry;
+#[cfg(test)]
+mod fuzz;
 mod head;
 mod number;
 mod place;

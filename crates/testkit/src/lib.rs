@@ -1,8 +1,10 @@
-//! What the tests of several crates share: made-up graphs, recordings, seeds, a proxy that breaks
+//! What the tests of several crates share: made-up graphs and templates, fuzzing, recordings, seeds, a proxy that breaks
 //! things, and the Python that they run.
 
+pub mod fuzz;
 pub mod graphs;
 pub mod proxy;
 pub mod python;
 pub mod recorded;
 pub mod rng;
+pub mod templates;

@@ -1,5 +1,6 @@
 //! What was acknowledged is there after `kill -9`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
 use taskgraft_client::{Client, Config, Credentials, Error, Retry, Upload};
+use taskgraft_core::api::auth::CreateRoleRequest;
+use taskgraft_core::api::hooks::{FireResult, FiredBy};
 use taskgraft_core::api::index::InsertTaskRequest;
 use taskgraft_core::api::queue::{ClaimTaskRequest, CreateArtifactRequest, CreateArtifactResponse};
 use taskgraft_core::ids::TaskId;
@@ -264,4 +267,73 @@ async fn a_task_that_runs_during_sigkill_is_run_again_and_nothing_of_it_goes_on(
     }
     let stat = std::fs::read_to_string(format!("/proc/{first}/stat")).unwrap_or_default();
     assert!(stat.is_empty() || stat.contains(") Z "), "the first run's process lives: {stat}");
+}
+
+/// A hook that fires each second, and whose tasks say for which.
+async fn hook_of_each_second(client: &Client) {
+    let scopes =
+        ["queue:create-task:lowest:proj-lander/b-linux", "queue:create-task:project:none", "queue:scheduler-id:-"];
+    let role = CreateRoleRequest { description: String::new(), scopes: scopes.map(str::to_owned).to_vec() };
+    client.auth().create_role("hook-id:project-lander/each-second", &role).await.unwrap();
+    let mut task = definition(&json!({"for": "${now}"}), &[]);
+    for filled_in in ["created", "deadline", "expires", "dependencies"] {
+        task.as_object_mut().unwrap().remove(filled_in);
+    }
+    let hook = json!({
+        "metadata": {"name": "n", "description": "", "owner": "ann@example.org"},
+        "schedule": ["* * * * * *"], "task": task,
+    });
+    let hook = serde_json::from_value(hook).unwrap();
+    client.hooks().create_hook("project-lander", "each-second", &hook).await.unwrap();
+}
+
+/// Triggers the hook until the server no longer answers; the tasks that were acknowledged.
+async fn trigger(client: Client) -> Vec<TaskId> {
+    let mut made = Vec::new();
+    while let Ok(fired) = client.hooks().trigger_hook("project-lander", "each-second", &json!({})).await {
+        made.push(fired.task_id.unwrap());
+    }
+    made
+}
+
+/// How often the hook's schedule has fired it.
+async fn scheduled(client: &Client) -> usize {
+    let fires = client.hooks().last_fires("project-lander", "each-second").await;
+    fires.map_or(0, |fires| fires.iter().filter(|fire| fire.fired_by == FiredBy::Schedule).count())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hooks_fires_are_neither_lost_nor_doubled_by_sigkill() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut acknowledged = Vec::new();
+    for round in 0..ROUNDS {
+        let server = Process::start(directory.path(), &["--no-worker"]);
+        if round == 0 {
+            hook_of_each_second(&server.client).await;
+        }
+        let before = scheduled(&server.client).await;
+        let triggering = tokio::spawn(trigger(server.client.clone()));
+        let until = Instant::now() + PATIENCE;
+        while scheduled(&server.client).await == before {
+            assert!(Instant::now() < until, "the schedule does not fire");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        server.kill();
+        acknowledged.extend(triggering.await.unwrap());
+    }
+    let server = Process::start(directory.path(), &["--no-worker"]);
+    let fires = server.client.hooks().last_fires("project-lander", "each-second").await.unwrap();
+    let mut moments = Vec::new();
+    for fire in &fires {
+        assert_eq!((fire.result, fire.error.as_str()), (FireResult::Success, ""));
+        let task = server.client.queue().task(fire.task_id).await.unwrap();
+        if fire.fired_by == FiredBy::Schedule {
+            moments.push(task.payload["for"].as_str().unwrap().to_owned());
+        }
+    }
+    let known: BTreeSet<TaskId> = fires.iter().map(|fire| fire.task_id).collect();
+    assert!(acknowledged.iter().all(|id| known.contains(id)), "what was acknowledged is there");
+    assert!(!acknowledged.is_empty() && moments.len() >= usize::from(ROUNDS), "{moments:?}");
+    let distinct: BTreeSet<&String> = moments.iter().collect();
+    assert_eq!(distinct.len(), moments.len(), "a moment was fired twice: {moments:?}");
 }

@@ -16,6 +16,8 @@ mod bounds;
 mod builtin;
 mod error;
 mod expression;
+#[cfg(test)]
+mod fuzz;
 mod interpolate;
 mod items;
 mod number;

@@ -8,9 +8,9 @@ use taskgraft_testkit::rng::Rng;
 use super::*;
 
 /// A task as it is compared: everything that reading gives.
-type Read = (Label, String, String, Value, Vec<(String, Label)>, Vec<Label>, Vec<Label>, Value, Bytes);
+pub(super) type Read = (Label, String, String, Value, Vec<(String, Label)>, Vec<Label>, Vec<Label>, Value, Bytes);
 
-fn tasks(graph: &TaskGraph) -> Vec<Read> {
+pub(super) fn tasks(graph: &TaskGraph) -> Vec<Read> {
     let read = |task: &Task| {
         let optimization = task
             .optimization
@@ -80,7 +80,7 @@ fn print(value: &Value, layout: Layout, level: usize, rng: &mut Rng, out: &mut S
 }
 
 /// A made-up graph, with texts in it that look like the ends of tasks.
-fn hostile_graph(rng: &mut Rng) -> Value {
+pub(super) fn hostile_graph(rng: &mut Rng) -> Value {
     let mut graph = case(rng.draw()).graph;
     for (label, task) in &mut graph {
         task["task"]["payload"]["x"] =

@@ -3,7 +3,6 @@
 
 mod compared;
 mod hostile;
-mod made;
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use taskgraft_testkit::python::python;
 use taskgraft_testkit::recorded::workspace;
 use taskgraft_testkit::rng::{Rng, seed};
+use taskgraft_testkit::templates::{context, expression_soup, template};
 
-use super::made::{context, expression_soup, template};
 use super::{NOW, rendered};
 
 /// How many templates a run makes up.

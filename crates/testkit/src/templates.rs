@@ -1,12 +1,13 @@
-//! Templates that are made up: well-typed for the most part, so that most have a value.
+//! JSON-e templates that are made up: well-typed for the most part, so that most have a value.
 //!
 //! Left out is where the Python package alone differs: booleans count as 0 and 1 there, and quotients are always floats.
 
+use crate::rng::Rng;
 use serde_json::{Value, json};
-use taskgraft_testkit::rng::Rng;
 
 /// The names that made-up templates use.
-pub(super) fn context() -> Value {
+#[must_use]
+pub fn context() -> Value {
     json!({
         "n": 7, "big": 5_000_000_000_u64, "neg": -3, "zero": 0, "t": "a text, with ümlaut", "e": "",
         "yes": true, "no": false, "z": null,
@@ -100,7 +101,7 @@ fn array(rng: &mut Rng, depth: usize) -> Value {
 }
 
 /// A template of about `depth` levels, with every operator.
-pub(super) fn template(rng: &mut Rng, depth: usize) -> Value {
+pub fn template(rng: &mut Rng, depth: usize) -> Value {
     if depth == 0 {
         return leaf(rng);
     }
@@ -155,7 +156,7 @@ fn t(rng: &mut Rng) -> &'static str {
 }
 
 /// Tokens in any order: mostly no expression at all.
-pub(super) fn expression_soup(rng: &mut Rng) -> String {
+pub fn expression_soup(rng: &mut Rng) -> String {
     const TOKENS: &[&str] = &[
         "n", "t", "xs", "o", "o.k", "1", "2", "1.5", "'q'", "+", "-", "*", "**", "(", ")", "[", "]", ".", ",", ":",
         "{", "}", "(n)", "[0]", "[1:]", "len(", "null", "a:", " ",

@@ -1,0 +1,104 @@
+//! Fuzzing of the graph readers on damaged files: what the real parser takes, the fast reader takes the same way, and
+//! what is read for some labels is what the whole file says of them.
+
+use std::collections::BTreeSet;
+
+use taskgraft_testkit::fuzz::fuzz;
+use taskgraft_testkit::graphs::case;
+use taskgraft_testkit::rng::Rng;
+
+use super::agreement::{hostile_graph, tasks};
+use super::*;
+
+/// Some bytes changed, taken out, put in, doubled or swapped.
+fn damage(rng: &mut Rng, bytes: &mut Vec<u8>) {
+    const BYTES: &[u8] = b"{}[]\",:\\ \n\t0-eunl\0\x7f\x80\xff\xc3";
+    const TEXTS: &[&str] = &[
+        "\n  },\n  \"",
+        "\n  }\n}",
+        "\n  },",
+        "\": {\n    \"",
+        "\"label\": ",
+        "\"dependencies\": {",
+        "\"task\": {",
+        "{}",
+        "\\u0000",
+        "\\ud800",
+        "18446744073709551616",
+        "1e400",
+        "\u{feff}",
+        "\"a\": {\"a\": ",
+        "\r\n",
+    ];
+    for _ in 0..=rng.below(4) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = rng.below(bytes.len());
+        let end = (at + rng.below(60)).min(bytes.len());
+        match rng.below(6) {
+            0 => bytes[at] = *rng.pick(BYTES),
+            1 => bytes.insert(at, *rng.pick(BYTES)),
+            2 => drop(bytes.drain(at..end)),
+            3 => drop(bytes.splice(at..at, rng.pick::<&str>(TEXTS).bytes())),
+            4 => {
+                let part = bytes[at..end].to_vec();
+                let to = rng.below(bytes.len());
+                drop(bytes.splice(to..to, part));
+            }
+            _ => {
+                let other = rng.below(bytes.len());
+                bytes.swap(at, other);
+            }
+        }
+    }
+}
+
+/// The tasks that are needed for `labels`, out of the whole graph.
+fn needed(whole: &TaskGraph, labels: &[String]) -> BTreeSet<Label> {
+    let mut needed = BTreeSet::new();
+    let mut open: Vec<Label> = whole
+        .iter()
+        .map(|(_, task)| &task.label)
+        .filter(|label| labels.iter().any(|it| it.as_str() == AsRef::<str>::as_ref(*label)))
+        .cloned()
+        .collect();
+    while let Some(label) = open.pop() {
+        let task = whole.iter().find(|(_, task)| task.label == label).map(|(_, task)| task);
+        if let Some(task) = task
+            && needed.insert(label)
+        {
+            open.extend(task.dependencies.values().cloned());
+        }
+    }
+    needed
+}
+
+#[test]
+fn fuzz_graph_readers() {
+    fuzz("graph readers", |rng| {
+        let graph = if rng.chance(50) { hostile_graph(rng) } else { case(rng.draw()).graph.into() };
+        let mut bytes = to_string_sorted(&graph).into_bytes();
+        if rng.chance(90) {
+            damage(rng, &mut bytes);
+        }
+        let bytes = Bytes::from(bytes);
+        let shown = || String::from_utf8_lossy(&bytes).into_owned();
+        let (fast, typed) = (GraphFile::read(bytes.clone()), GraphFile::read_typed(bytes.clone()));
+        let whole = |file: &Result<GraphFile, ReadError>| file.as_ref().ok().and_then(|file| file.whole().ok());
+        let (fast_whole, typed_whole) = (whole(&fast), whole(&typed));
+        assert_eq!(fast_whole.as_ref().map(tasks), typed_whole.as_ref().map(tasks), "{}", shown());
+        let (Ok(fast), Ok(typed)) = (fast, typed) else { return };
+        let labels: Vec<String> = typed.labels().map(Cow::into_owned).collect();
+        assert_eq!(fast.labels().map(Cow::into_owned).collect::<Vec<_>>(), labels, "{}", shown());
+        let some = rng.some_of(&labels, 30);
+        let (fast_part, typed_part) = (fast.closure(&some).ok(), typed.closure(&some).ok());
+        assert_eq!(fast_part.as_ref().map(tasks), typed_part.as_ref().map(tasks), "{some:?} of {}", shown());
+        if let (Some(whole), Some(part)) = (typed_whole, typed_part) {
+            let needed = needed(&whole, &some);
+            let mut expected = tasks(&whole);
+            expected.retain(|task| needed.contains(&task.0));
+            assert_eq!(tasks(&part), expected, "{some:?} of {}", shown());
+        }
+    });
+}
