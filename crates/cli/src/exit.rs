@@ -97,6 +97,11 @@ impl Failure {
         Self { closing: Some(line), ..self }
     }
 
+    /// What is said first.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// What kind it is.
     pub(crate) fn kind(&self) -> Kind {
         self.kind

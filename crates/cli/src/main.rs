@@ -13,6 +13,7 @@ mod follow;
 mod log;
 mod output;
 mod progress;
+mod project;
 mod push;
 mod signals;
 mod through;

@@ -14,6 +14,7 @@ use crate::embedded::{self, Embedded, WorkerOptions};
 use crate::env::Env;
 use crate::exit::{Failure, chain};
 use crate::output::Out;
+use crate::project::{self, ProjectArgs};
 use crate::signals::Stop;
 
 /// Run an embedded Taskcluster and a worker on this machine, until Ctrl-C
@@ -24,6 +25,7 @@ use crate::signals::Stop;
   taskgraft up
   taskgraft up --data-dir ./tc --env-file ./tc.env    # once the file is there: . ./tc.env
   taskgraft up --worker proj-lander/b-linux --worker proj-lander/t-linux
+  taskgraft up --project . --worker proj-lander/b-linux    # with the actions of a project's pushes
   taskgraft up --host 0.0.0.0 --port 8080 --root-url https://tc.example.com --no-worker")]
 pub(crate) struct Args {
     /// Where everything is kept, made if need be [default: $XDG_DATA_HOME/taskgraft/up]
@@ -47,6 +49,8 @@ pub(crate) struct Args {
     /// How many tasks the worker runs at once [default: one for each processor]
     #[arg(long, value_name = "N")]
     capacity: Option<usize>,
+    #[command(flatten)]
+    project: ProjectArgs,
     /// Run no worker: tasks wait for workers of your own
     #[arg(long, conflicts_with_all = ["queues", "capacity"])]
     no_worker: bool,
@@ -84,8 +88,14 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         },
         ..Config::new(data_dir)
     };
+    let setup = args.project.setup()?;
     let worker = (!args.no_worker).then_some(WorkerOptions { queues: args.queues, capacity: args.capacity });
     let embedded = Embedded::start(config, worker).await?;
+    let client = embedded.client(embedded.credentials())?;
+    if let Err(failure) = project::make(&client, setup.as_ref(), out).await {
+        embedded.stop().await;
+        return Err(failure);
+    }
     let exports = exports(&embedded.variables());
     if let Some(path) = &args.env_file {
         write_private(path, &exports)
@@ -93,7 +103,10 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     }
     out.raw(exports.as_bytes())?;
     out.note(&format!("Taskcluster, embedded, on {}; Ctrl-C stops it", embedded.root_url()));
-    stop.asked().await;
+    tokio::select! {
+        () = stop.asked() => {}
+        never = args.project.keep_up(&client, setup, out) => match never {},
+    }
     out.note("stopping; once more to end at once");
     tokio::select! {
         () = embedded.stop() => {}

@@ -12,6 +12,7 @@ mod help;
 mod hooked;
 mod index_tasks;
 mod planning;
+mod project;
 mod publishing;
 mod pushes;
 mod run;

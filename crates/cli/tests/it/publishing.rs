@@ -8,22 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use taskgraft_core::action::render::{Template, render};
 use taskgraft_testkit::python::{python, read_yaml};
-use taskgraft_testkit::recorded::workspace;
 
-use crate::pushes::{DECISION, push, recorded};
+use crate::pushes::{DECISION, checkout, push, recorded};
 use crate::run::{Ran, command};
 use crate::server::Up;
-
-/// The two files of a checkout, alone.
-fn checkout() -> tempfile::TempDir {
-    let dir = tempfile::tempdir().unwrap();
-    let lander = workspace().join("examples/lander");
-    fs::create_dir(dir.path().join("taskcluster")).unwrap();
-    for file in [".taskcluster.yml", "taskcluster/config.yml"] {
-        fs::copy(lander.join(file), dir.path().join(file)).unwrap();
-    }
-    dir
-}
 
 fn parameters() -> PathBuf {
     recorded().join("parameters.yml")

@@ -27,6 +27,16 @@ fn lander() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/lander").canonicalize().unwrap()
 }
 
+/// The two files of a checkout that are read, alone.
+pub(crate) fn checkout() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("taskcluster")).unwrap();
+    for file in [".taskcluster.yml", "taskcluster/config.yml"] {
+        std::fs::copy(lander().join(file), dir.path().join(file)).unwrap();
+    }
+    dir
+}
+
 /// Makes the push.
 pub(crate) fn push(up: &Up) {
     changed(up, |_| {});

@@ -33,6 +33,7 @@ mod retrigger_failed;
 mod retrigger_multiple;
 mod run_missing_jobs;
 pub mod schema;
+pub mod setup;
 mod table;
 
 pub use context::{BadContext, TagSets, Tags, by_name};

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use taskgraft_core::action::in_tree::{self, Side};
 use taskgraft_core::action::publish::{Publication, PublishError, left_out};
+use taskgraft_core::action::render::{Template, render};
 use taskgraft_core::json::to_string_sorted;
 use taskgraft_core::params::Parameters;
 use taskgraft_core::plan::Policy;
@@ -60,6 +63,69 @@ fn recorded_decision_tasks_published_the_same_bytes() {
         }
     }
     assert_eq!(compared, 7);
+}
+
+#[test]
+fn recorded_projects_make_the_same_action_task_with_and_without_a_hook() {
+    let Some(dir) = unpacked("decision-real") else { return };
+    let (own, input) = ("AWMGHageQ0eZMgDRbQdoUw", json!({"tasks": ["${x}", "{{y}}", "\"$(z)"], "times": 2}));
+    let mut seen = BTreeSet::new();
+    // The third's file knows no actions.
+    for repository in ["taskgraph", "scriptworker-scripts"] {
+        let root = dir.join("config-only").join(repository).join("input/taskcluster");
+        for run in fs::read_dir(dir.join("decision").join(repository)).unwrap() {
+            let artifacts = run.unwrap().path().join("artifacts");
+            let Ok(parameters) = read_parameters_file(&artifacts.join("parameters.yml")) else { continue };
+            // Without a base branch of another name, none is published, and files ask for it.
+            let mut fields = Value::Object(parameters.fields().clone());
+            (fields["head_ref"], fields["base_ref"]) = (json!("topic"), json!("main"));
+            let parameters = Parameters::new(fields).unwrap();
+            let side = Side::of(parameters.text("tasks_for").unwrap());
+            let project = Project::read(&root).unwrap();
+            let file = project.taskcluster_yml(&root).unwrap();
+            let publication = Publication {
+                parameters: &parameters,
+                trust_domain: &project.trust_domain,
+                hook_hash: &file.hash,
+                decision: "TADoGLV5QUWAYivg1ReyTw",
+                policy: Policy::Graft,
+            };
+            let all = publication.actions_json(&BTreeSet::new()).unwrap();
+            let add = all["actions"].as_array().unwrap().iter().find(|entry| entry["name"] == "add-new-jobs").unwrap();
+            let asked = json!({"input": input, "taskId": null, "taskGroupId": "TADoGLV5QUWAYivg1ReyTw"});
+            let payload = rendered(&add["hookPayload"], &asked);
+            let fired = json!({"payload": payload, "taskId": own, "clientId": "ann", "firedBy": "triggerHook"});
+            let hook = in_tree::hook_task(&file.content, side, "generic").unwrap();
+            if side == Side::PullRequest && repository != "taskgraph" {
+                // Its file knows no actions on pull requests.
+                continue;
+            }
+            let by_hook = rendered(&hook, &fired);
+            let url = parameters.text(match side {
+                Side::Push => "head_repository",
+                Side::PullRequest => "base_repository",
+            });
+            let scope = format!("assume:repo:{}:{}:generic", &url.unwrap()[8..], side.role());
+            assert_eq!(by_hook["scopes"], json!([scope]), "{}", artifacts.display());
+            assert_eq!(by_hook["taskGroupId"], "TADoGLV5QUWAYivg1ReyTw");
+            assert_eq!(by_hook.get("taskId"), None, "a definition has no id");
+            let env = &by_hook["payload"]["env"];
+            assert_eq!(env["ACTION_CALLBACK"], "add-new-jobs");
+            assert_eq!(serde_json::from_str::<Value>(env["ACTION_INPUT"].as_str().unwrap()).unwrap(), input);
+
+            let yml = tempfile::NamedTempFile::new().unwrap();
+            fs::write(yml.path(), publication.action_yml(&file.content).unwrap()).unwrap();
+            let mut context = asked;
+            (context["ownTaskId"], context["clientId"]) = (json!(own), json!("ann"));
+            assert_eq!(rendered(&read_yaml(yml.path()), &context), by_hook, "{}", artifacts.display());
+            seen.insert((repository, side));
+        }
+    }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+fn rendered(template: &Value, context: &Value) -> Value {
+    render(&Template::check(template).unwrap(), context, Timestamp::UNIX_EPOCH).unwrap()
 }
 
 /// A text that is hard to write.
