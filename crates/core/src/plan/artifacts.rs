@@ -48,7 +48,13 @@ pub fn artifacts(plan: &Plan) -> Result<BTreeMap<String, String>, ArtifactsError
 /// See [`ArtifactsError`].
 pub(crate) fn artifacts_with(plan: &Plan, ids: &[TaskId]) -> Result<BTreeMap<String, String>, ArtifactsError> {
     let mut files = BTreeMap::new();
-    if plan.policy == Policy::Reference && matches!(plan.request.purpose, Purpose::Clone { .. }) {
+    // Where it makes nothing of a graph, the reference leaves nothing.
+    let makes_labels = match &plan.request.purpose {
+        Purpose::Clone { .. } => false,
+        Purpose::Add { rounds, numbered } => !rounds.is_empty() || *numbered == Numbered::RoundsAndTimes,
+        Purpose::Optimize { .. } => true,
+    };
+    if plan.policy == Policy::Reference && !makes_labels {
         return Ok(files);
     }
     let iterations = iterations(plan);
