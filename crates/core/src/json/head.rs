@@ -225,13 +225,12 @@ mod tests {
         let text = r#"{"a": {"kind": 7, "task": {"tags": []}}, "b": {"kind": "k", "attributes": 7, "task": {}}}"#;
         let graph = GraphFile::read(text.into()).unwrap();
         assert!(graph.select(|_| Ok(true)).is_ok(), "nothing is looked at");
-        let looks: [fn(&Head<'_>) -> Result<bool, BadValue>; 3] = [
-            |head| head.kind().map(|_| true),
-            |head| head.attributes().map(|_| true),
-            |head| head.tags_and_extra().map(|_| true),
-        ];
-        for look in looks {
-            let error = graph.select(look).unwrap_err();
+        for error in [
+            graph.select(|head| head.kind().map(|_| true)),
+            graph.select(|head| head.attributes().map(|_| true)),
+            graph.select(|head| head.tags_and_extra().map(|_| true)),
+        ] {
+            let error = error.unwrap_err();
             assert!(matches!(&error, ReadError::Entry { label, .. } if label == "a"), "{error}");
         }
     }
