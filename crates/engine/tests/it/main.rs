@@ -1,8 +1,10 @@
 //! The engine against the embedded Taskcluster, over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod acting;
 mod actions;
 mod authority;
+mod backfill;
 mod cancelling;
 mod concurrency;
 mod conflicts;
@@ -10,6 +12,7 @@ mod contract;
 mod crash;
 mod graph;
 mod history;
+mod own_actions;
 mod own_run;
 mod planning;
 mod pyyaml;

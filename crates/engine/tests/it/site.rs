@@ -118,6 +118,17 @@ impl Site {
 
     /// A push: a completed decision task with artifacts. The labels in `scheduled` exist as tasks.
     pub(crate) async fn push(&self, jobs: &[Job], scheduled: &[&str]) -> (TaskId, BTreeMap<String, TaskId>) {
+        self.push_with(jobs, scheduled, scheduled, &parameters("3")).await
+    }
+
+    /// The same with these targets and parameters.
+    pub(crate) async fn push_with(
+        &self,
+        jobs: &[Job],
+        scheduled: &[&str],
+        targets: &[&str],
+        parameters: &str,
+    ) -> (TaskId, BTreeMap<String, TaskId>) {
         let decision = self.decision(SCHEDULER).await;
         let mut labels = BTreeMap::new();
         for label in scheduled {
@@ -125,7 +136,9 @@ impl Site {
             let needs: Vec<_> = job.needs.iter().map(|label| labels[label]).collect();
             labels.insert(label.to_string(), self.task(decision, SCHEDULER, label, &needs).await);
         }
-        self.finish_decision(decision, &full_graph(jobs), &labels, &parameters("3")).await;
+        self.claim(decision).await;
+        self.artifact(decision, "public/target-tasks.json", &json!(targets).to_string()).await;
+        self.leave(decision, &full_graph(jobs), &labels, parameters).await;
         (decision, labels)
     }
 
@@ -146,6 +159,10 @@ impl Site {
         parameters: &str,
     ) {
         self.claim(decision).await;
+        self.leave(decision, graph, labels, parameters).await;
+    }
+
+    async fn leave(&self, decision: TaskId, graph: &str, labels: &BTreeMap<String, TaskId>, parameters: &str) {
         self.artifact(decision, "public/full-task-graph.json", graph).await;
         self.artifact(decision, "public/label-to-taskid.json", &json!(labels).to_string()).await;
         self.artifact(decision, "public/parameters.yml", parameters).await;

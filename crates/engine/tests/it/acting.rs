@@ -1,0 +1,69 @@
+//! Action tasks of an embedded Taskcluster, performed as a worker does.
+
+use serde_json::Value;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::Policy;
+use taskgraft_engine::OwnRun;
+use taskgraft_engine::action::{self, ActionAsk, ActionError, ActionReport, Keep, Terms, With};
+
+use crate::site::{Machine, SCHEDULER, Site};
+
+/// What came of performing an action.
+#[derive(Debug)]
+pub(crate) struct Acted {
+    pub(crate) ended: Result<ActionReport, ActionError>,
+    pub(crate) log: Vec<String>,
+}
+
+impl Acted {
+    /// The report, or a panic with the log.
+    pub(crate) fn report(&self) -> &ActionReport {
+        match &self.ended {
+            Ok(report) => report,
+            Err(error) => panic!("failed to {error}\n{:#?}", self.log),
+        }
+    }
+
+    /// Why nothing was done.
+    pub(crate) fn error(&self) -> String {
+        match &self.ended {
+            Ok(report) => panic!("{report:#?}\n{:#?}", self.log),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    pub(crate) fn says(&self, part: &str) -> bool {
+        self.log.iter().any(|line| line.contains(part))
+    }
+}
+
+/// An action task that runs.
+pub(crate) async fn action_task(site: &Site, group: TaskId) -> OwnRun {
+    let task = site.task(group, SCHEDULER, "action", &[]).await;
+    site.claim(task).await;
+    OwnRun { task, run: 0 }
+}
+
+pub(crate) fn ask(group: TaskId, callback: &str, input: Value) -> ActionAsk {
+    ActionAsk { group, task: None, input, callback: callback.to_owned() }
+}
+
+/// Performs what is asked as a run of its action task.
+pub(crate) async fn perform(machine: &Machine, own: OwnRun, ask: &ActionAsk) -> Acted {
+    perform_at_most(machine, own, ask, taskgraft_core::plan::MAX_NEW).await
+}
+
+pub(crate) async fn perform_at_most(machine: &Machine, own: OwnRun, ask: &ActionAsk, max_new: usize) -> Acted {
+    let out = tempfile::tempdir().unwrap();
+    let terms = Terms { max_new, ..Terms::of_task(Policy::Graft, own.task) };
+    let with = With { terms, keep: Keep::Run(own), out: out.path().to_owned() };
+    let mut log = Vec::new();
+    let done = action::perform(&machine.means, ask, &with, std::future::pending(), |line| log.push(line.to_owned()));
+    Acted { ended: done.await, log }
+}
+
+/// An action task of its own for what is asked, performed.
+pub(crate) async fn act(site: &Site, ask: &ActionAsk) -> (OwnRun, Acted) {
+    let own = action_task(site, ask.group).await;
+    (own, perform(&site.machine(own.task.as_str()), own, ask).await)
+}
