@@ -9,23 +9,22 @@ use taskgraft_core::api::index::InsertTaskRequest;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::time::Millis;
 use taskgraft_testkit::proxy::{Fault, Proxy};
+use taskgraft_testkit::recorded::workspace;
 
 use crate::pushes::{DECISION, members, publishing, recorded};
-use crate::run::Ran;
+use crate::run::{Ran, command};
 use crate::server::{Up, wait_for};
 
-/// The recorded actions.json, with two actions that only taskgraft publishes.
-fn ours() -> Value {
-    let mut file: Value = serde_json::from_slice(&std::fs::read(recorded().join("actions.json")).unwrap()).unwrap();
-    let actions = file["actions"].as_array_mut().unwrap();
-    let cancel_all = actions.iter().find(|action| action["name"] == "cancel-all").unwrap().clone();
-    for name in ["run-missing-jobs", "add-matching-jobs"] {
-        let mut action = cancel_all.clone();
-        action["name"] = json!(name);
-        action["hookPayload"]["decision"]["action"]["cb_name"] = json!(name);
-        actions.push(action);
-    }
-    file
+/// What `taskgraft actions` publishes for the push: actions.json and action.yml.
+fn ours() -> (Value, Vec<u8>) {
+    let out = tempfile::tempdir().unwrap();
+    let (parameters, root) = (recorded().join("parameters.yml"), workspace().join("examples/lander/taskcluster"));
+    let mut publish = command(["actions", "--decision-id", DECISION]);
+    publish.arg("-p").arg(parameters).arg("--root").arg(root).arg("--out").arg(out.path());
+    let ran = Ran::from(publish.output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let read = |name: &str| std::fs::read(out.path().join(name)).unwrap();
+    (serde_json::from_slice(&read("actions.json")).unwrap(), read("action.yml"))
 }
 
 /// Makes the push with these actions, the hook of its generic ones, and the roles that go with it.
@@ -72,15 +71,16 @@ fn hooked(up: &Up, actions: &Value) {
         ("repo:github.com/example/lander:action:generic", &create),
         (&format!("hook-id:{group}/{id}"), &[create[0], create[1], act]),
     ];
-    let client = up.client();
-    wait_for(async {
-        client.hooks().create_hook(group, id, &request).await.unwrap();
-        for (role, scopes) in roles {
-            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-            let request = CreateRoleRequest { description: String::new(), scopes };
-            client.auth().create_role(role, &request).await.unwrap();
-        }
-    });
+    wait_for(up.client().hooks().create_hook(group, id, &request)).unwrap();
+    for (role, scopes) in roles {
+        grant(up, role, scopes);
+    }
+}
+
+fn grant(up: &Up, role: &str, scopes: &[&str]) {
+    let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+    let request = CreateRoleRequest { description: String::new(), scopes };
+    wait_for(up.client().auth().create_role(role, &request)).unwrap();
 }
 
 fn actions(up: &Up) -> Vec<TaskId> {
@@ -101,7 +101,7 @@ fn behind(proxy: &Proxy, actions: &Value) -> Up {
 #[test]
 fn a_lost_answer_triggers_nothing_twice() {
     let proxy = Proxy::start();
-    let up = behind(&proxy, &ours());
+    let up = behind(&proxy, &ours().0);
     let faults =
         [Fault::None, Fault::Status(429), Fault::Status(500), Fault::Reset, Fault::LostAnswer, Fault::BadGateway];
     for (n, fault) in faults.into_iter().enumerate() {
@@ -160,7 +160,11 @@ struct Worker(Child);
 
 impl Worker {
     fn start(up: &Up) -> Self {
-        let mut worker = up.command(["worker", "--task-queue-id", "proj-lander/action"]);
+        Self::of(up, "proj-lander/action")
+    }
+
+    fn of(up: &Up, queue: &str) -> Self {
+        let mut worker = up.command(["worker", "--task-queue-id", queue]);
         Self(worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }
@@ -173,7 +177,6 @@ impl Drop for Worker {
     }
 }
 
-/// Ann may look, and trigger the push's actions; she may create nothing.
 fn add(up: &Up, more: &[&str]) -> Ran {
     up.taskgraft([&["add", "--decision-id", DECISION, "--yes"], more].concat())
 }
@@ -181,7 +184,7 @@ fn add(up: &Up, more: &[&str]) -> Ran {
 #[test]
 fn jobs_are_added_by_the_pushs_own_action_once_for_one_name() {
     let up = Up::start();
-    hooked(&up, &ours());
+    hooked(&up, &ours().0);
     let _worker = Worker::start(&up);
     let ran = add(&up, &["test-unit-3", "--times", "2", "--request-id", "mine", "--json"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -206,9 +209,62 @@ fn jobs_are_added_by_the_pushs_own_action_once_for_one_name() {
 }
 
 #[test]
+fn the_right_to_trigger_is_enough_and_the_jobs_are_followed_to_green() {
+    let up = Up::with(&["--worker", "proj-lander/b-linux", "--worker", "proj-lander/t-linux"]);
+    hooked(&up, &ours().0);
+    let _worker = Worker::start(&up);
+    let args = ["add", "lint-c", "--decision-id", DECISION, "--yes", "--wait"];
+    let ran = up.as_ann(&["hooks:trigger-hook:project-lander/in-tree-action-3-generic/*"], &args);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("3 tasks created: request "), "{}", ran.stdout);
+    assert!(ran.stdout.contains("followed to green: 3 of 3"), "{}", ran.stdout);
+}
+
+#[test]
+fn two_action_tasks_with_one_name_do_the_work_once() {
+    let up = Up::start();
+    let (file, _) = ours();
+    hooked(&up, &file);
+    let add = file["actions"].as_array().unwrap().iter().find(|action| action["name"] == "add-new-jobs").unwrap();
+    let mut payload = add["hookPayload"].clone();
+    let input = json!({"tasks": ["test-unit-3"], "taskgraft": {"key": "delivered-twice"}});
+    payload["user"] = json!({"input": input, "taskId": null, "taskGroupId": DECISION});
+    let (group, id) = (add["hookGroupId"].as_str().unwrap(), add["hookId"].as_str().unwrap());
+    for _ in 0..2 {
+        wait_for(up.client().hooks().trigger_hook(group, id, &payload)).unwrap();
+    }
+    let _worker = Worker::start(&up);
+    assert_eq!(up.taskgraft(["task", actions(&up)[0].as_str(), "--follow"]).code, Some(0));
+    assert_eq!(up.taskgraft(["task", actions(&up)[1].as_str(), "--follow"]).code, Some(0));
+    let members = members(&up);
+    assert_eq!((members["Action"].len(), members["test-unit-3"].len(), members["build-opt"].len()), (2, 1, 1));
+}
+
+#[test]
+fn a_push_with_only_our_action_yml_has_the_asker_create_the_action_task() {
+    let up = Up::start();
+    let (_, template) = ours();
+    publishing(&up, |files| {
+        files.remove("actions.json");
+        files.insert("action.yml", template);
+    });
+    let act = "assume:repo:github.com/example/lander:action:generic";
+    let create = ["queue:create-task:*", "queue:scheduler-id:lander-level-3", "queue:route:*"];
+    grant(&up, "repo:github.com/example/lander:branch:main", &[&create[..], &[act]].concat());
+    grant(&up, "repo:github.com/example/lander:action:generic", &create);
+    let _worker = Worker::of(&up, "proj-lander/decision");
+    let ran = add(&up, &["lint-c", "--json", "--request-id", "by-hand"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("estimate"), "{}", ran.stderr);
+    let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(told["report"]["result"], json!("done"), "{told}");
+    assert_eq!(members(&up)["lint-c"].len(), 1);
+}
+
+#[test]
 fn what_was_shown_is_made_or_nothing() {
     let proxy = Proxy::start();
-    let up = behind(&proxy, &ours());
+    let up = behind(&proxy, &ours().0);
     // Between the look and the action, somebody indexes a toolchain: the decision task will do, being completed.
     let graph: Value =
         serde_json::from_slice(&std::fs::read(recorded().join("full-task-graph.json")).unwrap()).unwrap();
@@ -231,7 +287,7 @@ fn what_was_shown_is_made_or_nothing() {
 #[test]
 fn what_an_action_has_no_words_for_takes_direct() {
     let up = Up::start();
-    hooked(&up, &ours());
+    hooked(&up, &ours().0);
     for more in [&["--partial"][..], &["--rerun-failed"], &["--policy", "reference"]] {
         let ran = add(&up, &[&["lint-c"], more].concat());
         assert_eq!(ran.code, Some(3), "{}", ran.stderr);
