@@ -97,9 +97,13 @@ nothing was created
 
 /// An action of kind `task`, as somebody's Python might publish it.
 fn task_action(up: &Up) {
+    task_action_with(up, &json!(["project:lander:act"]));
+}
+
+fn task_action_with(up: &Up, scopes: &Value) {
     let task = json!({
         "taskQueueId": "proj-lander/action", "schedulerId": "lander-level-3", "taskGroupId": {"$eval": "taskGroupId"},
-        "created": {"$fromNow": ""}, "deadline": {"$fromNow": "1 day"}, "scopes": ["project:lander:act"],
+        "created": {"$fromNow": ""}, "deadline": {"$fromNow": "1 day"}, "scopes": scopes,
         "payload": {"env": {"ACTION_INPUT": {"$json": {"$eval": "input"}}, "SELF": {"$eval": "ownTaskId"},
                             "SUBJECT": {"$eval": "task.metadata.name"}, "WHERE": {"$eval": "where"}}},
         "metadata": {"name": "Action", "description": "", "owner": "ann@lander.example", "source": "https://example.com"},
@@ -176,6 +180,19 @@ fn an_action_task_gets_no_more_than_the_decision_task_and_takes_all_of_that() {
     let ran = up.taskgraft(args);
     assert_eq!(ran.code, Some(3), "root may do all of it, the push may not: {}", ran.stderr);
     assert!(ran.stderr.contains("decision task lacks project:lander:act"), "{}", ran.stderr);
+    assert!(actions(&up).is_empty());
+}
+
+#[test]
+fn a_template_that_shows_two_faces_gets_no_more_than_the_decision_task_has() {
+    let up = Up::start();
+    // Harmless while it is looked at, under an id that no task has.
+    let harmless = format!("ownTaskId == '{}'", TaskId::from_bytes([0; 16]));
+    let scopes = json!([{"$if": harmless, "then": "project:lander:act", "else": "project:lander:everything"}]);
+    task_action_with(&up, &scopes);
+    let ran = up.taskgraft(["trigger", "poke", "--decision-id", DECISION, "--task-id", DECISION]);
+    assert_eq!(ran.code, Some(4), "root may do all of it: {}", ran.stderr);
+    assert!(ran.stderr.contains("project:lander:everything"), "{}", ran.stderr);
     assert!(actions(&up).is_empty());
 }
 
