@@ -26,7 +26,7 @@ pub enum YamlError {
     /// It would take more than is fair.
     #[error("more than {MAX_NODES} values, or more than {MAX_DEPTH} deep")]
     TooLarge,
-    /// A tag, merge key or structure that parameters never hold.
+    /// A tag or structure that no data has.
     #[error("line {line}: {what} is not understood here")]
     Unsupported {
         /// From 1.
@@ -49,6 +49,10 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = matches!(style, ScalarStyle::Plain);
+                if plain && text == "<<" && tag.is_none() {
+                    builder.merge_key()?;
+                    continue;
+                }
                 let value = builder.scalar(&text, plain, tag.as_deref())?;
                 builder.add(value, anchor)?;
             }
@@ -59,7 +63,7 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 builder.known_tag(tag.as_deref(), "map")?;
-                builder.open(Open::Mapping(Map::new(), None), anchor)?;
+                builder.open(Open::Mapping(Mapping::default()), anchor)?;
             }
             Event::SequenceEnd | Event::MappingEnd => builder.close()?,
             Event::DocumentEnd => break,
@@ -72,8 +76,46 @@ pub fn parse(text: &str) -> Result<Value, YamlError> {
 /// A collection that has begun and not ended.
 enum Open {
     Sequence(Vec<Value>),
-    /// With the key whose value comes next.
-    Mapping(Map<String, Value>, Option<String>),
+    Mapping(Mapping),
+}
+
+#[derive(Default)]
+struct Mapping {
+    fields: Map<String, Value>,
+    /// What merge keys bring along; the mapping's own fields win.
+    merged: Map<String, Value>,
+    /// The key whose value comes next.
+    key: Option<Key>,
+}
+
+enum Key {
+    Name(String),
+    /// `<<`.
+    Merge,
+}
+
+impl Mapping {
+    /// Takes the fields of a mapping, or of a list of mappings of which the first that has a field wins.
+    fn merge(&mut self, value: Value) -> Result<(), &'static str> {
+        match value {
+            Value::Object(fields) => self.merged.extend(fields),
+            Value::Array(items) => {
+                for item in items.into_iter().rev() {
+                    let Value::Object(fields) = item else { return Err("a merge of what is no mapping") };
+                    self.merged.extend(fields);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                return Err("a merge of what is no mapping");
+            }
+        }
+        Ok(())
+    }
+
+    fn close(mut self) -> Value {
+        self.merged.extend(self.fields);
+        Value::Object(self.merged)
+    }
 }
 
 #[derive(Default)]
@@ -106,7 +148,6 @@ impl Builder {
 
     fn scalar(&self, text: &str, plain: bool, tag: Option<&Tag>) -> Result<Value, YamlError> {
         match tag {
-            None if plain && text == "<<" => Err(self.unsupported("a merge key")),
             None if plain => Ok(scalar::resolve(text)),
             None => Ok(text.into()),
             Some(tag) if tag.core_suffix() == Some("str") || (tag.handle().is_empty() && tag.suffix() == "!") => {
@@ -116,6 +157,18 @@ impl Builder {
                 Ok(scalar::resolve(text))
             }
             Some(tag) => Err(self.unsupported(format!("the tag `{}`", tag.suffix()))),
+        }
+    }
+
+    /// A plain `<<`, which means something as a key only.
+    fn merge_key(&mut self) -> Result<(), YamlError> {
+        self.count(1)?;
+        match self.stack.last_mut() {
+            Some((Open::Mapping(map), _)) if map.key.is_none() => {
+                map.key = Some(Key::Merge);
+                Ok(())
+            }
+            Some(_) | None => Err(self.unsupported("`<<` where no key stands")),
         }
     }
 
@@ -131,7 +184,7 @@ impl Builder {
     fn close(&mut self) -> Result<(), YamlError> {
         match self.stack.pop() {
             Some((Open::Sequence(items), anchor)) => self.add(items.into(), anchor),
-            Some((Open::Mapping(map, _), anchor)) => self.add(map.into(), anchor),
+            Some((Open::Mapping(map), anchor)) => self.add(map.close(), anchor),
             None => Ok(()),
         }
     }
@@ -158,15 +211,17 @@ impl Builder {
         match self.stack.last_mut() {
             None => self.done = Some(value),
             Some((Open::Sequence(items), _)) => items.push(value),
-            Some((Open::Mapping(map, key), _)) => match key.take() {
-                Some(key) => drop(map.insert(key, value)),
-                None => {
-                    *key = Some(key_text(value).ok_or_else(|| YamlError::Unsupported {
-                        line: self.line,
-                        what: "a key that is a collection".into(),
-                    })?)
+            Some((Open::Mapping(map), _)) => {
+                let unsupported = |what: &str| YamlError::Unsupported { line: self.line, what: what.into() };
+                match map.key.take() {
+                    Some(Key::Name(key)) => drop(map.fields.insert(key, value)),
+                    Some(Key::Merge) => map.merge(value).map_err(unsupported)?,
+                    None => {
+                        let key = key_text(value).ok_or_else(|| unsupported("a key that is a collection"))?;
+                        map.key = Some(Key::Name(key));
+                    }
                 }
-            },
+            }
         }
         Ok(())
     }
@@ -225,6 +280,17 @@ mod tests {
     }
 
     #[test]
+    fn merged_mappings_bring_what_is_not_there() {
+        let text = "base: &a {x: 1, y: 1}\nother: &b {y: 2, z: 2}\none: {<<: *a, y: 3}\nfirst: {<<: [*a, *b]}\n\
+                    last:\n  <<: *a\n  <<: *b\nquoted: {'<<': 1}\n";
+        let read = parse(text).unwrap();
+        assert_eq!(read["one"], json!({"x": 1, "y": 3}));
+        assert_eq!(read["first"], json!({"x": 1, "y": 1, "z": 2}));
+        assert_eq!(read["last"], json!({"x": 1, "y": 2, "z": 2}));
+        assert_eq!(read["quoted"], json!({"<<": 1}));
+    }
+
+    #[test]
     fn bombs_and_foreign_tags_are_refused() {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for n in 1..10 {
@@ -233,7 +299,16 @@ mod tests {
         }
         assert!(matches!(parse(&bomb), Err(YamlError::TooLarge)));
         assert!(parse(&"[".repeat(10_000)).is_err());
-        for text in ["!!python/object:os.system x", "a: !!binary aGk=", "<<: {a: 1}", "{a: 1", "a: &x [*x]"] {
+        for text in [
+            "!!python/object:os.system x",
+            "a: !!binary aGk=",
+            "<<: 1",
+            "<<: [1]",
+            "a: <<",
+            "- <<",
+            "{a: 1",
+            "a: &x [*x]",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

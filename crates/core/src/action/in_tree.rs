@@ -208,7 +208,7 @@ fn first_task(taskcluster_yml: &Value, context: Value) -> Result<Value, InTreeEr
 }
 
 /// Data as a template that renders to it. Its keys are ours.
-fn escaped(data: Value) -> Value {
+pub(super) fn escaped(data: Value) -> Value {
     match data {
         Value::String(text) => text.replace("${", "$${").into(),
         Value::Array(items) => items.into_iter().map(escaped).collect(),

@@ -107,9 +107,8 @@ impl Publication<'_> {
     /// If the parameters lack something, or .taskcluster.yml has no tasks.
     pub fn action_yml(&self, taskcluster_yml: &Value) -> Result<String, PublishError> {
         let Some(action) = by_callback(ADD) else { return Ok(String::new()) };
-        let entry = self.entry(action)?;
-        let decision = &entry["hookPayload"]["decision"];
-        let template = in_tree::task_template(taskcluster_yml, self.side()?, decision, action.permission)?;
+        let decision = self.decision(action)?;
+        let template = in_tree::task_template(taskcluster_yml, self.side()?, &decision, action.permission)?;
         let head = "# How to add jobs to this push: the definition of an action task, as a JSON-e template.\n\
                     # Parse this file, then render it with {input: {tasks: [LABEL...], times: 1}, taskId: null,\n\
                     # taskGroupId: the decision task's, ownTaskId: the new task's}. Never substitute in its text.\n";
@@ -128,6 +127,7 @@ impl Publication<'_> {
     fn entry(&self, action: &Action) -> Result<Value, PublishError> {
         let level = self.parameters.level()?;
         let hook_id = in_tree::hook_id(self.side()?, &level, action.permission, self.hook_hash);
+        let decision = self.decision(action)?;
         let mut entry = json!({
             "name": action.name,
             "title": action.title,
@@ -137,22 +137,10 @@ impl Publication<'_> {
             "hookGroupId": in_tree::hook_group(self.trust_domain),
             "hookId": hook_id,
             "hookPayload": {
-                "decision": {
-                    "action": {
-                        "name": action.name,
-                        "title": action.title,
-                        "description": action.description,
-                        "taskGroupId": self.decision,
-                        "cb_name": action.cb_name,
-                        "symbol": action.symbol,
-                    },
-                    "repository": {
-                        "url": self.needed("head_repository")?,
-                        "project": self.needed("project")?,
-                        "level": self.needed("level")?,
-                        "base_url": self.needed("base_repository")?,
-                    },
-                    "push": self.push()?,
+                // A branch may be called `${input}`, and the payload is a template.
+                "decision": match self.policy {
+                    Policy::Graft => in_tree::escaped(decision),
+                    Policy::Reference => decision,
                 },
                 "user": {
                     "input": {"$eval": "input"},
@@ -166,6 +154,27 @@ impl Publication<'_> {
             entry["schema"] = schema();
         }
         Ok(entry)
+    }
+
+    /// What the hook is told of the action and the push.
+    fn decision(&self, action: &Action) -> Result<Value, ParametersError> {
+        Ok(json!({
+            "action": {
+                "name": action.name,
+                "title": action.title,
+                "description": action.description,
+                "taskGroupId": self.decision,
+                "cb_name": action.cb_name,
+                "symbol": action.symbol,
+            },
+            "repository": {
+                "url": self.needed("head_repository")?,
+                "project": self.needed("project")?,
+                "level": self.needed("level")?,
+                "base_url": self.needed("base_repository")?,
+            },
+            "push": self.push()?,
+        }))
     }
 
     fn push(&self) -> Result<Value, ParametersError> {

@@ -25,3 +25,16 @@ fn what_pyyaml_dumps_reads_back() {
     }
     assert_eq!(checked, 302);
 }
+
+#[test]
+fn merge_keys_mean_what_they_mean_to_pyyaml() {
+    let text = "a: &a {x: 1, y: 1}\nb: &b\n  <<: *a\n  y: 2\n  z: [*a]\nc: {<<: [*b, *a], x: 3}\n\
+                d:\n  k: 1\n  <<: *a\n  <<: *b\ne: {<<: {<<: *a, w: 1}, '<<': q}\nf: {<<: []}\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let expected = taskgraft_testkit::python::read_yaml(file.path());
+    let read = read_parameters(text.as_bytes()).unwrap();
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(read.get(name), Some(value), "{name}");
+    }
+}

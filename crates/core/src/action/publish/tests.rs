@@ -1,10 +1,12 @@
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Publication, PublishError, added_to, left_out};
 use crate::action::ACTIONS;
+use crate::action::render::{Template, render};
 use crate::params::Parameters;
 use crate::plan::Policy;
 
@@ -103,6 +105,26 @@ fn what_a_decision_task_published_stays_as_it_is() {
     for bad in [json!([]), json!({"version": 2, "actions": []}), json!({"version": 1})] {
         assert!(matches!(added_to(bad, &ours), Err(PublishError::Existing(_))));
     }
+}
+
+#[test]
+fn a_branch_is_data_whatever_it_is_called() {
+    let context = json!({"input": {"secret": 1}, "taskId": null, "taskGroupId": "g"});
+    let branch = "${input.secret}-{$eval}-$${x}";
+    let file = published(&json!({"head_ref": branch, "base_rev": null}), Policy::Graft, &[]);
+    for entry in file["actions"].as_array().unwrap() {
+        let payload = &entry["hookPayload"];
+        let rendered = render(&Template::check(payload).unwrap(), &context, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(rendered["decision"]["push"]["branch"], branch);
+        assert_eq!(rendered["decision"]["push"]["base_branch"], "main");
+        assert_eq!(rendered["decision"]["push"]["base_revision"], Value::Null);
+        assert_eq!(rendered["user"]["input"], json!({"secret": 1}));
+    }
+    let reference = published(&json!({"head_ref": branch}), Policy::Reference, &[]);
+    assert_eq!(
+        reference["actions"][0]["hookPayload"]["decision"]["push"]["branch"], branch,
+        "as the reference writes it"
+    );
 }
 
 #[test]
