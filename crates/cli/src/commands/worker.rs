@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::Client;
-use taskgraft_engine::Cache;
 use taskgraft_engine::worker::{self, Config, LiveLog, Metrics, WorkerError};
+use taskgraft_engine::{Cache, Project};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// Which rules plans follow
     #[arg(long, value_name = "RULES", value_enum, default_value_t)]
     policy: Rules,
+    /// The project's `taskcluster` directory, for a worker of one project: its new tasks may then have index tasks
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
     /// The most tasks that one action may create
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     max_new_tasks: usize,
@@ -148,6 +151,7 @@ fn config(args: Args, env: &Env) -> Result<Config, Failure> {
         work_dir,
         cache,
         policy: args.policy.into(),
+        project: args.root.as_deref().map(Project::read).transpose()?,
         max_new: args.max_new_tasks,
         live_log,
         prefetch: args.prefetch,
@@ -167,9 +171,10 @@ fn explain(error: WorkerError) -> Failure {
     let message = format!("failed to {}", chain(&error));
     match error {
         WorkerError::InUse(_) => Failure::mistake(message).note("name another", "--work-dir DIR"),
-        WorkerError::Refused { queue, error } => {
-            let needed = format!("queue:claim-work:{queue} and queue:worker-id:GROUP/ID, in these credentials");
-            Failure::from(error).note("needed", needed)
+        WorkerError::Refused { error, .. } => error.into(),
+        WorkerError::Forbidden { queue, missing } => {
+            Failure::new(Kind::NoRights, format!("these credentials can't claim from {queue}"))
+                .notes("missing", missing)
         }
         WorkerError::Directory { .. } | WorkerError::Listen(_) => Failure::new(Kind::Other, message),
     }

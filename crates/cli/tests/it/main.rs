@@ -20,3 +20,4 @@ mod server;
 mod stored_graph;
 mod triggering;
 mod up;
+mod worker;

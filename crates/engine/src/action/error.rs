@@ -77,7 +77,7 @@ pub enum ActionError {
     #[error("take up request {0}: an earlier run's plan is for something else")]
     OtherRequest(RequestId),
     /// An earlier try's plan would be another one now. What it had created stays as it is.
-    #[error("finish what an earlier try began: the facts have moved since")]
+    #[error("finish what an earlier try began: the facts have moved since: {}", others(.moved))]
     Moved {
         /// The earlier plan.
         plan: Box<Plan>,
@@ -122,6 +122,10 @@ fn refused(labels: &[(String, String)]) -> String {
 
 fn scopes(missing: &Missing) -> String {
     missing.scopes.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn others(moved: &[Moved]) -> String {
+    moved.iter().map(|moved| format!("{} would be planned otherwise", moved.label)).collect::<Vec<_>>().join("; ")
 }
 
 /// What moved, where that travelled with the request.

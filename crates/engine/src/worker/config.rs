@@ -9,6 +9,7 @@ use taskgraft_core::plan::Policy;
 
 use super::metrics::Metrics;
 use crate::cache::Cache;
+use crate::project::Project;
 
 /// An action worker.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Config {
     pub cache: Cache,
     /// By which rules.
     pub policy: Policy,
+    /// The project's checkout, where the worker serves one project only and new tasks may need index tasks.
+    pub project: Option<Project>,
     /// The most tasks that one action may create.
     pub max_new: usize,
     /// How logs are read while actions run.

@@ -68,6 +68,7 @@ impl Drop for Busy<'_> {
 }
 
 impl Metrics {
+    /// The queue answered, with so many tasks.
     pub(crate) fn claimed(&self, tasks: usize) {
         *lock(&self.readiness) = Readiness::Ready;
         self.claimed.fetch_add(tasks as u64, Ordering::Relaxed);

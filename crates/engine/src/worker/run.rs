@@ -179,7 +179,8 @@ impl Run<'_> {
         let config = &self.shop.config;
         let means = Means { client: self.session.client().clone(), cache: config.cache.clone() };
         let own = OwnRun { task: self.session.task_id, run: self.session.run_id };
-        let terms = Terms { max_new: config.max_new, ..Terms::of_task(config.policy, own.task) };
+        let (max_new, project) = (config.max_new, config.project.clone());
+        let terms = Terms { max_new, project, ..Terms::of_task(config.policy, own.task) };
         let with = With { terms, keep: Keep::Run(own), out: out.to_owned() };
         let (stop, mut stopping) = watch::channel(false);
         let stopped = async move {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use taskgraft_client::run::{LogServer, Resolution, RunOf, Session, runs_in};
 use taskgraft_client::{Client, Error, Retry};
 use taskgraft_core::api::queue::{ClaimTaskRequest, Claimed};
+use taskgraft_core::scopes::satisfies;
 use taskgraft_core::state::ExceptionReason;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -39,14 +40,21 @@ pub enum WorkerError {
     /// The live logs' address can't be had.
     #[error("start a worker: listen for readers of live logs: {0}")]
     Listen(#[source] io::Error),
-    /// The queue refused its first call: with these credentials or names it never gets work.
+    /// Taskcluster refuses these credentials, or these names: it would never get work.
     #[error("claim from {queue}: failed to {error}")]
     Refused {
         /// The task queue.
         queue: String,
-        /// What the queue said.
-        #[source]
+        /// What was said.
         error: Error,
+    },
+    /// The credentials don't suffice: it would never get work.
+    #[error("claim from {queue}: scopes are missing: {}", .missing.join(", "))]
+    Forbidden {
+        /// The task queue.
+        queue: String,
+        /// Which scopes.
+        missing: Vec<String>,
     },
 }
 
@@ -60,6 +68,7 @@ pub enum WorkerError {
 /// If its directory or address can't be had, or the queue refuses it from the start.
 pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>) -> Result<(), WorkerError> {
     let (lock, left) = prepare(&config.work_dir)?;
+    check_scopes(&config, &client).await?;
     let logs = match &config.live_log {
         LiveLog::Served { address, url } => {
             Some(LogServer::start(*address, url.as_deref()).await.map_err(WorkerError::Listen)?)
@@ -96,6 +105,27 @@ pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>)
     };
     futures_util::join!(last, ended);
     drop(lock);
+    Ok(())
+}
+
+/// Refuses credentials that would never get work. If nobody answers, claiming will tell.
+async fn check_scopes(config: &Config, client: &Client) -> Result<(), WorkerError> {
+    let queue = config.task_queue_id.clone();
+    let held = match client.auth().current_scopes().await {
+        Ok(held) => held,
+        Err(error) if error.is_transient() => {
+            tracing::warn!(%error, "could not look at this worker's scopes");
+            return Ok(());
+        }
+        Err(error) => return Err(WorkerError::Refused { queue, error }),
+    };
+    let worker = format!("queue:worker-id:{}/{}", config.worker_group, config.worker_id);
+    let needed = [format!("queue:claim-work:{queue}"), worker];
+    let missing: Vec<String> = needed.into_iter().filter(|scope| !satisfies(&held, scope)).collect();
+    if !missing.is_empty() {
+        return Err(WorkerError::Forbidden { queue, missing });
+    }
+    config.metrics.claimed(0);
     Ok(())
 }
 
