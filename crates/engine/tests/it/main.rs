@@ -18,5 +18,6 @@ mod planning;
 mod pyyaml;
 mod recorded;
 mod site;
+mod together;
 
 use taskgraft_testkit::proxy;
