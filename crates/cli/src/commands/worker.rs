@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::Client;
-use taskgraft_engine::worker::{self, Config, LiveLog, Metrics, WorkerError};
+use taskgraft_engine::worker::{self, Config, LiveLog, WorkerError};
 use taskgraft_engine::{Cache, Project};
 use tokio::net::TcpListener;
 use url::Url;
@@ -143,19 +143,16 @@ fn config(args: Args, env: &Env) -> Result<Config, Failure> {
         None => LiveLog::Uploaded,
     };
     Ok(Config {
-        task_queue_id: args.task_queue_id,
         worker_group: args.worker_group,
         worker_id: args.worker_id.unwrap_or_else(host),
         capacity: args.capacity.into(),
         grace: Duration::from_secs(args.grace),
-        work_dir,
-        cache,
         policy: args.policy.into(),
         project: args.root.as_deref().map(Project::read).transpose()?,
         max_new: args.max_new_tasks,
         live_log,
         prefetch: args.prefetch,
-        metrics: Arc::new(Metrics::default()),
+        ..Config::new(args.task_queue_id, work_dir, cache)
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskgraft_core::plan::Policy;
+use taskgraft_core::plan::{MAX_NEW, Policy};
 
 use super::metrics::Metrics;
 use crate::cache::Cache;
@@ -41,6 +41,28 @@ pub struct Config {
     pub prefetch: Vec<String>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+}
+
+impl Config {
+    /// A worker of this queue for four actions at a time, in `work_dir`, by our own rules.
+    #[must_use]
+    pub fn new(task_queue_id: impl Into<String>, work_dir: impl Into<PathBuf>, cache: Cache) -> Self {
+        Self {
+            task_queue_id: task_queue_id.into(),
+            worker_group: "taskgraft".to_owned(),
+            worker_id: "worker".to_owned(),
+            capacity: 4,
+            grace: Duration::from_secs(60),
+            work_dir: work_dir.into(),
+            cache,
+            policy: Policy::Graft,
+            project: None,
+            max_new: MAX_NEW,
+            live_log: LiveLog::Uploaded,
+            prefetch: Vec::new(),
+            metrics: Arc::default(),
+        }
+    }
 }
 
 /// How logs are read while actions run.
