@@ -90,3 +90,22 @@ fn an_action_task_reads_the_checkout_it_runs_in() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert!(members(&up).contains_key("index-task-lint-c"));
 }
+
+#[test]
+fn an_action_callback_makes_index_tasks_as_its_checkout_says() {
+    let up = Up::start();
+    many_routes(&up);
+    let root = checkout(&up, "lander");
+    let callback = |root: &[&str]| {
+        let mut command = up.command([&["action-callback", "--request-id", "r"], root].concat());
+        command.env("ACTION_TASK_GROUP_ID", DECISION).env("ACTION_TASK_ID", "null");
+        command.env("ACTION_CALLBACK", "add-new-jobs").env("ACTION_INPUT", r#"{"tasks": ["lint-c"]}"#);
+        crate::run::Ran::from(command.output().unwrap())
+    };
+    let without = callback(&[]);
+    assert_eq!(without.code, Some(3), "{}", without.stderr);
+    assert!(without.stderr.contains("70 routes"), "{}", without.stderr);
+    let ran = callback(&["--root", &root]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(members(&up).contains_key("index-task-lint-c"));
+}

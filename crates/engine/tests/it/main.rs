@@ -12,6 +12,7 @@ mod contract;
 mod crash;
 mod graph;
 mod history;
+mod install;
 mod own_actions;
 mod own_run;
 mod planning;
