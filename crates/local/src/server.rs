@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::auth::{self, Auth, DirectoryError, RootCredentials, RootError};
-use crate::http::{App, AppError, Schemas, Service, serve};
+use crate::http::{ApiError, App, AppError, Schemas, Service, serve};
 use crate::lock::{DataDir, LockError};
 use crate::queue::{self, Queue, Settings};
 use crate::store::{Store, StoreError};
@@ -201,29 +201,31 @@ impl Drop for Running {
 
 /// What happens without anybody asking.
 async fn jobs(ctx: Arc<Ctx>) {
-    let mut due = tokio::time::interval(JOBS_EVERY);
-    let mut purge = tokio::time::interval(PURGE_EVERY);
+    // A hook may take its time; deadlines and claims don't wait for it.
+    tokio::join!(
+        every(&ctx, JOBS_EVERY, || queue::jobs::run_once(&ctx)),
+        every(&ctx, JOBS_EVERY, || hooks::run_once(&ctx)),
+        every(&ctx, PURGE_EVERY, || forget(&ctx)),
+    );
+}
+
+/// Does a job again and again until the server stops.
+async fn every<T, J: Future<Output = Result<T, ApiError>>>(ctx: &Ctx, period: Duration, job: impl Fn() -> J) {
+    let mut due = tokio::time::interval(period);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        let result = tokio::select! {
+        tokio::select! {
             () = ctx.stopped() => return,
-            _ = due.tick() => run_due(&ctx).await,
-            _ = purge.tick() => forget(&ctx).await,
-        };
-        if let Err(error) = result {
+            _ = due.tick() => {}
+        }
+        if let Err(error) = job().await {
             tracing::warn!(%error, "a job failed; it is tried again");
         }
     }
 }
 
-/// Does everything that is due.
-async fn run_due(ctx: &Arc<Ctx>) -> Result<(), crate::http::ApiError> {
-    queue::jobs::run_once(ctx).await?;
-    hooks::run_once(ctx).await
-}
-
 /// Forgets everything that has expired.
-async fn forget(ctx: &Arc<Ctx>) -> Result<(), crate::http::ApiError> {
+async fn forget(ctx: &Arc<Ctx>) -> Result<(), ApiError> {
     queue::jobs::purge(ctx).await?;
     index::purge(ctx).await?;
     hooks::purge(ctx).await?;

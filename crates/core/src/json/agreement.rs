@@ -79,9 +79,12 @@ fn print(value: &Value, layout: Layout, level: usize, rng: &mut Rng, out: &mut S
     out.push(if value.is_array() { ']' } else { '}' });
 }
 
-/// A made-up graph, with texts in it that look like the ends of tasks.
-pub(super) fn hostile_graph(rng: &mut Rng) -> Value {
-    let mut graph = case(rng.draw()).graph;
+fn hostile_graph(rng: &mut Rng) -> Value {
+    hostile(case(rng.draw()).graph)
+}
+
+/// A graph with texts in it that look like the ends of tasks.
+pub(super) fn hostile(mut graph: serde_json::Map<String, Value>) -> Value {
     for (label, task) in &mut graph {
         task["task"]["payload"]["x"] =
             serde_json::json!({"y": "\n  },\n  \"z\": {\n    \"", "label": label, "\n  }\n}": {}});

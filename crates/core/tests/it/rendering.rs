@@ -2,6 +2,7 @@
 //! at hand, and on input that tries to break out.
 
 mod compared;
+mod exact;
 mod hostile;
 
 use jiff::Timestamp;

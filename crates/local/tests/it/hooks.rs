@@ -122,7 +122,7 @@ async fn templates_that_cannot_be_rendered_are_said_so_and_noted() {
     let deep = "(".repeat(10_000);
     for (text, why) in [
         (format!("${{{deep}}}"), "LimitError at template.text: the depth of nesting is more than 128 allowed"),
-        ("${range(0, 900000000)}".into(), "LimitError at template.text: the work of rendering"),
+        ("${range(0, 900000000)}".into(), "LimitError at template.text: the size of a rendered value"),
         ("${nosuch}".into(), "InterpreterError at template.text: unknown context value nosuch"),
         ("${1 +}".into(), "SyntaxError at template.text: Found: } token"),
     ] {

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::bounds::Meter;
+use super::bounds::{Meter, check_bytes};
 use super::error::{Problem, quoted};
 use super::number::Number;
 use super::offset::from_now;
 use super::scope::Scope;
-use super::value::Val;
+use super::value::{NUMBER_BYTES, Val};
 
 type Result<T> = std::result::Result<T, Problem>;
 
@@ -140,8 +140,10 @@ fn range(call: &Call<'_>) -> Result<Val> {
     }
     let distance = (i128::from(to) - i128::from(from)) * i128::from(step.signum());
     let count = distance.max(0).unsigned_abs().div_ceil(u128::from(step.unsigned_abs()));
-    // Paid for before there is anything.
-    call.meter.work(u64::try_from(count).unwrap_or(u64::MAX))?;
+    // Judged and paid for before there is anything.
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    check_bytes(count.saturating_mul(NUMBER_BYTES))?;
+    call.meter.work(count)?;
     let numbers = (0..).zip(0..count).map(|(at, _)| Number::from_int(i128::from(from) + at * i128::from(step)));
     call.meter.list(numbers.map(Val::Number).collect())
 }
@@ -157,8 +159,8 @@ fn separator(call: &Call<'_>, value: &Val) -> Result<String> {
 fn join(call: &Call<'_>) -> Result<Val> {
     let [Val::List(list), between] = call.arguments else { return Err(call.invalid()) };
     let between = separator(call, between)?;
-    let length = list.size.bytes.saturating_add((between.len() * list.items.len()) as u64);
-    super::bounds::check_bytes(length)?;
+    let length = list.size.bytes.saturating_add((between.len() as u64).saturating_mul(list.items.len() as u64));
+    check_bytes(length)?;
     call.meter.work(length)?;
     let texts = list.items.iter().map(|item| match item {
         // As in JavaScript.
@@ -172,6 +174,9 @@ fn split(call: &Call<'_>) -> Result<Val> {
     let [Val::Text(text), by] = call.arguments else { return Err(call.invalid()) };
     let separator = separator(call, by)?;
     call.meter.work(text.len() as u64)?;
+    let count = if separator.is_empty() { text.len() } else { text.matches(separator.as_str()).count() };
+    // Each part has quotes around it and a comma behind it.
+    check_bytes((text.len() as u64).saturating_add((count as u64).saturating_mul(3)))?;
     let parts: Vec<Val> = if separator.is_empty() {
         text.chars().map(|char| call.meter.text(char.encode_utf8(&mut [0; 4]))).collect::<Result<_>>()?
     } else {

@@ -36,6 +36,9 @@ pub(super) struct Map {
     pub(super) size: Size,
 }
 
+/// What a number counts as.
+pub(super) const NUMBER_BYTES: u64 = 8;
+
 /// How large a value is when it is written out: what is shared counts as often as it is used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Size {
@@ -59,7 +62,7 @@ impl Val {
     pub(super) fn size(&self) -> Size {
         match self {
             Self::Null | Self::Bool(_) | Self::Function(_) => Size { bytes: 5, depth: 0 },
-            Self::Number(_) => Size { bytes: 8, depth: 0 },
+            Self::Number(_) => Size { bytes: NUMBER_BYTES, depth: 0 },
             Self::Text(text) => Size { bytes: text.len() as u64 + 2, depth: 0 },
             Self::List(list) => list.size,
             Self::Map(map) => map.size,

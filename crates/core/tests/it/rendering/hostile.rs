@@ -133,7 +133,9 @@ fn what_grows_while_rendering_is_refused() {
     assert_eq!(limit_of(&texts), "the size of a rendered value");
     let deep = json!({"$reduce": {"$eval": "range(0, 100000)"}, "initial": 1, "each(acc,x)": {"$eval": "[acc]"}});
     assert_eq!(limit_of(&deep), "the depth of nesting");
-    assert_eq!(limit_of(&json!({"$eval": "range(0, 9000000000000)"})), "the work of rendering");
+    assert_eq!(limit_of(&json!({"$eval": "range(0, 9000000000000)"})), "the size of a rendered value");
+    let split = json!({"$let": {"t": "x".repeat(4_000_000)}, "in": {"$eval": "split(t, '')"}});
+    assert_eq!(limit_of(&split), "the size of a rendered value");
     let loops = (0..6).fold(json!(1), |inner, _| json!({"$map": {"$eval": "range(0, 1000)"}, "each(x)": inner}));
     let start = Instant::now();
     assert!(["the work of rendering", "the size of a rendered value"].contains(&limit_of(&loops)));
