@@ -12,6 +12,8 @@ use crate::exit::{Failure, chain};
 
 /// Where the worker takes tasks from unless told otherwise.
 pub(crate) const DEFAULT_QUEUE: &str = "local/linux";
+/// All that a worker's own credentials are for: what it does about a run it does with the run's.
+pub(crate) const CLAIMING: [&str; 3] = ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:*"];
 /// How long tasks that run may take to end when everything is stopped.
 const PATIENCE: Duration = Duration::ZERO;
 
@@ -50,9 +52,7 @@ impl Embedded {
 
     async fn start_worker(&self, options: WorkerOptions) -> Result<worker::Running, Failure> {
         let processors = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        // All that a worker's own credentials are for: what it does about a run it does with the run's.
-        let scopes = ["queue:claim-work:*", "queue:claim-task:*", "queue:worker-id:*"].map(str::to_owned).to_vec();
-        let client = self.client(Credentials { authorized_scopes: Some(scopes), ..self.credentials() })?;
+        let client = self.client(self.may(&CLAIMING))?;
         let config = worker::Config {
             capacity: options.capacity.unwrap_or_else(processors),
             ..worker::Config::new(client, options.queues, self.server.data_dir().join("worker"))
@@ -69,6 +69,12 @@ impl Embedded {
     pub(crate) fn credentials(&self) -> Credentials {
         let root = self.server.credentials();
         Credentials::new(&root.client_id, &root.access_token)
+    }
+
+    /// Credentials that may do this and nothing else.
+    pub(crate) fn may(&self, scopes: &[&str]) -> Credentials {
+        let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        Credentials { authorized_scopes: Some(scopes), ..self.credentials() }
     }
 
     /// A client of it.

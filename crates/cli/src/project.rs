@@ -28,27 +28,7 @@ pub(crate) struct ProjectArgs {
 impl ProjectArgs {
     /// What the project needs now; nothing where there is no project.
     pub(crate) fn setup(&self) -> Result<Option<Setup>, Failure> {
-        self.project.as_deref().map(|dir| self.setup_in(dir)).transpose()
-    }
-
-    fn setup_in(&self, dir: &Path) -> Result<Setup, Failure> {
-        let below = dir.join("taskcluster");
-        let root = if below.is_dir() { &below } else { dir };
-        let project = Project::read(root)?;
-        let file = project.taskcluster_yml(root)?;
-        let site = Site {
-            trust_domain: &project.trust_domain,
-            repositories: if self.repositories.is_empty() { &project.repositories } else { &self.repositories },
-            taskcluster_yml: &file.content,
-            hook_hash: &file.hash,
-        };
-        site.setup().map_err(|why| {
-            let failure = Failure::mistake(format!("failed to {}", chain(&why)));
-            match why {
-                SetupError::NoRepository(_) => failure.note("say which", "--repository https://github.com/OWNER/NAME"),
-                SetupError::Repository(_) | SetupError::InTree(_) => failure,
-            }
-        })
+        self.project.as_deref().map(|dir| setup(dir, &self.repositories)).transpose()
     }
 
     /// Sets the project up anew whenever it needs something else than `last`.
@@ -78,6 +58,27 @@ impl ProjectArgs {
             told = now;
         }
     }
+}
+
+/// What the project in a checkout needs; its pushes come from `repositories`, or from where its config.yml says.
+pub(crate) fn setup(dir: &Path, repositories: &[String]) -> Result<Setup, Failure> {
+    let below = dir.join("taskcluster");
+    let root = if below.is_dir() { &below } else { dir };
+    let project = Project::read(root)?;
+    let file = project.taskcluster_yml(root)?;
+    let site = Site {
+        trust_domain: &project.trust_domain,
+        repositories: if repositories.is_empty() { &project.repositories } else { repositories },
+        taskcluster_yml: &file.content,
+        hook_hash: &file.hash,
+    };
+    site.setup().map_err(|why| {
+        let failure = Failure::mistake(format!("failed to {}", chain(&why)));
+        match why {
+            SetupError::NoRepository(_) => failure.note("say which", "--repository https://github.com/OWNER/NAME"),
+            SetupError::Repository(_) | SetupError::InTree(_) => failure,
+        }
+    })
 }
 
 /// Makes what a project needs, and says what was not there.

@@ -57,9 +57,9 @@ struct Told<'a> {
 }
 
 /// What an action task left.
-struct Left {
-    report: Option<ActionReport>,
-    jobs: Vec<Followed>,
+pub(crate) struct Left {
+    pub(crate) report: Option<ActionReport>,
+    pub(crate) jobs: Vec<Followed>,
 }
 
 impl Through<'_> {
@@ -96,7 +96,7 @@ impl Through<'_> {
         Ok(sent)
     }
 
-    fn unsent(&self, error: SendError, prepared: &Prepared) -> Failure {
+    pub(crate) fn unsent(&self, error: SendError, prepared: &Prepared) -> Failure {
         let message = format!("failed to {error}");
         match error {
             SendError::Unclear(_) => {
@@ -173,7 +173,7 @@ impl Through<'_> {
     }
 
     /// What the action task left: its report where it is taskgraft's, else whatever depends on it.
-    async fn left(&self, task: TaskId) -> Result<Left, Failure> {
+    pub(crate) async fn left(&self, task: TaskId) -> Result<Left, Failure> {
         let report: Option<ActionReport> = match self.artifact(task, "public/report.json").await {
             Some(text) => serde_json::from_slice(&text).ok(),
             None => None,
@@ -193,7 +193,12 @@ impl Through<'_> {
     }
 
     /// What is to be said if the action task did not do what it was asked for.
-    async fn judge(&self, task: TaskId, end: Option<End>, report: Option<&ActionReport>) -> Result<(), Failure> {
+    pub(crate) async fn judge(
+        &self,
+        task: TaskId,
+        end: Option<End>,
+        report: Option<&ActionReport>,
+    ) -> Result<(), Failure> {
         for request in report.iter().flat_map(|report| &report.requests) {
             creating::judge(request)?;
         }

@@ -1,30 +1,46 @@
-//! The heart of the story: jobs are added to the second push.
+//! The heart of the story: jobs are added to the second push, by its own action.
 
 use std::path::Path;
+use std::time::Duration;
 
+use jiff::SignedDuration;
+use serde_json::json;
 use taskgraft_client::Client;
-use taskgraft_core::frontier::{Frontier, Limits};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Plan, Policy, Verdict};
-use taskgraft_engine::{Artifacts, Cache, Lookups, Plans, Progress, Push};
+use taskgraft_engine::trigger::{Ask, Offer, Prepared, send};
+use taskgraft_engine::{Artifacts, Cache, Lookups, Push};
 
 use super::checks;
 use super::decision::Decided;
 use super::story::Story;
+use super::worker::ActionWorker;
 use crate::asking::{self, Wishes};
-use crate::creating;
+use crate::embedded::Embedded;
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::follow::{self, Followed};
-use crate::output::{self, Out};
-use crate::progress;
+use crate::output::{self, Out, span};
+use crate::progress::Progress;
+use crate::through::{ADD, Through};
 
 /// What is asked for: labels, and how often.
 const ASKED: [(&[&str], u32); 2] = [(&["test-unit-3", "package-opt"], 1), (&["test-asan-1"], 3)];
+/// All the rights that it takes.
+const RIGHTS: &str = "hooks:trigger-hook:project-lander/in-tree-action-3-generic/*";
 
-/// Asks for jobs, shows the plans, creates them, follows them to green, and checks all that was said.
+/// Who asks, and of which push.
+struct Asker<'a> {
+    client: Client,
+    artifacts: Artifacts,
+    push: Push,
+    out: &'a Out,
+}
+
+/// Asks for jobs: shows the plans, has them made by the push's hook and an action worker, follows them to green, and
+/// checks all that was said.
 pub(super) async fn add(
-    client: &Client,
+    embedded: &Embedded,
     first: &Decided,
     second: &Decided,
     scratch: &Path,
@@ -32,44 +48,59 @@ pub(super) async fn add(
     env: &Env,
     out: &Out,
 ) -> Result<(), Failure> {
+    let client = embedded.client(embedded.may(&[RIGHTS]))?;
     let artifacts = Artifacts::Queue(client.clone(), Cache::open(&scratch.join("cache"))?);
-    let push = Push::load(client, &artifacts, second.id).await?;
-    let lookups = Lookups::Online(client.clone(), artifacts.clone());
-    let mut plans = Vec::new();
+    let push = Push::load(&client, &artifacts, second.id).await?;
+    let offer = Offer::load(&client, &artifacts, second.id).await?;
+    let asker = Asker { client, artifacts, push, out };
+    let mut asked = Vec::new();
     for (labels, times) in ASKED {
-        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        let wishes = Wishes { labels, times, ..Wishes::default() };
-        let request = wishes.request(&push, TaskId::from_bytes(rand::random()).into())?;
-        let planned = asking::plan(&lookups, &push, &request, Policy::Graft).await?;
-        let heading = asking::heading(&push);
-        let shown = output::plan::text(&heading, &planned.plan, planned.facts.now, out);
-        out.say(&format!("\n$ taskgraft plan {}\n{shown}", typed(&wishes, heading.name.as_deref())))?;
-        asking::check_scopes(client, &artifacts, &push, &planned.plan, env).await?;
-        plans.push(planned.plan);
+        asked.push((asker.plan(labels, times).await?, labels, times));
     }
-    let count = |test: fn(&Verdict) -> bool| {
-        plans.iter().flat_map(|plan| &plan.verdicts).filter(|entry| test(&entry.verdict)).count()
-    };
-    let new: usize = plans.iter().map(|plan| plan.tasks.len()).sum();
+    let plans = || asked.iter().map(|(plan, ..)| plan);
+    let reused = plans().flat_map(|plan| &plan.verdicts).filter(|entry| matches!(entry.verdict, Verdict::Reuse(_)));
+    let new: usize = plans().map(|plan| plan.tasks.len()).sum();
     story.did(&format!(
         "you ask for: test-unit-3, package-opt, test-asan-1 ×3; planned: {new} new, {} reused",
-        count(|verdict| matches!(verdict, Verdict::Reuse(_)))
+        reused.count()
     ))?;
 
-    let store = Plans::open(&scratch.join("plans"))?;
-    let mut created = Vec::new();
-    for plan in plans {
-        created.extend(create(client, &store, plan).await?);
+    let worker = ActionWorker::start(embedded, scratch)?;
+    let through = Through { client: &asker.client, artifacts: &asker.artifacts, offer: &offer, env, out };
+    let mut actions = Vec::new();
+    for (plan, labels, times) in &asked {
+        actions.push(ask(&through, plan, labels, *times).await?);
     }
-    story.did("created in dependency order")?;
+    story.did(&format!(
+        "you trigger the push's hook, with the right to that and no other: {} action tasks",
+        actions.len()
+    ))?;
 
-    let bar = progress::Progress::bar(out, created.len());
-    let ends = follow::follow(client, &created, &bar).await?;
+    let created = done(&through, &actions, story).await?;
+    worker.stop().await?;
+
+    let bar = Progress::bar(out, created.len());
+    let ends = follow::follow(&asker.client, &created, &bar).await?;
     drop(bar);
     follow::judge(&created, &ends)?;
-    let asked: Vec<&str> = ASKED.iter().flat_map(|(labels, _)| labels.iter().copied()).collect();
-    checks::group(client, first, second, &asked).await?;
+    let labels: Vec<&str> = ASKED.iter().flat_map(|(labels, _)| labels.iter().copied()).collect();
+    checks::group(&asker.client, first, second, &labels, &actions, &created).await?;
     story.did(&format!("followed to green: {0} of {0}; build-asan was made once for three copies", created.len()))
+}
+
+impl Asker<'_> {
+    /// What it would come to, shown.
+    async fn plan(&self, labels: &[&str], times: u32) -> Result<Plan, Failure> {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        let wishes = Wishes { labels, times, ..Wishes::default() };
+        let request = wishes.request(&self.push, TaskId::from_bytes(rand::random()).into())?;
+        let lookups = Lookups::Online(self.client.clone(), self.artifacts.clone());
+        let planned = asking::plan(&lookups, &self.push, &request, Policy::Graft).await?;
+        let heading = asking::heading(&self.push);
+        let shown = output::plan::text(&heading, &planned.plan, planned.facts.now, self.out);
+        self.out.say(&format!("\n$ taskgraft add {}\n{shown}", typed(&wishes, heading.name.as_deref())))?;
+        Ok(planned.plan)
+    }
 }
 
 /// What one would type for it.
@@ -78,20 +109,45 @@ fn typed(wishes: &Wishes, push: Option<&str>) -> String {
     format!("{}{times} --decision-id {}", wishes.labels.join(" "), push.unwrap_or_default())
 }
 
-async fn create(client: &Client, store: &Plans, plan: Plan) -> Result<Vec<Followed>, Failure> {
-    let frontier = Frontier::new(plan, Limits::default()).map_err(|why| Failure::other(why.to_string()))?;
-    store.save(frontier.plan())?;
-    store.note(&frontier.report())?;
-    let mut order = Vec::new();
-    let watch = |progress| {
-        if let Progress::Task { at, created: true, .. } = progress {
-            order.push(at);
-        }
+/// Triggers the push's hook, for the plan that was shown and no other.
+async fn ask(through: &Through<'_>, plan: &Plan, labels: &[&str], times: u32) -> Result<Followed, Failure> {
+    let ask = Ask {
+        action: ADD.to_owned(),
+        subject: None,
+        input: json!({"tasks": labels, "times": times}),
+        key: plan.request.id.to_string(),
+        shown: Some(plan.outline()),
     };
-    let frontier = taskgraft_engine::create(client, frontier, None, std::future::pending(), watch).await?;
-    let report = frontier.report();
-    store.note(&report)?;
-    creating::judge(&report)?;
-    checks::dependencies_first(&frontier, &order)?;
-    Ok(report.tasks.into_iter().map(|task| Followed { label: task.label, id: task.task_id }).collect())
+    let prepared = Prepared::new(through.client, through.offer, ask).await?;
+    through.allowed(&prepared).await?;
+    let sent = send(through.client, through.offer, &prepared, false).await;
+    let sent = sent.map_err(|error| through.unsent(error, &prepared))?;
+    Ok(Followed { label: prepared.action, id: sent.task() })
+}
+
+/// Follows the action tasks to their end; the jobs that they made.
+async fn done(through: &Through<'_>, actions: &[Followed], story: &mut Story<'_>) -> Result<Vec<Followed>, Failure> {
+    let ends = follow::follow(through.client, actions, &Progress::bar(through.out, actions.len())).await?;
+    let mut created = Vec::new();
+    let (mut waited, mut took) = (SignedDuration::ZERO, SignedDuration::ZERO);
+    for (action, end) in actions.iter().zip(ends) {
+        let left = through.left(action.id).await?;
+        through.judge(action.id, Some(end), left.report.as_ref()).await?;
+        created.extend(left.jobs);
+        let status = through.client.queue().status(action.id).await?;
+        if let Some(run) = status.runs.last()
+            && let (Some(started), Some(resolved)) = (run.started, run.resolved)
+        {
+            waited = waited.max(started.0.duration_since(run.scheduled.0));
+            took = took.max(resolved.0.duration_since(started.0));
+        }
+    }
+    let positive = |duration: SignedDuration| span(Duration::try_from(duration).unwrap_or_default());
+    story.did(&format!(
+        "action worker: claimed in {}, done in {}; {} jobs created, what they need first",
+        positive(waited),
+        positive(took),
+        created.len()
+    ))?;
+    Ok(created)
 }

@@ -1,15 +1,13 @@
 //! The demo's claims, each compared with what the queue says.
 
-use std::collections::BTreeMap;
-
 use taskgraft_client::Client;
 use taskgraft_core::api::queue::TaskDefinitionAndStatus;
-use taskgraft_core::frontier::Frontier;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 
 use super::decision::Decided;
 use crate::exit::Failure;
+use crate::follow::Followed;
 use crate::push;
 
 /// What push 1 built and push 2 must not build again.
@@ -30,22 +28,36 @@ pub(super) fn reused_by_index(first: &Decided, second: &Decided) -> Result<(), F
     Ok(())
 }
 
-/// That each task was created after those that it depends on. `order` are places in the plan.
-pub(super) fn dependencies_first(frontier: &Frontier, order: &[usize]) -> Result<(), Failure> {
-    let when: BTreeMap<usize, usize> = order.iter().enumerate().map(|(when, at)| (*at, when)).collect();
-    for (at, task) in frontier.plan().tasks.iter().enumerate() {
-        for needed in task.new_dependencies() {
-            claim(when.get(&needed) < when.get(&at) && when.contains_key(&needed), || {
-                format!("{} was created before what it depends on", task.label)
-            })?;
-        }
-    }
-    Ok(())
+/// What the second push's group must look like in the end. `actions` made `created`, for `asked`.
+pub(super) async fn group(
+    client: &Client,
+    first: &Decided,
+    second: &Decided,
+    asked: &[&str],
+    actions: &[Followed],
+    created: &[Followed],
+) -> Result<(), Failure> {
+    let group = Group { tasks: push::members(client, second.id).await? };
+    added(&group, first, second, asked)?;
+    by_actions(&group, actions, created)
 }
 
-/// What the second push's group must look like in the end.
-pub(super) async fn group(client: &Client, first: &Decided, second: &Decided, asked: &[&str]) -> Result<(), Failure> {
-    added(&Group { tasks: push::members(client, second.id).await? }, first, second, asked)
+/// That each job was created after those that it depends on, and that what was asked for waits for the action that made
+/// it, and what it needs doesn't.
+fn by_actions(group: &Group, actions: &[Followed], created: &[Followed]) -> Result<(), Failure> {
+    let of = |id: TaskId| group.tasks.iter().find(|task| task.status.task_id == id);
+    for job in created {
+        let task = of(job.id);
+        claim(task.is_some(), || format!("{} is not there", job.label))?;
+        let Some(task) = task else { continue };
+        let needed = task.task.dependencies.iter().filter(|id| created.iter().any(|job| job.id == **id));
+        let in_order = needed.filter_map(|id| of(*id)).all(|needed| needed.task.created <= task.task.created);
+        claim(in_order, || format!("{} was created before what it depends on", job.label))?;
+        let waits = actions.iter().any(|action| task.task.dependencies.contains(&action.id));
+        let copy = ["test-", "package-"].iter().any(|kind| job.label.starts_with(kind));
+        claim(waits == copy, || format!("{} waits for the wrong tasks", job.label))?;
+    }
+    Ok(())
 }
 
 fn added(group: &Group, first: &Decided, second: &Decided, asked: &[&str]) -> Result<(), Failure> {
@@ -158,6 +170,18 @@ mod tests {
         assert!(!holds(|tasks| tasks[7] = task("test-asan-1", 9, &[id(20)], "completed")), "another build");
         assert!(!holds(|tasks| tasks[2] = task("build-asan", 4, &[id(3)], "completed")), "another toolchain");
         assert!(!holds(|tasks| tasks[3] = task("test-unit-3", 5, &[], "completed")), "nothing reused");
+    }
+
+    #[test]
+    fn only_what_was_asked_for_waits_for_its_action() {
+        let job = |label: &str, n| Followed { label: label.to_owned(), id: id(n) };
+        let holds = |test: &[TaskId], build: &[TaskId]| {
+            let tasks = vec![task("build-asan", 2, build, "completed"), task("test-asan-1", 3, test, "completed")];
+            by_actions(&Group { tasks }, &[job("add", 1)], &[job("build-asan", 2), job("test-asan-1", 3)]).is_ok()
+        };
+        assert!(holds(&[id(1), id(2)], &[]));
+        assert!(!holds(&[id(2)], &[]), "a half-done action would start it");
+        assert!(!holds(&[id(1), id(2)], &[id(1)]), "somebody else may need it");
     }
 
     #[test]

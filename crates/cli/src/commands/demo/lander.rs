@@ -6,24 +6,17 @@ use std::process::Stdio;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use taskgraft_core::action::setup::Setup;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::time::Millis;
 
 use crate::exit::{Failure, chain};
+use crate::project;
 
 /// Where its jobs run.
 pub(super) const QUEUES: [&str; 2] = ["proj-lander/b-linux", "proj-lander/t-linux"];
-/// Where its decision tasks run: the demo itself plays their worker.
+/// Where its decision tasks run, of which the demo itself plays the worker, and its action tasks.
 pub(super) const DECISION_QUEUE: &str = "proj-lander/decision";
-/// The role of its pushes.
-pub(super) const ROLE: &str = "repo:github.com/example/lander:*";
-/// What that role is for.
-pub(super) const SCOPES: [&str; 4] = [
-    "queue:create-task:low:proj-lander/*",
-    "queue:create-task:project:none",
-    "queue:scheduler-id:lander-level-3",
-    "queue:route:*",
-];
 /// The artifacts that a decision task has before it creates anything.
 pub(super) const ARTIFACTS: [&str; 5] =
     ["full-task-graph.json", "parameters.yml", "target-tasks.json", "runnable-jobs.json", "actions.json"];
@@ -55,6 +48,11 @@ impl Lander {
             None => Err(Failure::mistake("examples/lander is not here")
                 .note("run it", "in a clone of taskgraft, or with --lander DIR")),
         }
+    }
+
+    /// The roles and hooks that its actions need.
+    pub(super) fn setup(&self) -> Result<Setup, Failure> {
+        project::setup(&self.dir, &[])
     }
 
     /// Where a push's recorded artifacts are.

@@ -5,10 +5,11 @@ mod checks;
 mod decision;
 mod lander;
 mod story;
+mod worker;
 
 use std::path::{Path, PathBuf};
 
-use taskgraft_core::api::auth::CreateRoleRequest;
+use taskgraft_engine::install;
 use taskgraft_local::Config;
 
 use crate::embedded::{Embedded, WorkerOptions};
@@ -20,7 +21,7 @@ use crate::progress::Progress;
 use crate::signals::Stop;
 
 use decision::Decided;
-use lander::{Lander, ROLE};
+use lander::Lander;
 use story::Story;
 
 /// See it work: an embedded Taskcluster, two pushes of a small project, jobs added to the second
@@ -96,12 +97,13 @@ async fn tell(
     out: &Out,
 ) -> Result<(), Failure> {
     let client = embedded.client(embedded.credentials())?;
-    let role = CreateRoleRequest {
-        description: "What pushes of lander may do.".to_owned(),
-        scopes: lander::SCOPES.map(str::to_owned).to_vec(),
-    };
-    client.auth().create_role(ROLE, &role).await?;
-    story.did(&format!("Taskcluster, embedded, on {}", embedded.root_url()))?;
+    let setup = lander.setup()?;
+    install(&client, &setup).await?;
+    story.did(&format!(
+        "Taskcluster, embedded, on {}, with {} action hooks",
+        embedded.root_url(),
+        setup.hooks.len()
+    ))?;
 
     let first = decision::decide(lander, "1", &client, scratch).await?;
     story.did(&format!(
@@ -120,7 +122,7 @@ async fn tell(
         second.created.len()
     ))?;
 
-    added::add(&client, &first, &second, scratch, story, env, out).await
+    added::add(embedded, &first, &second, scratch, story, env, out).await
 }
 
 /// Follows what a decision task scheduled to its end.
