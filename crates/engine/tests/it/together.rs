@@ -14,7 +14,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::report::Terminal;
 use taskgraft_core::state::{ExceptionReason, TaskState};
 use taskgraft_engine::OwnRun;
-use taskgraft_engine::action::{ActionAsk, Means};
+use taskgraft_engine::action::{ActionAsk, ActionError, Means};
 
 use crate::acting::{Acted, act, action_task, ask, perform};
 use crate::graph::layered;
@@ -66,6 +66,24 @@ fn asked(n: u64, group: TaskId) -> ActionAsk {
     }
 }
 
+/// Performs the action to a bad end: it is cancelled on the way, or dies and never comes back.
+async fn badly(site: &Site, own: OwnRun, ask: &ActionAsk, seed: u64, cancelled: bool) -> Acted {
+    let machine = site.machine(own.task.as_str());
+    let patience = Duration::from_millis(StdRng::seed_from_u64(seed).random_range(5..2000));
+    let acting = perform(&machine, own, ask);
+    let client = site.client();
+    if cancelled {
+        let cancelling = async {
+            tokio::time::sleep(patience).await;
+            client.queue().cancel_task(own.task).await.unwrap();
+        };
+        return tokio::join!(acting, cancelling).0;
+    }
+    let acted = tokio::time::timeout(patience, acting).await;
+    client.queue().report_failed(own.task, own.run).await.unwrap();
+    acted.unwrap_or(Acted { ended: Err(ActionError::Stopped), log: Vec::new() })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_actions_at_once_share_what_they_need_and_nobody_waits_for_who_failed() {
     let seed: u64 = rand::random();
@@ -87,24 +105,7 @@ async fn ten_actions_at_once_share_what_they_need_and_nobody_waits_for_who_faile
                 site.client().queue().report_completed(own.task, run).await.unwrap();
                 return (true, acted);
             }
-            // Two end badly: one is cancelled on the way, the other dies and never comes back.
-            let machine = site.machine(own.task.as_str());
-            let patience = Duration::from_millis(StdRng::seed_from_u64(seed ^ n).random_range(5..2000));
-            let acting = perform(&machine, own, &asked);
-            let acted = if n == 8 {
-                let client = site.client();
-                let cancelling = async {
-                    tokio::time::sleep(patience).await;
-                    client.queue().cancel_task(own.task).await.unwrap();
-                };
-                let (acted, ()) = tokio::join!(acting, cancelling);
-                acted
-            } else {
-                let acted = tokio::time::timeout(patience, acting).await;
-                site.client().queue().report_failed(own.task, own.run).await.unwrap();
-                acted.unwrap_or(Acted { ended: Err(taskgraft_engine::action::ActionError::Stopped), log: Vec::new() })
-            };
-            (false, acted)
+            (false, badly(&site, own, &asked, seed ^ n, n == 8).await)
         })
     });
     let all: Vec<(bool, Acted)> =
