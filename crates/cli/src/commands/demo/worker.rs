@@ -1,12 +1,10 @@
 //! The demo's action worker: what `taskgraft worker` runs, in this process.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use taskgraft_core::plan::Policy;
 use taskgraft_engine::Cache;
-use taskgraft_engine::worker::{self, Config, LiveLog, Metrics, WorkerError};
+use taskgraft_engine::worker::{self, Config, WorkerError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -14,12 +12,8 @@ use super::lander::DECISION_QUEUE;
 use crate::embedded::{CLAIMING, Embedded};
 use crate::exit::{Failure, chain};
 
-/// How many actions run at once.
-const CAPACITY: usize = 2;
 /// The most bytes that it keeps of what decision tasks left.
 const CACHE: u64 = 256 << 20;
-/// The most tasks that one action may create.
-const MAX_NEW: usize = 1000;
 
 /// A worker that works; dropping it ends it at once.
 pub(super) struct ActionWorker {
@@ -30,20 +24,8 @@ pub(super) struct ActionWorker {
 impl ActionWorker {
     /// Starts claiming the project's action tasks, with rights to claim and no others.
     pub(super) fn start(embedded: &Embedded, scratch: &Path) -> Result<Self, Failure> {
-        let config = Config {
-            task_queue_id: DECISION_QUEUE.to_owned(),
-            worker_group: "demo".to_owned(),
-            worker_id: "actions".to_owned(),
-            capacity: CAPACITY,
-            grace: Duration::ZERO,
-            work_dir: scratch.join("actions"),
-            cache: Cache::remembering(&scratch.join("actions-cache"), CACHE, CACHE)?,
-            policy: Policy::Graft,
-            max_new: MAX_NEW,
-            live_log: LiveLog::Uploaded,
-            prefetch: Vec::new(),
-            metrics: Arc::new(Metrics::default()),
-        };
+        let cache = Cache::remembering(&scratch.join("actions-cache"), CACHE, CACHE)?;
+        let config = Config { grace: Duration::ZERO, ..Config::new(DECISION_QUEUE, scratch.join("actions"), cache) };
         let client = embedded.client(embedded.may(&CLAIMING))?;
         let (stop, stopping) = oneshot::channel();
         let working = tokio::spawn(worker::run(config, client, async {
