@@ -114,6 +114,15 @@ pub(crate) fn followed(report: &Report) -> Vec<Followed> {
 
 /// What is to be said if the asker did not get what was asked for.
 pub(crate) fn judge(report: &Report) -> Result<(), Failure> {
+    let finish = format!("taskgraft resume {}   (creates what is missing, nothing twice)", report.request);
+    judge_outcome(report).map_err(|failure| match report.result.is_resumable() {
+        true => failure.note("finish", finish),
+        false => failure,
+    })
+}
+
+/// The same without the way to finish it.
+pub(crate) fn judge_outcome(report: &Report) -> Result<(), Failure> {
     let kind = match report.result.exit_class() {
         ExitClass::Success => return Ok(()),
         ExitClass::Refused => Kind::Mistake,
@@ -121,16 +130,10 @@ pub(crate) fn judge(report: &Report) -> Result<(), Failure> {
         ExitClass::Unfinished => Kind::HalfWay,
     };
     let (there, missing): (Vec<&TaskReport>, Vec<_>) = report.tasks.iter().partition(|task| task.outcome.exists());
-    let failure = Failure::new(kind, message(report))
+    Err(Failure::new(kind, message(report))
         .notes("created", output::repeated(there.iter().map(|task| task.label.as_str())))
         .notes("missing", output::repeated(missing.iter().map(|task| task.label.as_str())))
-        .notes("refused", report.refused.iter().map(|refused| format!("{}: {}", refused.label, refused.why)));
-    Err(if report.result.is_resumable() {
-        failure
-            .note("finish", format!("taskgraft resume {}   (creates what is missing, nothing twice)", report.request))
-    } else {
-        failure
-    })
+        .notes("refused", report.refused.iter().map(|refused| format!("{}: {}", refused.label, refused.why))))
 }
 
 fn message(report: &Report) -> String {

@@ -4,10 +4,11 @@ use serde::Serialize;
 use taskgraft_client::Client;
 use taskgraft_core::action::catalog::{Catalog, ChooseError, Way};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::plan::{MAX_PLAN_BYTES, Plan};
+use taskgraft_core::plan::{Care, MAX_PLAN_BYTES, Plan};
+use taskgraft_core::report::{Report, TendOutcome, TendReport};
 use taskgraft_engine::action::ActionReport;
 use taskgraft_engine::trigger::{self, Offer, OfferError, PrepareError, Prepared, RightsError, SendError, Sent};
-use taskgraft_engine::{Artifacts, Push, Wanted};
+use taskgraft_engine::{Artifacts, PlansError, Push, Wanted};
 
 use crate::asking;
 use crate::connect;
@@ -16,7 +17,7 @@ use crate::end::End;
 use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING};
 use crate::follow::{self, Ended, Followed};
-use crate::output::Out;
+use crate::output::{self, Out};
 use crate::progress::Progress;
 use crate::signals::Stop;
 
@@ -135,16 +136,21 @@ impl Through<'_> {
         drop(progress);
         let left = self.left(task).await?;
         let mut verdict = self.judge(task, ends.first().copied(), left.report.as_ref()).await;
+        if prepared.carries_key {
+            let again =
+                format!("the same command with --request-id {} does what is missing, nothing twice", prepared.key);
+            verdict = verdict.map_err(|failure| failure.note("ask again", again));
+        }
         if let Some(report) = &left.report {
             self.keep(task, report).await?;
             for request in report.requests.iter().filter(|_| !after.json) {
-                self.out.say(&creating::summary(request, ""))?;
+                self.say(request)?;
             }
         } else if verdict.is_ok() && !after.json {
             self.out.say(&format!("the action task made {} jobs", left.jobs.len()))?;
         }
         let mut ended = None;
-        if after.wait && verdict.is_ok() {
+        if after.wait && verdict.is_ok() && !left.jobs.is_empty() {
             let progress = Progress::new(self.out, left.jobs.len());
             let ends = tokio::select! {
                 ends = follow::follow(self.client, &left.jobs, &progress) => ends?,
@@ -179,7 +185,7 @@ impl Through<'_> {
             None => None,
         };
         let jobs = match &report {
-            Some(report) => report.requests.iter().flat_map(creating::followed).collect(),
+            Some(report) => report.requests.iter().flat_map(jobs).collect(),
             None => {
                 let dependents = self.client.queue().list_dependent_tasks(task).await?;
                 let job = |member: taskgraft_core::api::queue::TaskDefinitionAndStatus| Followed {
@@ -192,6 +198,21 @@ impl Through<'_> {
         Ok(Left { report, jobs })
     }
 
+    /// What a request made, ran again and cancelled.
+    fn say(&self, request: &Report) -> Result<(), Failure> {
+        if !request.tasks.is_empty() || request.tended.is_empty() {
+            self.out.say(&creating::summary(request, ""))?;
+        }
+        for (care, words) in [(Care::Rerun, "run again"), (Care::Cancel, "cancelled")] {
+            let tended = request.tended.iter().filter(|tend| tend.care == care && tend.outcome == TendOutcome::Done);
+            let names: Vec<String> = tended.map(name).collect();
+            if let Some(names) = output::repeated(names.iter().map(String::as_str)) {
+                self.out.say(&format!("{words}: {names}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// What is to be said if the action task did not do what it was asked for.
     pub(crate) async fn judge(
         &self,
@@ -200,7 +221,8 @@ impl Through<'_> {
         report: Option<&ActionReport>,
     ) -> Result<(), Failure> {
         for request in report.iter().flat_map(|report| &report.requests) {
-            creating::judge(request)?;
+            let look = format!("taskgraft task {task} --log");
+            creating::judge_outcome(request).map_err(|failure| failure.note("look at it", look))?;
         }
         if end.is_some_and(End::is_green) {
             return Ok(());
@@ -227,8 +249,11 @@ impl Through<'_> {
             && plan.request.id == request.request
         {
             let plans = asking::plans(self.env)?;
-            plans.save(&plan)?;
-            plans.note(request)?;
+            match plans.save(&plan) {
+                // An earlier action task of this name left a plan that names that one, and makes the same.
+                Ok(_) | Err(PlansError::OtherRequest(_)) => plans.note(request)?,
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -237,6 +262,18 @@ impl Through<'_> {
         let wanted = Wanted { task, run: None, name, max: MAX_BYTES.min(MAX_PLAN_BYTES as u64) };
         self.artifacts.read(wanted).await.ok()
     }
+}
+
+/// The tasks that exist now because of a request: made, or run again.
+fn jobs(request: &Report) -> Vec<Followed> {
+    let rerun = request.tended.iter().filter(|tend| tend.care == Care::Rerun);
+    let rerun = rerun.filter(|tend| matches!(tend.outcome, TendOutcome::Done | TendOutcome::NotDue));
+    let rerun = rerun.map(|tend| Followed { label: name(tend), id: tend.task_id });
+    creating::followed(request).into_iter().chain(rerun).collect()
+}
+
+fn name(tend: &TendReport) -> String {
+    tend.label.clone().unwrap_or_else(|| tend.task_id.to_string())
 }
 
 fn told<'a>(

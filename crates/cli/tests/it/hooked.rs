@@ -221,6 +221,37 @@ fn the_right_to_trigger_is_enough_and_the_jobs_are_followed_to_green() {
 }
 
 #[test]
+fn what_an_action_could_not_do_is_done_by_another_under_the_same_name() {
+    let up = Up::start();
+    hooked(&up, &ours().0);
+    let _worker = Worker::start(&up);
+    assert_eq!(add(&up, &["lint-c", "--direct"]).code, Some(0));
+    let lint = members(&up)["lint-c"][0];
+    let cancel = || {
+        let args = ["trigger", "cancel", "--decision-id", DECISION, "--task-id", lint.as_str()];
+        up.taskgraft([&args[..], &["--wait", "--request-id", "cancel-it"]].concat())
+    };
+    // The action's role may not do this.
+    let refused = cancel();
+    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the same command with --request-id cancel-it"), "{}", refused.stderr);
+    let scopes = vec!["queue:cancel-task:lander-level-3/*".to_owned()];
+    let request = CreateRoleRequest { description: String::new(), scopes };
+    wait_for(up.client().auth().update_role("repo:github.com/example/lander:action:generic", &request)).unwrap();
+    let cancelled = cancel();
+    assert_eq!(cancelled.code, Some(0), "{}", cancelled.stderr);
+    assert!(cancelled.stdout.contains("cancelled: "), "{}", cancelled.stdout);
+    assert_eq!(actions(&up).len(), 2);
+    let again = cancel();
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(again.stderr.contains("asked for before"), "{}", again.stderr);
+    assert_eq!(actions(&up).len(), 2);
+    let failed = up.taskgraft(["trigger", "rerun", "--decision-id", DECISION, "--task-id", DECISION, "--wait"]);
+    assert_eq!(failed.code, Some(6), "the decision task has not failed: {}", failed.stderr);
+    assert!(failed.stderr.contains("its log"), "{}", failed.stderr);
+}
+
+#[test]
 fn two_action_tasks_with_one_name_do_the_work_once() {
     let up = Up::start();
     let (file, _) = ours();
