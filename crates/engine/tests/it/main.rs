@@ -15,6 +15,7 @@ mod history;
 mod install;
 mod own_actions;
 mod own_run;
+mod performing;
 mod planning;
 mod pyyaml;
 mod recorded;
