@@ -5,6 +5,7 @@ mod action;
 mod adding;
 mod asking;
 mod bad_input;
+mod callback;
 mod crash;
 mod durability;
 mod green;

@@ -129,6 +129,7 @@ pub(crate) fn action_task(up: &Up, id: TaskId, decision: &str) -> Client {
     let task = json!({
         "taskQueueId": "proj-lander/action", "schedulerId": "lander-level-3", "taskGroupId": decision,
         "created": at(0), "deadline": at(48), "expires": at(24 * 30), "payload": {},
+        "scopes": ["assume:repo:github.com/example/lander:action:generic"],
         "metadata": {"name": ACTION, "description": "", "owner": "ann@lander.example", "source": "https://example.com"},
     });
     let client = up.client();

@@ -1,7 +1,7 @@
 //! What is done to tasks that exist: run again, or cancelled. Each at most once a request, however often it is tried.
 //!
 //! A step is known to be done by the task's own runs, not by a note of ours that a crash could lose: when it is planned,
-//! the runs that the task has are counted. (docs/design/0026-reruns-happen-once.md)
+//! the runs that the task has are counted. (docs/design/0016-reruns-happen-once.md)
 
 use serde::{Deserialize, Serialize};
 
