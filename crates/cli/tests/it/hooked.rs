@@ -293,6 +293,39 @@ fn a_push_with_only_our_action_yml_has_the_asker_create_the_action_task() {
 }
 
 #[test]
+fn what_tries_to_break_out_changes_nothing_but_its_own_value() {
+    let up = Up::start();
+    hooked(&up, &ours().0);
+    let parentheses = format!("{}{}", "(".repeat(10_000), ")".repeat(10_000));
+    let operators = json!({"tasks": ["x"], "times": 1}).to_string();
+    for label in
+        ["'\"\\ \n\r\t", "$(touch x)`x`", "{{action}} ${input} ${payload.user}", "$eval", &operators, &parentheses]
+    {
+        let file = up.dir().join("input.json");
+        std::fs::write(&file, json!({"tasks": [label]}).to_string()).unwrap();
+        let input = format!("@{}", file.display());
+        let ran = up.taskgraft(["trigger", "add-new-jobs", "--decision-id", DECISION, "--input", &input, "--json"]);
+        assert_eq!(ran.code, Some(0), "{label:.40}: {}", ran.stderr);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let id: TaskId = told["actionTask"].as_str().unwrap().parse().unwrap();
+        let task = wait_for(up.client().queue().task(id)).unwrap();
+        let expected = json!({"tasks": [label], "times": 1, "taskgraft": {"key": told["key"]}});
+        assert_eq!(task.extra["action"]["context"]["input"], expected, "{label:.40}");
+        let env: Value = serde_json::from_str(task.payload["env"]["ACTION_INPUT"].as_str().unwrap()).unwrap();
+        assert_eq!(env, expected, "{label:.40}");
+        assert_eq!((task.metadata.name.as_str(), task.scopes.len()), ("Action", 1));
+    }
+    let many: Vec<String> = (0..1000).map(|n| format!("{n:01000}")).collect();
+    let file = up.dir().join("many.json");
+    std::fs::write(&file, json!({"tasks": many}).to_string()).unwrap();
+    let input = format!("@{}", file.display());
+    let ran = up.taskgraft(["trigger", "add-new-jobs", "--decision-id", DECISION, "--input", &input]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("bytes are too many"), "{}", ran.stderr);
+    assert_eq!(actions(&up).len(), 6);
+}
+
+#[test]
 fn what_was_shown_is_made_or_nothing() {
     let proxy = Proxy::start();
     let up = behind(&proxy, &ours().0);

@@ -95,11 +95,15 @@ async fn trigger(
     (group, id, payload): (&str, &str, &Value),
     known: bool,
 ) -> Result<Sent, SendError> {
-    if known
-        && prepared.carries_key
-        && let Some(task) = earlier(client, offer, prepared).await?
-    {
-        return Ok(Sent::Found(task));
+    if known && prepared.carries_key {
+        let found = earlier(client, offer, prepared).await.map_err(|error| match error {
+            // Nothing was sent yet.
+            SendError::Unclear(error) => SendError::Refused(error),
+            error => error,
+        })?;
+        if let Some(task) = found {
+            return Ok(Sent::Found(task));
+        }
     }
     let mut tries = 0;
     loop {
