@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use taskgraft_local::{Clock, Config, Server};
 
+use crate::published::Published;
 use crate::requests::{Answer, Up};
 
 const HOOK: &str = "/api/hooks/v1/hooks/project-lander/in-tree%2F1";
@@ -269,4 +270,36 @@ async fn a_hook_that_makes_no_sense_is_refused() {
             assert!(status == 400 && said.starts_with(message), "{said}");
         }
     }
+}
+
+#[tokio::test]
+async fn answers_match_the_published_schemas() {
+    let Some(published) = Published::read() else { return };
+    let up = up_with(json!({"schedule": ["@daily"]})).await;
+    let (root, hooks) = (up.root(), "/api/hooks/v1/hooks");
+    let check = async |name: &str, method: &str, target: &str, body: Value| {
+        let answer = up.call(method, target, &root, &body).await;
+        published.check("hooks", name, &answer);
+        answer.json()
+    };
+    let other = format!("{hooks}/project-lander/other");
+    let failing = hook(json!({"task": {"$if": "'x' in payload", "then": {"$eval": "nosuch"}}}));
+    check("createHook", "PUT", &other, failing).await;
+    check("getHookStatus", "GET", &format!("{HOOK}/status"), Value::Null).await;
+    check("triggerHook", "POST", &format!("{HOOK}/trigger"), json!({})).await;
+    check("triggerHook", "POST", &format!("{other}/trigger"), json!({})).await;
+    let failed = up.call("POST", &format!("{other}/trigger"), &root, &json!({"x": 1})).await;
+    assert_eq!(failed.status, 400);
+    for hook in [HOOK, &other] {
+        check("getHookStatus", "GET", &format!("{hook}/status"), Value::Null).await;
+        check("listLastFires", "GET", &format!("{hook}/last-fires?limit=1"), Value::Null).await;
+        check("hook", "GET", hook, Value::Null).await;
+    }
+    check("listHookGroups", "GET", hooks, Value::Null).await;
+    check("listHooks", "GET", &format!("{hooks}/project-lander"), Value::Null).await;
+    let token = check("getTriggerToken", "GET", &format!("{HOOK}/token"), Value::Null).await;
+    let target = format!("{HOOK}/trigger/{}", token["token"].as_str().unwrap());
+    check("triggerHookWithToken", "POST", &target, json!({})).await;
+    check("resetTriggerToken", "POST", &format!("{HOOK}/token"), Value::Null).await;
+    check("updateHook", "POST", &other, hook(json!({}))).await;
 }

@@ -7,6 +7,7 @@ mod hooks;
 mod http;
 mod index;
 mod migrations;
+mod published;
 mod python_client;
 mod queue;
 mod requests;

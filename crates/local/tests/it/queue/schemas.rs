@@ -1,51 +1,13 @@
 //! What is answered matches the schemas that Taskcluster publishes for its answers.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskgraft_core::ids::TaskId;
-use taskgraft_testkit::recorded::shared;
 
+use crate::published::Published;
 use crate::requests::Up;
 use crate::support::fresh_id;
-
-/// The published references and schemas, by path.
-struct Published(HashMap<String, Value>);
-
-impl Published {
-    fn read() -> Option<Self> {
-        let text = std::fs::read_to_string(shared()?.join("data/taskcluster-api.json")).unwrap();
-        let files: Vec<Value> = serde_json::from_str(&text).unwrap();
-        let entry = |file: Value| (file["filename"].as_str().unwrap().to_owned(), file["content"].clone());
-        Some(Self(files.into_iter().map(entry).collect()))
-    }
-
-    /// What validates the answers of an endpoint.
-    fn validator(&self, name: &str) -> jsonschema::Validator {
-        let entries = self.0["references/queue/v1/api.json"]["entries"].as_array().unwrap();
-        let entry = entries.iter().find(|entry| entry["name"] == name).unwrap();
-        let path = entry["output"].as_str().unwrap().trim_end_matches('#');
-        let mut schema = self.0[&format!("schemas/queue/{path}")].clone();
-        self.inline(&mut schema);
-        jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
-    }
-
-    /// Puts what `$ref` names in its place; the schemas name each other by file, and never themselves.
-    fn inline(&self, schema: &mut Value) {
-        while let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            let (file, pointer) = reference.split_once('#').unwrap();
-            let file = &self.0[&format!("schemas/queue/v1/{}", file.trim_start_matches("./"))];
-            *schema = file.pointer(pointer).unwrap().clone();
-        }
-        if let Some(fields) = schema.as_object_mut() {
-            fields.retain(|key, _| key != "$id" && key != "$schema");
-            fields.values_mut().for_each(|value| self.inline(value));
-        } else if let Some(items) = schema.as_array_mut() {
-            items.iter_mut().for_each(|value| self.inline(value));
-        }
-    }
-}
 
 fn definition(up: &Up, dependencies: &Value) -> Value {
     json!({
@@ -157,10 +119,6 @@ async fn answers_match_the_published_schemas() {
     let root = up.root();
     for (name, method, path, body) in requests(&up) {
         let answer = up.call(method, &format!("/api/queue/v1{path}"), &root, &body).await;
-        let text = String::from_utf8(answer.body).unwrap();
-        assert!([200, 303].contains(&answer.status), "{name}: {} {text}", answer.status);
-        let answered: Value = serde_json::from_str(&text).unwrap();
-        let mistakes: Vec<String> = published.validator(name).iter_errors(&answered).map(|it| it.to_string()).collect();
-        assert!(mistakes.is_empty(), "{name}: {mistakes:?} in {text}");
+        published.check("queue", name, &answer);
     }
 }
