@@ -1,5 +1,8 @@
 //! What goes wrong at the queue ends right, or in a clear failure.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use taskgraft_core::state::{ReasonResolved, RunState, TaskState};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
@@ -64,6 +67,26 @@ fn errors_and_lost_answers_that_pass_are_waited_for() {
         assert_eq!(status.state, TaskState::Completed, "{fault:?}: {}", log(&site.up, action));
         assert!(site.counts(&decision).iter().all(|count| *count == 1), "{fault:?}");
     }
+}
+
+#[test]
+fn an_action_that_outlasts_its_claim_keeps_it() {
+    let site = Site::start();
+    let decision = site.push(1);
+    let action = add(&site.up, &decision, &JOBS);
+    let reclaimed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&reclaimed);
+    site.proxy.rule(move |method, path| {
+        count.fetch_add(usize::from(path.ends_with("/reclaim")), Ordering::SeqCst);
+        if is_create(method, path) { Fault::Silence } else { Fault::None }
+    });
+    let _worker = Worker::start(&site.up, "w", &[]);
+    // Its creations wait until the claim was renewed three times, which takes longer than it lasted at first.
+    super::until("the third renewal", || (reclaimed.load(Ordering::SeqCst) >= 3).then_some(()));
+    site.proxy.release();
+    let status = resolved(&site.up, action);
+    assert_eq!(runs(&status), [(RunState::Completed, Some(ReasonResolved::Completed))], "{}", log(&site.up, action));
+    assert!(site.counts(&decision).iter().all(|count| *count == 1));
 }
 
 #[test]

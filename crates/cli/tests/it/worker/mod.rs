@@ -45,9 +45,14 @@ struct Worker {
 impl Worker {
     /// A worker of this name, with these arguments. The same name again is the same worker.
     fn start(up: &Up, name: &str, args: &[&str]) -> Self {
-        let log = up.dir().join(format!("{name}.log"));
         let mut worker = up.command(["worker", "--task-queue-id", QUEUE, "--worker-id", name, "--work-dir"]);
-        worker.arg(up.dir().join(name)).args(args).stdin(Stdio::null()).stdout(Stdio::null());
+        Self::of(up, name, worker.arg(up.dir().join(name)).args(args))
+    }
+
+    /// A worker by its command.
+    fn of(up: &Up, name: &str, worker: &mut Command) -> Self {
+        let log = up.dir().join(format!("{name}.log"));
+        worker.stdin(Stdio::null()).stdout(Stdio::null());
         let child = worker.stderr(File::create(&log).unwrap()).spawn().unwrap();
         Self { child, log }
     }

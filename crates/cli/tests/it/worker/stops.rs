@@ -136,6 +136,21 @@ fn a_cancelled_action_creates_nothing_more_and_cancels_its_copies() {
 }
 
 #[test]
+fn a_log_that_nobody_serves_is_uploaded_while_the_action_runs() {
+    let site = Site::start();
+    let action = add(&site.up, DECISION, &["lint-c"]);
+    site.hold_after(0);
+    let _worker = Worker::start(&site.up, "w", &[]);
+    assert!(site.proxy.held(|| false));
+    let part = until("a part of the log", || artifact(&site.up, action, None, "public/logs/live.log"));
+    assert!(part.contains("new      lint-c  asked for") && !part.contains("Task completed"), "{part}");
+    site.proxy.release();
+    assert_eq!(resolved(&site.up, action).state, TaskState::Completed);
+    let whole = log(&site.up, action);
+    assert!(whole.starts_with(&part) && whole.contains("Task completed"), "{whole}");
+}
+
+#[test]
 fn an_action_that_runs_too_long_fails() {
     let site = Site::start();
     let input = json!({"tasks": ["lint-c"]});

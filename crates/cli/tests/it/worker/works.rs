@@ -144,6 +144,22 @@ fn ten_at_once_make_each_copy_once_and_what_they_need_once_in_all() {
 }
 
 #[test]
+fn a_worker_that_may_only_claim_is_enough() {
+    let up = Up::start();
+    push(&up);
+    let scopes = ["queue:claim-work:proj-lander/action", "queue:worker-id:taskgraft/*"];
+    let request = json!({"expires": "2099-01-01T00:00:00.000Z", "description": "", "scopes": scopes});
+    let request = serde_json::from_value(request).unwrap();
+    let made = wait_for(up.client().auth().create_client("worker", &request)).unwrap();
+    let action = add(&up, DECISION, &["lint-c"]);
+    let mut worker = up.command(["worker", "--task-queue-id", QUEUE, "--worker-id", "w", "--work-dir", "w"]);
+    worker.env("TASKCLUSTER_CLIENT_ID", "worker").env("TASKCLUSTER_ACCESS_TOKEN", &made.access_token);
+    let _worker = Worker::of(&up, "w", &mut worker);
+    assert_eq!(resolved(&up, action).state, TaskState::Completed, "{}", log(&up, action));
+    assert!(members(&up).contains_key("lint-c"));
+}
+
+#[test]
 fn credentials_that_may_not_claim_are_said_at_once() {
     let up = Up::start();
     let run = |change: fn(&mut Command) -> &mut Command| {

@@ -1,5 +1,7 @@
 use super::*;
 use serde_json::json;
+use taskgraft_core::action::render::{Template, render};
+use taskgraft_testkit::recorded as testkit;
 
 const GROUP: &str = "TADoGLV5QUWAYivg1ReyTw";
 const EXPIRES: &str = "2027-11-22T12:00:01.000Z";
@@ -90,5 +92,50 @@ fn what_is_no_action_is_named_with_its_place() {
     ] {
         let error = read(&payload).unwrap_err().to_string();
         assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+/// The action task that a .taskcluster.yml makes.
+fn rendered(text: &str, tasks_for: &str) -> Value {
+    let input = json!({"tasks": ["a \"b\" ${c} {{d}}\n"], "times": 2});
+    let context = json!({
+        "tasks_for": tasks_for, "ownTaskId": "AWMGHageTNSYfeRM0ntW-g", "taskId": null, "input": input, "clientId": "ann",
+        "action": {
+            "name": "add-new-jobs", "title": "Add new jobs", "description": "", "taskGroupId": GROUP, "symbol": "add-new",
+            "cb_name": "add-new-jobs", "action_perm": "generic", "repo_scope": "assume:repo:github.com/example/x:action:generic",
+        },
+        "push": {
+            "owner": "ann@example.com", "revision": "a1b2", "base_revision": "0000", "branch": "main", "base_branch": "main",
+            "pushlog_id": "1",
+        },
+        "repository": {"url": "https://github.com/example/x", "base_url": "https://github.com/example/x", "project": "x", "level": "3"},
+    });
+    let file = crate::yaml::parse(text).unwrap();
+    let template = Template::check(&file).unwrap();
+    let rendered = render(&template, &context, "2026-11-22T12:00:00Z".parse().unwrap()).unwrap();
+    rendered["tasks"][0].clone()
+}
+
+#[test]
+fn what_todays_projects_make_of_an_action_is_understood() {
+    let lander = testkit::workspace().join("examples/lander/.taskcluster.yml");
+    let mut files = vec![(lander, "action")];
+    if let Some(recorded) = testkit::unpacked("decision-real") {
+        let of = |name: &str| recorded.join(format!("config-only/{name}/input/.taskcluster.yml"));
+        files.extend([
+            (of("taskgraph"), "action"),
+            (of("taskgraph"), "pr-action"),
+            (of("scriptworker-scripts"), "action"),
+        ]);
+    }
+    for (file, tasks_for) in files {
+        let task = rendered(&std::fs::read_to_string(&file).unwrap(), tasks_for);
+        let payload = read(&task["payload"]).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert_eq!((payload.ask.group.as_str(), payload.ask.task), (GROUP, None), "{}", file.display());
+        assert_eq!(payload.ask.callback, "add-new-jobs");
+        assert_eq!(payload.ask.input, json!({"tasks": ["a \"b\" ${c} {{d}}\n"], "times": 2}));
+        assert_eq!(payload.max_run_time, task["payload"]["maxRunTime"].as_u64().unwrap());
+        let expires = task["payload"]["artifacts"]["public"]["expires"].as_str();
+        assert_eq!(payload.expires("public/plan.json").map(|at| at.to_string()).as_deref(), expires);
     }
 }
