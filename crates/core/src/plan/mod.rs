@@ -24,6 +24,7 @@ mod reference;
 mod render;
 mod request;
 mod same;
+mod stand_in;
 mod store;
 mod task;
 mod template;
