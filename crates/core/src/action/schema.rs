@@ -20,7 +20,7 @@ pub const MAX_INPUT_BYTES: usize = 8 << 20;
 /// The longest schema, in bytes of its JSON text.
 pub const MAX_SCHEMA_BYTES: usize = 256 << 10;
 /// The most that a compiled pattern may take, in bytes.
-const MAX_PATTERN_BYTES: usize = 256 << 10;
+const MAX_PATTERN_BYTES: usize = 64 << 10;
 /// How many mistakes are told at once.
 const MAX_FAULTS: usize = 10;
 
@@ -71,8 +71,7 @@ fn list(faults: &[Fault]) -> String {
 /// reference out of itself or to what contains it.
 pub fn validate(schema: &Value, input: Value) -> Result<Value, InputError> {
     bounds::check(schema, &input)?;
-    let input = defaults::fill(schema, input);
-    // A default may be used many times.
+    let input = defaults::fill(schema, input).ok_or(InputError::TooLarge("8 MiB, its defaults filled in"))?;
     bounds::check(schema, &input)?;
     let validator = compile(schema)?;
     let faults: Vec<Fault> = validator.iter_errors(&input).take(MAX_FAULTS).map(|e| words::fault(schema, &e)).collect();

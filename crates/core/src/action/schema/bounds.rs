@@ -14,18 +14,16 @@ const MAX_SCHEMA_NODES: u64 = 20_000;
 /// The most patterns in a schema, counted alike, and the longest of them in bytes.
 const MAX_PATTERNS: u64 = 100;
 const MAX_PATTERN: usize = 1_000;
+/// The most bytes of the input times patterns: a pattern's time is linear, and yet up to 15 microseconds a byte.
+const MAX_PATTERN_WORK: u64 = 256 << 10;
 /// The most values of an input.
 const MAX_INPUT_NODES: u64 = 1_000_000;
 /// The most values of the one times those of the other: what judging may come to at worst.
 const MAX_WORK: u64 = 100_000_000;
 
 pub(super) fn check(schema: &Value, input: &Value) -> Result<(), InputError> {
-    if longer(input, MAX_INPUT_BYTES) {
-        return Err(InputError::TooLarge("8 MiB"));
-    }
-    if longer(schema, MAX_SCHEMA_BYTES) {
-        return Err(bad("more than 256 KiB"));
-    }
+    let bytes = length(input, MAX_INPUT_BYTES).ok_or(InputError::TooLarge("8 MiB"))?;
+    length(schema, MAX_SCHEMA_BYTES).ok_or_else(|| bad("more than 256 KiB"))?;
     let nodes = count(input, &mut String::new(), 1)?;
     if nodes > MAX_INPUT_NODES {
         return Err(InputError::TooLarge("1,000,000 values"));
@@ -34,6 +32,9 @@ pub(super) fn check(schema: &Value, input: &Value) -> Result<(), InputError> {
     let size = walk.size(schema, 1)?;
     if size.patterns > MAX_PATTERNS {
         return Err(bad("more than 100 patterns"));
+    }
+    if size.patterns.saturating_mul(bytes as u64) > MAX_PATTERN_WORK {
+        return Err(bad("it has patterns, and this input is too long to try them on"));
     }
     if size.nodes > MAX_SCHEMA_NODES || size.nodes.saturating_mul(nodes) > MAX_WORK {
         return Err(bad("too large for this input, with its references written out"));
@@ -49,8 +50,8 @@ fn bad(why: impl Into<String>) -> InputError {
     InputError::Schema(why.into())
 }
 
-/// Whether the JSON text of `value` is longer than `limit` bytes.
-fn longer(value: &Value, limit: usize) -> bool {
+/// The bytes of the JSON text of `value`, if they are no more than `limit`.
+pub(super) fn length(value: &Value, limit: usize) -> Option<usize> {
     struct Count(usize);
     impl Write for Count {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -61,7 +62,9 @@ fn longer(value: &Value, limit: usize) -> bool {
             Ok(())
         }
     }
-    serde_json::to_writer(Count(limit), value).is_err()
+    let mut left = Count(limit);
+    serde_json::to_writer(&mut left, value).ok()?;
+    Some(limit - left.0)
 }
 
 /// How many values `value` holds; refuses what nests too deep, and NUL, which no queue can keep.

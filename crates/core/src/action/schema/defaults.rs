@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// `input` with the defaults that `schema` has for it. The schema was found to be finite.
-pub(super) fn fill(schema: &Value, mut input: Value) -> Value {
+use super::MAX_INPUT_BYTES;
+
+/// `input` with the defaults that `schema` has for it; nothing if they come to more than an input may be. The schema was
+/// found to be finite.
+pub(super) fn fill(schema: &Value, mut input: Value) -> Option<Value> {
+    let mut filling = Filling { root: schema, left: MAX_INPUT_BYTES };
     if input.is_null() && !allows_null(schema) {
         input = match schema.get("default") {
             Some(default) => default.clone(),
@@ -13,8 +17,8 @@ pub(super) fn fill(schema: &Value, mut input: Value) -> Value {
             None => Value::Null,
         };
     }
-    fill_in(schema, schema, &mut input);
-    input
+    filling.fill(schema, &mut input)?;
+    Some(input)
 }
 
 fn allows_null(schema: &Value) -> bool {
@@ -25,54 +29,68 @@ fn allows_null(schema: &Value) -> bool {
     }
 }
 
-fn fill_in(root: &Value, schema: &Value, value: &mut Value) {
-    if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|to| follow(root, to)) {
-        fill_in(root, target, value);
-    }
-    if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
-        all.iter().for_each(|part| fill_in(root, part, value));
-    }
-    match value {
-        Value::Object(fields) => {
-            let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
-            for (name, property) in properties {
-                if !fields.contains_key(name)
-                    && let Some(default) = default_of(root, property)
-                {
-                    fields.insert(name.clone(), default.clone());
-                }
-                if let Some(field) = fields.get_mut(name) {
-                    fill_in(root, property, field);
-                }
-            }
-        }
-        Value::Array(items) => {
-            for (at, item) in items.iter_mut().enumerate() {
-                let wanted = match schema.get("items") {
-                    Some(Value::Array(each)) => each.get(at),
-                    other => other,
-                };
-                if let Some(wanted) = wanted {
-                    fill_in(root, wanted, item);
-                }
-            }
-        }
-        Value::Number(number) => {
-            if schema.get("type").is_some_and(|kind| kind == "integer")
-                && let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(whole)
-            {
-                *value = whole.into();
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
-    }
+struct Filling<'a> {
+    root: &'a Value,
+    /// How many more bytes of defaults there may be: one may stand for each item of a list.
+    left: usize,
 }
 
-fn default_of<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Value> {
-    schema.get("default").or_else(|| {
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|to| follow(root, to))?;
-        default_of(root, target)
-    })
+impl<'a> Filling<'a> {
+    fn fill(&mut self, schema: &'a Value, value: &mut Value) -> Option<()> {
+        if let Some(target) = self.target(schema) {
+            self.fill(target, value)?;
+        }
+        if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
+            all.iter().try_for_each(|part| self.fill(part, value))?;
+        }
+        match value {
+            Value::Object(fields) => self.object(schema, fields)?,
+            Value::Array(items) => {
+                for (at, item) in items.iter_mut().enumerate() {
+                    let wanted = match schema.get("items") {
+                        Some(Value::Array(each)) => each.get(at),
+                        other => other,
+                    };
+                    if let Some(wanted) = wanted {
+                        self.fill(wanted, item)?;
+                    }
+                }
+            }
+            Value::Number(number) => {
+                if schema.get("type").is_some_and(|kind| kind == "integer")
+                    && let Some(whole) = number.as_f64().filter(|_| number.is_f64()).and_then(whole)
+                {
+                    *value = whole.into();
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::String(_) => {}
+        }
+        Some(())
+    }
+
+    fn object(&mut self, schema: &'a Value, fields: &mut Map<String, Value>) -> Option<()> {
+        let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return Some(()) };
+        for (name, property) in properties {
+            if !fields.contains_key(name)
+                && let Some(default) = self.default_of(property)
+            {
+                self.left = self.left.checked_sub(name.len() + super::bounds::length(default, self.left)?)?;
+                fields.insert(name.clone(), default.clone());
+            }
+            if let Some(field) = fields.get_mut(name) {
+                self.fill(property, field)?;
+            }
+        }
+        Some(())
+    }
+
+    fn default_of(&self, schema: &'a Value) -> Option<&'a Value> {
+        schema.get("default").or_else(|| self.default_of(self.target(schema)?))
+    }
+
+    fn target(&self, schema: &'a Value) -> Option<&'a Value> {
+        follow(self.root, schema.get("$ref")?.as_str()?)
+    }
 }
 
 /// The integer that a float stands for, where it is exact.

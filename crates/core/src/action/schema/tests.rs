@@ -144,9 +144,19 @@ fn inputs_have_bounds_and_are_told_short() {
 }
 
 #[test]
+fn a_default_for_each_item_of_a_long_list_is_no_bomb() {
+    let schema = json!({"items": {"properties": {"x": {"default": "y".repeat(200_000)}}}});
+    let list = Value::from(vec![json!({}); 100_000]);
+    assert_eq!(validate(&schema, list), Err(InputError::TooLarge("8 MiB, its defaults filled in")));
+}
+
+#[test]
 fn a_pattern_that_backtracks_elsewhere_is_judged_in_time() {
     let schema = json!({"pattern": "^(a+)+$"});
-    assert!(validate(&schema, json!("a".repeat(1 << 20) + "b")).is_err());
+    let faults = validate(&schema, json!("a".repeat(200_000) + "b"));
+    assert!(matches!(faults, Err(InputError::Invalid(_))), "{faults:?}");
+    let long = says(validate(&schema, json!("a".repeat(300_000))));
+    assert!(long.ends_with("too long to try them on"), "{long}");
 }
 
 #[test]
