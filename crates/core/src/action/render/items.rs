@@ -80,7 +80,7 @@ pub(super) fn map(renderer: &Renderer<'_>, fields: &Fields, scope: &Scope<'_>) -
         Val::List(list) => {
             let mut mapped = Vec::new();
             for (at, item) in list.items.iter().enumerate() {
-                bind(&mut inner, &names, item.clone(), index(at));
+                bind(renderer, &mut inner, &names, [item.clone(), index(at)])?;
                 mapped.extend(renderer.render(template, &inner)?);
             }
             Ok(Some(renderer.meter.list(mapped)?))
@@ -94,7 +94,7 @@ pub(super) fn map(renderer: &Renderer<'_>, fields: &Fields, scope: &Scope<'_>) -
                         let pair = [("key".to_owned(), key), ("val".to_owned(), value.clone())];
                         inner.set(name, renderer.meter.map(BTreeMap::from(pair))?);
                     }
-                    names => bind(&mut inner, names, value.clone(), key),
+                    names => bind(renderer, &mut inner, names, [value.clone(), key])?,
                 }
                 match renderer.render(template, &inner)? {
                     Some(Val::Map(part)) => extend(&mut mapped, &part, renderer.meter)?,
@@ -108,10 +108,18 @@ pub(super) fn map(renderer: &Renderer<'_>, fields: &Fields, scope: &Scope<'_>) -
     }
 }
 
-fn bind(scope: &mut Scope<'_>, names: &[&str], value: Val, position: Val) {
-    for (name, bound) in names.iter().zip([value, position]) {
+/// Gives names to what an item is and where it stands. An item costs something, whatever is made of it.
+fn bind<const N: usize>(
+    renderer: &Renderer<'_>,
+    scope: &mut Scope<'_>,
+    names: &[&str],
+    values: [Val; N],
+) -> Result<(), Problem> {
+    renderer.meter.node()?;
+    for (name, bound) in names.iter().zip(values) {
         scope.set(name, bound);
     }
+    Ok(())
 }
 
 fn extend(into: &mut BTreeMap<String, Val>, part: &Map, meter: &Meter) -> Result<(), Problem> {
@@ -131,9 +139,7 @@ pub(super) fn reduce(renderer: &Renderer<'_>, fields: &Fields, scope: &Scope<'_>
     let mut result = renderer.meter.import(initial)?;
     let mut inner = Scope::inside(scope);
     for (at, item) in list.items.iter().enumerate() {
-        for (name, value) in names.iter().zip([result.clone(), item.clone(), index(at)]) {
-            inner.set(name, value);
-        }
+        bind(renderer, &mut inner, &names, [result.clone(), item.clone(), index(at)])?;
         if let Some(next) = renderer.render(template, &inner)? {
             result = next;
         }
@@ -153,7 +159,7 @@ pub(super) fn find(renderer: &Renderer<'_>, fields: &Fields, scope: &Scope<'_>) 
     };
     let mut inner = Scope::inside(scope);
     for (at, item) in list.items.iter().enumerate() {
-        bind(&mut inner, &names, item.clone(), index(at));
+        bind(renderer, &mut inner, &names, [item.clone(), index(at)])?;
         if evaluate(condition, &inner, renderer.meter)?.is_truthy() {
             return Ok(Some(item.clone()));
         }
@@ -223,7 +229,7 @@ pub(super) fn sort(renderer: &Renderer<'_>, fields: &Fields, scope: &Scope<'_>) 
         let key = match &by {
             None => item.clone(),
             Some((names, Value::String(source))) => {
-                bind(&mut inner, names, item.clone(), Val::Null);
+                bind(renderer, &mut inner, names, [item.clone()])?;
                 evaluate(source, &inner, renderer.meter)?
             }
             Some(_) => return Err(template_error("by can evaluate string expressions only")),
