@@ -1,6 +1,7 @@
 //! The command line: reads the environment, puts the other crates together, and says what became of it.
 
 mod acting;
+mod action_worker;
 mod asking;
 mod commands;
 mod connect;

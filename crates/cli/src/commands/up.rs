@@ -10,6 +10,7 @@ use taskgraft_local::queue::Settings;
 use taskgraft_local::{Config, check_free};
 use url::Url;
 
+use crate::action_worker::ActionWorker;
 use crate::embedded::{self, Embedded, WorkerOptions};
 use crate::env::Env;
 use crate::exit::{Failure, chain};
@@ -25,7 +26,7 @@ use crate::signals::Stop;
   taskgraft up
   taskgraft up --data-dir ./tc --env-file ./tc.env    # once the file is there: . ./tc.env
   taskgraft up --worker proj-lander/b-linux --worker proj-lander/t-linux
-  taskgraft up --project . --worker proj-lander/b-linux    # with the actions of a project's pushes
+  taskgraft up --project . --worker proj-lander/b-linux --action-worker proj-lander/action    # with a project's actions
   taskgraft up --host 0.0.0.0 --port 8080 --root-url https://tc.example.com --no-worker")]
 pub(crate) struct Args {
     /// Where everything is kept, made if need be [default: $XDG_DATA_HOME/taskgraft/up]
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// A task queue that the worker takes tasks from; give it once for each
     #[arg(long = "worker", value_name = "PROVISIONER/TYPE", default_value = embedded::DEFAULT_QUEUE, value_parser = embedded::queue)]
     queues: Vec<String>,
+    /// A task queue whose tasks are actions, performed without a process; give it once for each
+    #[arg(long = "action-worker", value_name = "PROVISIONER/TYPE", value_parser = embedded::queue)]
+    action_queues: Vec<String>,
     /// How many tasks the worker runs at once [default: one for each processor]
     #[arg(long, value_name = "N")]
     capacity: Option<usize>,
@@ -78,6 +82,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let mut stop = Stop::listen()?;
     let root_url = args.root_url.as_deref().map(Url::parse).transpose();
     let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
+    let actions_dir = data_dir.join("actions");
     let config = Config {
         listen: SocketAddr::new(args.host, args.port),
         root_url,
@@ -89,13 +94,24 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         ..Config::new(data_dir)
     };
     let setup = args.project.setup()?;
+    if let Some(queue) = args.action_queues.iter().find(|queue| !args.no_worker && args.queues.contains(queue)) {
+        return Err(Failure::mistake(format!("{queue} has the worker or the action worker, not both")));
+    }
     let worker = (!args.no_worker).then_some(WorkerOptions { queues: args.queues, capacity: args.capacity });
     let embedded = Embedded::start(config, worker).await?;
     let client = embedded.client(embedded.credentials())?;
-    if let Err(failure) = project::make(&client, setup.as_ref(), out).await {
-        embedded.stop().await;
-        return Err(failure);
-    }
+    let start = |queue: &String| ActionWorker::start(&embedded, queue, &actions_dir);
+    let ready = match project::make(&client, setup.as_ref(), out).await {
+        Ok(()) => args.action_queues.iter().map(start).collect::<Result<Vec<_>, _>>(),
+        Err(failure) => Err(failure),
+    };
+    let actions = match ready {
+        Ok(actions) => actions,
+        Err(failure) => {
+            embedded.stop().await;
+            return Err(failure);
+        }
+    };
     let exports = exports(&embedded.variables());
     if let Some(path) = &args.env_file {
         write_private(path, &exports)
@@ -109,10 +125,19 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     }
     out.note("stopping; once more to end at once");
     tokio::select! {
-        () = embedded.stop() => {}
-        () = stop.asked() => {}
+        ended = end(embedded, actions) => ended,
+        () = stop.asked() => Ok(()),
     }
-    Ok(())
+}
+
+/// Stops the workers, then the server.
+async fn end(embedded: Embedded, actions: Vec<ActionWorker>) -> Result<(), Failure> {
+    let mut ended = Ok(());
+    for worker in actions {
+        ended = ended.and(worker.stop().await);
+    }
+    embedded.stop().await;
+    ended
 }
 
 /// What a POSIX shell reads to use it with any Taskcluster client.

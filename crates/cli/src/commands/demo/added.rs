@@ -13,8 +13,9 @@ use taskgraft_engine::{Artifacts, Cache, Lookups, Push};
 
 use super::checks;
 use super::decision::Decided;
+use super::lander::DECISION_QUEUE;
 use super::story::Story;
-use super::worker::ActionWorker;
+use crate::action_worker::ActionWorker;
 use crate::asking::{self, Wishes};
 use crate::embedded::Embedded;
 use crate::env::Env;
@@ -65,7 +66,7 @@ pub(super) async fn add(
         reused.count()
     ))?;
 
-    let worker = ActionWorker::start(embedded, scratch)?;
+    let worker = ActionWorker::start(embedded, DECISION_QUEUE, &scratch.join("actions"))?;
     let through = Through { client: &asker.client, artifacts: &asker.artifacts, offer: &offer, env, out };
     let mut actions = Vec::new();
     for (plan, labels, times) in &asked {

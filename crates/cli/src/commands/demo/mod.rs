@@ -5,7 +5,6 @@ mod checks;
 mod decision;
 mod lander;
 mod story;
-mod worker;
 
 use std::path::{Path, PathBuf};
 

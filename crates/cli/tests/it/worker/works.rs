@@ -185,6 +185,20 @@ fn credentials_that_may_not_claim_are_said_at_once() {
 }
 
 #[test]
+fn an_embedded_taskcluster_has_one_when_asked() {
+    let up = Up::with(&["--no-worker", "--action-worker", QUEUE]);
+    push(&up);
+    let action = add(&up, DECISION, &["lint-c"]);
+    assert_eq!(resolved(&up, action).state, TaskState::Completed, "{}", log(&up, action));
+    assert!(members(&up).contains_key("lint-c"));
+    assert!(Command::new("kill").args(["-TERM", &up.pid().to_string()]).status().unwrap().success());
+    assert_eq!(up.wait().0, Some(0));
+    let both = ["up", "--data-dir", "/nonexistent", "--worker", QUEUE, "--action-worker", QUEUE];
+    let ran = crate::run::taskgraft(both);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+}
+
+#[test]
 fn two_workers_do_not_share_a_directory() {
     let up = Up::start();
     let mut first = Worker::start(&up, "w", &["--metrics-port", "0"]);

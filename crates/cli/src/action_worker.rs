@@ -1,14 +1,14 @@
-//! The demo's action worker: what `taskgraft worker` runs, in this process.
+//! An action worker beside an embedded Taskcluster: what `taskgraft worker` runs, in this process.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
 use taskgraft_engine::Cache;
-use taskgraft_engine::worker::{self, Config, WorkerError};
+use taskgraft_engine::worker::{self, Config, LiveLog, WorkerError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::lander::DECISION_QUEUE;
 use crate::embedded::{CLAIMING, Embedded};
 use crate::exit::{Failure, chain};
 
@@ -16,16 +16,21 @@ use crate::exit::{Failure, chain};
 const CACHE: u64 = 256 << 20;
 
 /// A worker that works; dropping it ends it at once.
-pub(super) struct ActionWorker {
+pub(crate) struct ActionWorker {
     working: JoinHandle<Result<(), WorkerError>>,
     stop: oneshot::Sender<()>,
 }
 
 impl ActionWorker {
-    /// Starts claiming the project's action tasks, with rights to claim and no others.
-    pub(super) fn start(embedded: &Embedded, scratch: &Path) -> Result<Self, Failure> {
-        let cache = Cache::remembering(&scratch.join("actions-cache"), CACHE, CACHE)?;
-        let config = Config { grace: Duration::ZERO, ..Config::new(DECISION_QUEUE, scratch.join("actions"), cache) };
+    /// Starts claiming the action tasks of a queue, with rights to claim and no others; its files are in `dir`.
+    pub(crate) fn start(embedded: &Embedded, queue: &str, dir: &Path) -> Result<Self, Failure> {
+        let cache = Cache::remembering(&dir.join("cache"), CACHE, CACHE)?;
+        let config = Config {
+            grace: Duration::ZERO,
+            // Whoever reaches the server from this machine reaches this as well.
+            live_log: LiveLog::Served { address: (Ipv4Addr::LOCALHOST, 0).into(), url: None },
+            ..Config::new(queue, dir.join(queue.replace('/', "-")), cache)
+        };
         let client = embedded.client(embedded.may(&CLAIMING))?;
         let (stop, stopping) = oneshot::channel();
         let working = tokio::spawn(worker::run(config, client, async {
@@ -36,7 +41,7 @@ impl ActionWorker {
     }
 
     /// Stops claiming, and waits for its end.
-    pub(super) async fn stop(self) -> Result<(), Failure> {
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
         // If it is not there to hear it, it has ended.
         let _ = self.stop.send(());
         let ended = self.working.await.map_err(|why| Failure::other(chain(&why)))?;
