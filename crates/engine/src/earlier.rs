@@ -54,9 +54,24 @@ pub(crate) async fn earlier(
     depth: usize,
 ) -> Result<Vec<Earlier>, PushError> {
     let looking = Looking { client, artifacts, push, label };
-    match push.parameters.text("repository_type") {
-        Ok("git") => looking.by_base(depth).await,
-        Ok(_) | Err(_) => looking.by_number(depth).await,
+    let mut found = match push.parameters.text("repository_type") {
+        Ok("git") => looking.by_base(depth).await?,
+        Ok(_) | Err(_) => looking.by_number(depth).await?,
+    };
+    each_once(push.group, &mut found);
+    Ok(found)
+}
+
+/// The index may name one push for several, or this one as an earlier one.
+fn each_once(own: Option<TaskId>, found: &mut [Earlier]) {
+    let mut seen: BTreeSet<Option<TaskId>> = BTreeSet::from([own]);
+    for earlier in found {
+        if let Some(push) = &earlier.loaded
+            && !seen.insert(push.group)
+        {
+            earlier.push.job = EarlierJob::Unreachable("the index names another push for it".to_owned());
+            earlier.loaded = None;
+        }
     }
 }
 

@@ -77,6 +77,16 @@ pub enum PlannerError {
     Endless,
 }
 
+impl PlannerError {
+    /// Whether something is wrong with the push, rather than with those who were asked about it.
+    pub(crate) fn is_of_the_push(&self) -> bool {
+        match self {
+            Self::UnknownLabels(_) | Self::Graph(_) | Self::UnknownDependency { .. } | Self::Plan(_) => true,
+            Self::Push(_) | Self::Client(_) | Self::Endless => false,
+        }
+    }
+}
+
 fn labels(unknown: &BTreeMap<String, Vec<String>>) -> String {
     let name = |(label, nearest): (&String, &Vec<String>)| match nearest.as_slice() {
         [] => format!("`{label}`"),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use taskgraft_core::action::deed::Deeds;
 use taskgraft_core::action::reserved::{self, Reserved};
-use taskgraft_core::action::{self, Action};
+use taskgraft_core::action::{self, Action, Origin};
 use taskgraft_core::ids::derive::BodyHash;
 use taskgraft_core::ids::{RequestId, RequestKey, TaskId};
 use taskgraft_core::json::to_string_sorted;
@@ -48,8 +48,10 @@ impl<'a> Asking<'a> {
         terms: &'a Terms,
         own: Option<OwnTask>,
     ) -> Result<Self, ActionError> {
-        let action =
-            action::by_callback(&ask.callback).ok_or_else(|| ActionError::UnknownAction(ask.callback.clone()))?;
+        // The reference knows only its own, and its rules don't check inputs.
+        let is_known = |action: &&Action| terms.policy == Policy::Graft || action.origin == Origin::Reference;
+        let action = action::by_callback(&ask.callback).filter(is_known);
+        let action = action.ok_or_else(|| ActionError::UnknownAction(ask.callback.clone()))?;
         let (input, reserved) = reserved::split_off(ask.input.clone())?;
         let input = match terms.policy {
             Policy::Graft => action.input(input)?,
@@ -210,12 +212,41 @@ impl<'a> Asking<'a> {
         }
         let mut plan = self.made(push, &deeds, &gathered, known).await?;
         plan.tend = tending.tend;
-        for elsewhere in &deeds.elsewhere {
-            if let Some(push) = gathered.pushes.get(&elsewhere.decision) {
-                plan.elsewhere.push(self.made_elsewhere(push, &elsewhere.rounds).await?);
-            }
-        }
+        plan.elsewhere = self.elsewhere(&deeds, &gathered, log).await?;
         Ok(plan)
+    }
+
+    /// The plans of what is created on other pushes. One that can't be had is told, and stops the others only if there are
+    /// none.
+    async fn elsewhere(
+        &self,
+        deeds: &Deeds,
+        gathered: &Gathered,
+        log: &mut impl FnMut(&str),
+    ) -> Result<Vec<Plan>, ActionError> {
+        let mut plans = Vec::new();
+        let mut left_out = Vec::new();
+        for elsewhere in &deeds.elsewhere {
+            let Some(push) = gathered.pushes.get(&elsewhere.decision) else { continue };
+            let why = match self.made_elsewhere(push, &elsewhere.rounds).await {
+                Ok(plan) => {
+                    let refused = plan.words(self.means.client.clock().now()).refused;
+                    let Some(refused) = refused.into_iter().next() else {
+                        plans.push(plan);
+                        continue;
+                    };
+                    format!("{}: {}", refused.label, refused.why)
+                }
+                Err(error) if error.is_of_the_push() => error.to_string(),
+                Err(error) => return Err(error.into()),
+            };
+            log(&format!("nothing is made on the push of {}: {why}", elsewhere.decision));
+            left_out.push((elsewhere.decision.to_string(), why));
+        }
+        if plans.is_empty() && deeds.rounds.is_empty() && !left_out.is_empty() {
+            return Err(ActionError::Refused(left_out));
+        }
+        Ok(plans)
     }
 
     /// The plan of what is created on the push itself.
@@ -244,7 +275,7 @@ impl<'a> Asking<'a> {
         Ok(plan_knowing(&lookups, push, &request, policy, Some(known)).await?.plan)
     }
 
-    async fn made_elsewhere(&self, push: &Push, rounds: &[Round]) -> Result<Plan, ActionError> {
+    async fn made_elsewhere(&self, push: &Push, rounds: &[Round]) -> Result<Plan, PlannerError> {
         let key = RequestKey::Part { request: self.id.clone(), group: push.group.unwrap_or(self.group) };
         let request = self.request(key.id(), push).in_rounds(rounds.to_vec(), Default::default());
         Ok(plan_knowing(&self.means.lookups(), push, &request, self.terms.policy, None).await?.plan)

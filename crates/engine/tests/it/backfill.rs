@@ -184,6 +184,30 @@ async fn what_dies_half_way_is_finished_on_all_pushes_by_the_next_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_push_on_which_it_cannot_be_had_stops_no_other() {
+    let site = Site::start().await;
+    let (pushes, failed) = project(&site, false).await;
+    // One push's graph is not whole; the index names another one twice, and this one as an earlier one.
+    let broken = parameters(4, false, "https://github.com/example/lander");
+    let jobs = [job("toolchain-a", &[]), job("test-0-1", &["gone"])];
+    let (lame, _) = site.push_with(&jobs, &[], &[], &broken).await;
+    index(&site, "lander.v2.lander.pushlog-id.4.decision", lame).await;
+    index(&site, "lander.v2.lander.pushlog-id.3.decision", pushes[4]).await;
+    index(&site, "lander.v2.lander.pushlog-id.2.decision", pushes[0]).await;
+    let (_, acted) = act(&site, &backfill(pushes[4], failed, json!({"depth": 4}))).await;
+    assert_eq!(acted.report().result, Terminal::Done, "{acted:#?}");
+    assert_eq!(there(&site, &[lame, pushes[0], pushes[4]], "test-0-1").await, [0, 1, 1]);
+    assert!(
+        acted.says("which is not in it") && acted.says("push 1: the index names another push for it"),
+        "{:#?}",
+        acted.log
+    );
+    // Where there is no other push, that is why nothing is done.
+    let (_, acted) = act(&site, &backfill(pushes[4], failed, json!({"depth": 1}))).await;
+    assert!(acted.error().contains("which is not in it"), "{}", acted.error());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_job_is_not_backfilled() {
     let site = Site::start().await;
     let (decision, _) = push(&site, 5, true, &layered(1, 1)).await;

@@ -1,8 +1,10 @@
 //! The actions that the reference doesn't have, on one push.
 
 use serde_json::json;
+use taskgraft_core::plan::Policy;
 use taskgraft_core::report::Terminal;
 use taskgraft_core::state::TaskState;
+use taskgraft_engine::action::{self, ActionError, Keep, Terms, With};
 
 use crate::acting::{act, action_task, ask, perform_at_most};
 use crate::graph::layered;
@@ -100,4 +102,19 @@ async fn what_failed_last_is_run_once_more_and_only_once() {
     let group = site.group(decision).await;
     assert_eq!((counts(&group)["test-0-1"], counts(&group)["test-0-0"], counts(&group)["build-0"]), (3, 1, 1));
     assert_eq!(group["test-1-1"][0].status.state, TaskState::Pending);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reference_knows_none_of_them() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 1), &[]).await;
+    for name in ["add-matching-jobs", "backfill", "retrigger-failed", "run-missing-jobs"] {
+        let own = action_task(&site, decision).await;
+        let terms = Terms::of_task(Policy::Reference, own.task);
+        let with = With { terms, keep: Keep::Run(own), out: site.dir.path().join("out") };
+        let means = site.machine("w").means;
+        let ask = ask(decision, name, json!({}));
+        let done = action::perform(&means, &ask, &with, std::future::pending(), |_| ()).await;
+        assert!(matches!(done, Err(ActionError::UnknownAction(_))), "{name}: {done:?}");
+    }
 }
