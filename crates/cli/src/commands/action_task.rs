@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Run needed tasks that failed on this push again, instead of making new ones
     #[arg(long)]
     rerun_failed: bool,
+    /// The most tasks to create
+    #[arg(long, value_name = "N", default_value_t = MAX_NEW)]
+    max_new_tasks: usize,
     /// Name the request: the same name creates nothing twice [default: $TASK_ID, else a fresh one]
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
@@ -68,7 +71,8 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let mut request = wishes.request(&push, id)?;
     request.action_task = own.map(|own| own.task);
     let keep = acting::keep(own, env)?;
-    let action = Action { request, policy: args.policy.into(), keep, out: PathBuf::from(OUT), max_new: MAX_NEW };
+    let action =
+        Action { request, policy: args.policy.into(), keep, out: PathBuf::from(OUT), max_new: args.max_new_tasks };
     let mut stop = Stop::listen()?;
     let mut broken = Ok(());
     let log = |line: &str| {

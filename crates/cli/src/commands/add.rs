@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use taskgraft_client::Client;
 use taskgraft_core::frontier::{Frontier, Limits};
-use taskgraft_core::plan::{Moved, Plan, Policy, Purpose, Refusal, Request, moved};
+use taskgraft_core::plan::{MAX_NEW, Moved, Plan, Policy, Purpose, Refusal, Request, moved};
 use taskgraft_engine::trigger::{Ask, Offer, Prepared};
 use taskgraft_engine::{Artifacts, Lookups, Planned, Plans, PlansError, Push};
 
@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Create the jobs with your own credentials, not through the push's action
     #[arg(long)]
     direct: bool,
+    /// The most tasks to create with your own credentials; the push's action has its own bound
+    #[arg(long, value_name = "N", default_value_t = MAX_NEW)]
+    max_new_tasks: usize,
     /// Don't ask
     #[arg(short, long)]
     yes: bool,
@@ -200,6 +203,7 @@ impl Asker<'_> {
     }
 
     async fn plan(&self) -> Result<Planned, Failure> {
+        self.bound(self.request.asked())?;
         let _busy = Busy::with(self.out, "looking up what ran already");
         let lookups = Lookups::Online(self.client.clone(), self.artifacts.clone());
         asking::plan(&lookups, &self.push, &self.request, self.policy).await
@@ -262,7 +266,19 @@ impl Asker<'_> {
         Ok(())
     }
 
+    /// Refuses more new tasks than one request may create.
+    fn bound(&self, tasks: u64) -> Result<(), Failure> {
+        let most = self.args.max_new_tasks;
+        if self.offer.is_some() || tasks <= most as u64 {
+            return Ok(());
+        }
+        Err(Failure::mistake(format!("{tasks} new tasks are more than {most}"))
+            .note("allow more", format!("--max-new-tasks {tasks}"))
+            .closing(NOTHING))
+    }
+
     fn refuse(&self, plan: &Plan) -> Result<(), Failure> {
+        self.bound(plan.tasks.len() as u64)?;
         let refused: Vec<String> = plan.refused().map(|(label, why)| format!("{label}: {why}")).collect();
         if refused.is_empty() || self.request.partial {
             return Ok(());

@@ -1,6 +1,7 @@
 //! `taskgraft action-callback` and `test-action-callback`, beside the reference's own commands of these names.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Stdio;
 
 use jiff::Timestamp;
@@ -117,10 +118,9 @@ fn printed(stdout: &str) -> Vec<(String, Value)> {
     documents.map(Result::unwrap).collect()
 }
 
-#[test]
-fn it_shows_what_the_reference_shows_of_the_same_push() {
-    let up = Up::start();
-    publishing(&up, |files| {
+/// A push whose tests may be retriggered, of which some labels have tasks, and one is made twice.
+fn retriggerable(up: &Up) {
+    publishing(up, |files| {
         let mut graph: Value = serde_json::from_slice(&files["full-task-graph.json"]).unwrap();
         for (label, entry) in graph.as_object_mut().unwrap() {
             entry["attributes"]["retrigger"] = json!(label.starts_with("test"));
@@ -131,22 +131,36 @@ fn it_shows_what_the_reference_shows_of_the_same_push() {
         let ids = labels.iter().enumerate().map(|(n, label)| (*label, TaskId::from_bytes([n as u8 + 50; 16])));
         files.insert("label-to-taskid.json", json!(ids.collect::<BTreeMap<_, _>>()).to_string().into_bytes());
     });
+}
+
+/// What both print for the same arguments: ours, then the reference's.
+fn both(up: &Up, checkout: &Path, args: &[String]) -> [Vec<Value>; 2] {
+    let mut reference = python();
+    let main = "import sys; from taskgraph.main import main; sys.exit(main(sys.argv[1:]))";
+    reference.args(["-c", main]).args(args).current_dir(checkout).env("PYTHONHASHSEED", "0");
+    reference.envs(up.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let theirs = Ran::from(reference.stdin(Stdio::null()).output().unwrap());
+    assert_eq!(theirs.code, Some(0), "{args:?}: {}", theirs.stderr);
+    let ours = up.taskgraft(args.iter().map(String::as_str).chain(["--policy", "reference"]));
+    assert_eq!(ours.code, Some(0), "{args:?}: {}", ours.stderr);
+    [ours, theirs].map(|ran| told(printed(&ran.stdout)))
+}
+
+#[test]
+fn it_shows_what_the_reference_shows_of_the_same_push() {
+    let up = Up::start();
+    retriggerable(&up);
     let subject = TaskId::from_bytes([40; 16]);
-    // Any task of the group is one to look at; this one is called as a job is.
+    // Any task of the group is one to look at.
     let _ = action_task(&up, subject, DECISION);
     let checkout = checkout();
-    let root = checkout.path().join("taskcluster");
-    let parameters = recorded().join("parameters.yml");
     let before = members(&up);
+    let rounds = json!({"requests": [{"tasks": ["test-unit-1", "test-unit-3"], "times": 2}, {"tasks": ["test-asan-1"]},
+                                     {"tasks": ["test-unit-1"]}]});
     let cases = [
         ("add-new-jobs", json!({"tasks": ["test-asan-1", "lint-c"], "times": 2}), None),
         ("add-new-jobs", json!({"tasks": ["test-unit-1", "report-landings"]}), None),
-        (
-            "retrigger-multiple",
-            json!({"requests": [{"tasks": ["test-unit-1", "test-unit-3"], "times": 2}, {"tasks": ["test-asan-1"]},
-                                {"tasks": ["test-unit-1"]}]}),
-            None,
-        ),
+        ("retrigger-multiple", rounds, None),
         ("rebuild-cached-tasks", Value::Null, None),
         ("retrigger-decision", Value::Null, Some(subject)),
         ("retrigger-decision", Value::Null, Some(DECISION.parse().unwrap())),
@@ -155,25 +169,14 @@ fn it_shows_what_the_reference_shows_of_the_same_push() {
     for (callback, input, task) in cases {
         let file = up.dir().join("input.json");
         std::fs::write(&file, input.to_string()).unwrap();
-        let mut args = vec!["test-action-callback".to_owned(), "--task-group-id".to_owned(), DECISION.to_owned()];
-        args.extend(
-            ["--root", root.to_str().unwrap(), "--parameters", parameters.to_str().unwrap()].map(str::to_owned),
-        );
+        let (root, parameters) = (checkout.path().join("taskcluster"), recorded().join("parameters.yml"));
+        let mut args: Vec<String> =
+            ["test-action-callback", "--task-group-id", DECISION, "--root"].map(str::to_owned).into();
+        args.extend([root.display().to_string(), "--parameters".to_owned(), parameters.display().to_string()]);
         args.extend(["--input".to_owned(), file.display().to_string()]);
         args.extend(task.into_iter().flat_map(|task| ["--task-id".to_owned(), task.to_string()]));
         args.push(callback.to_owned());
-        let mut reference = python();
-        reference
-            .args(["-c", "import sys; from taskgraph.main import main; sys.exit(main(sys.argv[1:]))"])
-            .args(&args)
-            .current_dir(checkout.path());
-        reference.envs(up.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let theirs = Ran::from(reference.env("PYTHONHASHSEED", "0").stdin(Stdio::null()).output().unwrap());
-        assert_eq!(theirs.code, Some(0), "{callback}: {}", theirs.stderr);
-        args.extend(["--policy", "reference"].map(str::to_owned));
-        let ours = up.taskgraft(&args);
-        assert_eq!(ours.code, Some(0), "{callback}: {}", ours.stderr);
-        let (ours, theirs) = (told(printed(&ours.stdout)), told(printed(&theirs.stdout)));
+        let [ours, theirs] = both(&up, checkout.path(), &args);
         assert_eq!(ours.len(), theirs.len(), "{callback} {input}");
         for (ours, theirs) in ours.iter().zip(&theirs) {
             assert_eq!(ours, theirs, "{callback} {input}");

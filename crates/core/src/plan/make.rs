@@ -1,11 +1,13 @@
 //! The two entries to planning: what is wanted, and the plan.
 
 use super::build::build;
+use super::copies::Rounds;
 use super::demand::demand;
 use super::facts::{Facts, Wants};
 use super::model::{PLAN_VERSION, Plan};
 use super::reference;
 use super::request::{MAX_TIMES, Policy, Request};
+use super::store::MAX_PLANNED;
 use super::task::Role;
 use super::usable::Looks;
 use super::verdict::{LabelVerdict, Refusal, Verdict};
@@ -23,6 +25,9 @@ pub enum PlanError {
     /// Too few or too many copies.
     #[error("{0} copies of each can't be made: 1 to {MAX_TIMES} can")]
     Times(u32),
+    /// More copies than any plan may have.
+    #[error("{0} copies are more than a plan may have: at most {MAX_PLANNED}")]
+    TooMany(u64),
     /// The group takes no new tasks.
     #[error("the task group was sealed {0} and takes no new tasks")]
     Sealed(Millis),
@@ -174,6 +179,11 @@ fn check(graph: &TaskGraph, request: &Request, facts: &Facts, policy: Policy) ->
     }
     if let Some(round) = request.rounds().iter().find(|round| !(1..=MAX_TIMES).contains(&round.times)) {
         return Err(PlanError::Times(round.times));
+    }
+    let (rounds, asked) = (Rounds::of(request), request.labels.iter().filter_map(|label| graph.by_label(label)));
+    let copies = asked.map(|ix| u64::from(rounds.copies(graph.task(ix)).total())).fold(0, u64::saturating_add);
+    if copies > MAX_PLANNED as u64 {
+        return Err(PlanError::TooMany(copies));
     }
     let nothing = match policy {
         Policy::Graft => request.labels.is_empty(),

@@ -11,6 +11,7 @@ use super::facts::Facts;
 use super::model::Warning;
 use super::order::order;
 use super::request::{Policy, Purpose, Request, Round};
+use super::store::MAX_PLANNED;
 use super::task::{Dependency, PlannedTask, Role, Target, WaitsFor};
 use super::template::{Template, entry, template};
 use super::usable::Looks;
@@ -175,6 +176,11 @@ impl Following<'_> {
         if !order.circle.is_empty() {
             let labels = order.circle.iter().map(|ix| self.graph.task(*ix).label.to_string()).collect();
             self.warnings.push(Warning::SoftCircle { labels });
+        }
+        // Each iteration makes anew what the labels need.
+        let all = (self.tasks.len() as u64).saturating_add(iterations.len() as u64 * order.tasks.len() as u64);
+        if all > MAX_PLANNED as u64 {
+            return Err(PlanError::TooMany(all));
         }
         let mut templates: BTreeMap<TaskIx, Template> = BTreeMap::new();
         for ix in &order.tasks {

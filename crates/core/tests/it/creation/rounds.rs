@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use taskgraft_core::ids::derive;
-use taskgraft_core::plan::{Numbered, Plan, Policy, Request, Role, Round, Target, artifacts};
+use taskgraft_core::plan::{Numbered, Plan, PlanError, Policy, Request, Role, Round, Target, artifacts};
 use taskgraft_core::state::TaskState;
 
 use super::push::{Push, id, made, task};
@@ -91,6 +91,24 @@ fn a_plan_of_the_first_version_is_read_as_what_it_was() {
     assert_eq!(Plan::read(first.to_string().as_bytes()).unwrap(), plan);
     first["request"]["purpose"] = json!({"do": "add", "times": 101});
     assert!(Plan::read(first.to_string().as_bytes()).is_err());
+}
+
+#[test]
+fn more_than_any_plan_may_have_is_refused_before_it_is_made() {
+    let mut twice = task("twice", &[]);
+    twice.attributes.insert("task_duplicates".to_owned(), json!(100));
+    let push = Push::new(vec![twice]);
+    let rounds = vec![round(&["twice"], 100); 11];
+    assert_eq!(push.try_plan(&request(&push, rounds), Policy::Graft), Err(PlanError::TooMany(110_000)));
+    // What is needed is made anew in each of the reference's iterations.
+    let needs: Vec<String> = (0..1000).map(|n| format!("need-{n:03}")).collect();
+    let on: Vec<(&str, &str)> = needs.iter().map(|label| (label.as_str(), label.as_str())).collect();
+    let mut jobs: Vec<_> = needs.iter().map(|label| task(label, &[])).collect();
+    jobs.push(task("top", &on));
+    let push = Push::new(jobs);
+    let many = request(&push, vec![round(&["top"], 100)]);
+    assert_eq!(push.try_plan(&many, Policy::Reference), Err(PlanError::TooMany(100_100)));
+    assert_eq!(push.plan(&many, Policy::Graft).tasks.len(), 1100);
 }
 
 #[test]
