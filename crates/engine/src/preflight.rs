@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use taskgraft_client::{Client, Error};
 use taskgraft_core::api::queue::Priority;
+use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::Plan;
 use taskgraft_core::scopes::ScopeExpression;
 
@@ -75,6 +76,31 @@ pub fn missing<'a>(
             if !labels.iter().any(|known| known == label) {
                 labels.push(label.to_owned());
             }
+        }
+    }
+    missing
+}
+
+/// What running a task again (`rerun`) or cancelling it (`cancel`) needs: a scope for that very task, or its project's, or the
+/// old ones of its scheduler.
+pub(crate) fn to_tend(verb: &str, task: TaskId, group: TaskId, scheduler: &str, project: &str) -> ScopeExpression {
+    let one = |scope: String| ScopeExpression::Scope(scope);
+    ScopeExpression::AnyOf(vec![
+        one(format!("queue:{verb}-task:{scheduler}/{group}/{task}")),
+        one(format!("queue:{verb}-task-in-project:{project}")),
+        ScopeExpression::AllOf(vec![
+            one(format!("queue:{verb}-task")),
+            one(format!("assume:scheduler-id:{scheduler}/{group}")),
+        ]),
+    ])
+}
+
+/// What `have` lacks of `needs`, each told with what needs it.
+pub(crate) fn lacking(have: &[String], needs: &[(String, ScopeExpression)]) -> Missing {
+    let mut missing = Missing::default();
+    for (label, need) in needs {
+        for scope in need.missing(have).iter().flat_map(named) {
+            missing.scopes.entry(scope).or_default().push(label.clone());
         }
     }
     missing

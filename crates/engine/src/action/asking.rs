@@ -14,8 +14,9 @@ use super::ask::ActionAsk;
 use super::error::ActionError;
 use super::gather::{Asked, Gathered, gather};
 use super::perform::Terms;
-use super::run::{Keep, Means, OwnTask, admit, bound, say_earlier, still_right};
-use super::tend::look;
+use super::run::{Keep, Means, OwnTask, admit, bound, still_right};
+use super::tend::{Tending, look};
+use super::words::say_earlier;
 use crate::authority::{self, AuthorityError};
 use crate::planner::{EarlierWork, PlannerError, earlier_work, first_facts, plan_knowing};
 use crate::push::{Push, PushError};
@@ -177,11 +178,14 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// If the action decides that nothing will be done, there is no plan, or it is another than the one that was shown.
     pub(super) async fn plan(&self, push: &Push, log: &mut impl FnMut(&str)) -> Result<Plan, ActionError> {
-        let plan = self.rehearsed(push, log).await?;
+        let (plan, tending) = self.decided(push, log).await?;
         if let Some(reserved) = &self.reserved {
             reserved.agrees(&plan.outline()).map_err(ActionError::Strayed)?;
         }
         admit(self.means, &plan, self.terms.max_new).await?;
+        if self.terms.policy == Policy::Graft {
+            tending.admit(&self.means.client).await?;
+        }
         Ok(plan)
     }
 
@@ -190,6 +194,10 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// As [`Asking::plan`].
     pub(super) async fn rehearsed(&self, push: &Push, log: &mut impl FnMut(&str)) -> Result<Plan, ActionError> {
+        Ok(self.decided(push, log).await?.0)
+    }
+
+    async fn decided(&self, push: &Push, log: &mut impl FnMut(&str)) -> Result<(Plan, Tending), ActionError> {
         let (client, policy) = (&self.means.client, self.terms.policy);
         let known = if self.action.needs.graph {
             earlier_work(&self.means.lookups(), push, self.terms.action_task, policy).await?
@@ -211,9 +219,9 @@ impl<'a> Asking<'a> {
             log(line);
         }
         let mut plan = self.made(push, &deeds, &gathered, known).await?;
-        plan.tend = tending.tend;
+        plan.tend.clone_from(&tending.tend);
         plan.elsewhere = self.elsewhere(&deeds, &gathered, log).await?;
-        Ok(plan)
+        Ok((plan, tending))
     }
 
     /// The plans of what is created on other pushes. One that can't be had is told, and stops the others only if there are

@@ -62,7 +62,7 @@ pub enum ActionError {
     #[error("plan {}: {}", if .0.len() == 1 { "a job" } else { "some jobs" }, refused(.0))]
     Refused(Vec<(String, String)>),
     /// The credentials don't suffice.
-    #[error("create {} of the tasks: scopes are missing: {}", .0.tasks(), scopes(.0))]
+    #[error("create or change {} of the tasks: scopes are missing: {}", .0.tasks(), scopes(.0))]
     Forbidden(Missing),
     /// The plan can't be kept.
     #[error(transparent)]

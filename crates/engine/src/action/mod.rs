@@ -6,14 +6,17 @@
 
 mod ask;
 mod asking;
+mod carry;
 mod error;
 mod gather;
 mod perform;
 mod run;
 mod tend;
+mod words;
 
 pub use ask::{ActionAsk, MalformedAsk};
 pub use error::ActionError;
 pub use gather::GatherError;
 pub use perform::{Terms, With, perform, rehearse};
-pub use run::{Action, ActionReport, Keep, Means, closing, run};
+pub use run::{Action, ActionReport, Keep, Means, run};
+pub use words::closing;

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{MAX_NEW, Plan, Policy};
+use taskgraft_core::time::Millis;
 
 use super::ask::ActionAsk;
 use super::asking::Asking;
+use super::carry::Carry;
 use super::error::ActionError;
-use super::run::{ActionReport, Carry, Keep, Means, OwnTask};
+use super::run::{ActionReport, Keep, Means, OwnTask};
 use crate::project::Project;
 
 /// How an action is planned.
@@ -67,32 +70,40 @@ pub async fn perform(
     mut log: impl FnMut(&str),
 ) -> Result<ActionReport, ActionError> {
     let mut stop = std::pin::pin!(stop.fuse());
-    let (plan, earlier, expires) = {
-        let preparing = std::pin::pin!(prepare(means, ask, with, &mut log).fuse());
-        match futures_util::future::select(preparing, &mut stop).await {
-            futures_util::future::Either::Left((prepared, _)) => prepared?,
-            futures_util::future::Either::Right(_) => return Err(ActionError::Stopped),
+    let Prepared { plan, earlier, expires } = {
+        let preparing = std::pin::pin!(prepare(means, ask, with, &mut log));
+        match select(preparing, &mut stop).await {
+            Either::Left((prepared, _)) => prepared?,
+            Either::Right(_) => return Err(ActionError::Stopped),
         }
     };
     Carry { means, keep: &with.keep, out: &with.out, expires }.out(plan, earlier, &mut stop, &mut log).await
 }
 
-/// The plan to carry out, whether an earlier try left it, and until when the run's artifacts may live.
+/// What is to be carried out.
+struct Prepared {
+    plan: Plan,
+    /// Whether an earlier try left the plan.
+    earlier: bool,
+    /// Until when the run's artifacts may live.
+    expires: Option<Millis>,
+}
+
 async fn prepare(
     means: &Means,
     ask: &ActionAsk,
     with: &With,
     log: &mut impl FnMut(&str),
-) -> Result<(Plan, bool, Option<taskgraft_core::time::Millis>), ActionError> {
+) -> Result<Prepared, ActionError> {
     let own = with.keep.own_task(&means.client).await?;
     let expires = own.as_ref().map(OwnTask::expires);
     let asking = Asking::new(means, ask, &with.terms, own)?;
     if let Some(plan) = asking.taken_up(&with.keep, log).await? {
-        return Ok((plan, true, expires));
+        return Ok(Prepared { plan, earlier: true, expires });
     }
     let push = asking.push(Some(asking.permission())).await?;
     let plan = asking.plan(&push, log).await?;
-    Ok((plan, false, expires))
+    Ok(Prepared { plan, earlier: false, expires })
 }
 
 /// What an action would do: its plan, which is not carried out.

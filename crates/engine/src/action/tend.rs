@@ -8,13 +8,16 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use taskgraft_client::{Client, Error};
 use taskgraft_core::action::deed::{Cancel, Deeds, Refusal};
+use taskgraft_core::api::queue::TaskDefinitionAndStatus;
 use taskgraft_core::frontier::Halt;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Care, Policy, Tend, Tended};
 use taskgraft_core::report::{TendOutcome, TendReport};
+use taskgraft_core::scopes::ScopeExpression;
 
 use super::error::ActionError;
 use crate::own_run::{OwnRun, impatient};
+use crate::preflight::{lacking, to_tend};
 
 /// The most calls in flight, as the reference's.
 const CONCURRENCY: usize = 50;
@@ -31,6 +34,17 @@ struct Seen {
     status: Tended,
     #[serde(default)]
     task_group_id: Option<TaskId>,
+    #[serde(default)]
+    scheduler_id: String,
+    #[serde(default)]
+    project_id: String,
+}
+
+impl Seen {
+    /// What tending the task needs.
+    fn scopes(&self, verb: &str, task: TaskId, group: TaskId) -> ScopeExpression {
+        to_tend(verb, task, self.task_group_id.unwrap_or(group), &self.scheduler_id, &self.project_id)
+    }
 }
 
 /// What is to be tended, with what needs no tending told in words.
@@ -38,6 +52,22 @@ struct Seen {
 pub(super) struct Tending {
     pub(super) tend: Vec<Tend>,
     pub(super) notes: Vec<String>,
+    /// What each needs, told with its label or id.
+    pub(super) needs: Vec<(String, ScopeExpression)>,
+}
+
+impl Tending {
+    /// Checks that all of it may be done.
+    ///
+    /// # Errors
+    /// [`ActionError::Forbidden`].
+    pub(super) async fn admit(&self, client: &Client) -> Result<(), ActionError> {
+        if self.needs.is_empty() {
+            return Ok(());
+        }
+        let missing = lacking(&client.auth().current_scopes().await?, &self.needs);
+        if missing.is_empty() { Ok(()) } else { Err(ActionError::Forbidden(missing)) }
+    }
 }
 
 /// Looks at the tasks that the deeds are about. `own` is the action task, which cancelling the group leaves alone.
@@ -61,6 +91,7 @@ pub(super) async fn look(
         };
         if seen.status.is_rerunnable() {
             let (task_id, runs) = (rerun.task, seen.status.count());
+            tending.needs.push((label.clone(), seen.scopes("rerun", task_id, group)));
             tending.tend.push(Tend { care: Care::Rerun, task_id, label: Some(label), runs });
         } else {
             tending.notes.push(format!("no need to run {label} again: it is {}", seen.status.state.as_str()));
@@ -94,6 +125,7 @@ async fn cancel_one(
     if seen.status.state.is_resolved() {
         tending.notes.push(format!("no need to cancel {task_id}: it is {}", seen.status.state.as_str()));
     } else {
+        tending.needs.push((task_id.to_string(), seen.scopes("cancel", task_id, group)));
         tending.tend.push(cancel(seen.status.count()));
     }
     Ok(())
@@ -108,12 +140,13 @@ async fn cancel_group(
     let mut pages = std::pin::pin!(client.queue().list_task_group(group, PAGE));
     while let Some(page) = pages.try_next().await.map_err(ActionError::Subjects)? {
         let open = page.tasks.into_iter().filter(|task| !task.status.state.is_resolved());
-        tending.tend.extend(open.filter(|task| Some(task.status.task_id) != own).map(|task| Tend {
-            care: Care::Cancel,
-            task_id: task.status.task_id,
-            label: Some(task.task.metadata.name),
-            runs: u16::try_from(task.status.runs.len()).unwrap_or(u16::MAX),
-        }));
+        for TaskDefinitionAndStatus { task, status } in open.filter(|task| Some(task.status.task_id) != own) {
+            let (task_id, label) = (status.task_id, task.metadata.name);
+            let needs = to_tend("cancel", task_id, group, &status.scheduler_id, &status.project_id);
+            tending.needs.push((label.clone(), needs));
+            let runs = u16::try_from(status.runs.len()).unwrap_or(u16::MAX);
+            tending.tend.push(Tend { care: Care::Cancel, task_id, label: Some(label), runs });
+        }
     }
     if tending.tend.is_empty() {
         tending.notes.push("all tasks of the group have ended".to_owned());

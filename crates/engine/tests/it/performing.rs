@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use taskgraft_client::Credentials;
 use taskgraft_core::action::deed::Refusal;
 use taskgraft_core::ids::{TaskId, derive};
 use taskgraft_core::plan::{Care, Policy};
@@ -218,6 +219,35 @@ async fn an_action_that_not_everybody_may_run_needs_its_role() {
     let (done, _) = act(&site.machine("two"), own, &ask("rebuild-cached-tasks", group, None, Value::Null)).await;
     let made: Vec<_> = done.unwrap().requests[0].tasks.iter().map(|task| task.label.clone()).collect();
     assert_eq!(made, ["toolchain-a", "toolchain-b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_may_not_be_tended_are_named_before_any_is() {
+    let site = Site::start().await;
+    let (group, labels) = push(&site, &["build-0", "build-1"]).await;
+    let own = action_task(&site, group, "generic").await;
+    let root = site.running.credentials();
+    // One of the two, and nothing else than what an action task has.
+    let scopes = [
+        format!("queue:cancel-task:{SCHEDULER}/{group}/{}", labels["build-0"]),
+        format!("queue:create-artifact:{}/0", own.task),
+        "queue:get-artifact:public/*".to_owned(),
+        "queue:list-*".to_owned(),
+        "queue:get-*".to_owned(),
+        "queue:status:*".to_owned(),
+        "auth:current-scopes".to_owned(),
+    ];
+    let mut machine = site.machine("one");
+    let narrowed =
+        Credentials { authorized_scopes: Some(scopes.into()), ..Credentials::new(&root.client_id, &root.access_token) };
+    machine.means.client = site.client_as(narrowed);
+    let (done, _) = act(&machine, own, &ask("cancel-all", group, None, Value::Null)).await;
+    let error = done.unwrap_err();
+    let ActionError::Forbidden(missing) = &error else { panic!("{error}") };
+    let named: Vec<_> = missing.scopes.iter().collect();
+    let scope = format!("queue:cancel-task:{SCHEDULER}/{group}/{}", labels["build-1"]);
+    assert_eq!(named, [(&scope, &vec!["build-1".to_owned()])]);
+    assert_eq!(state(&site, labels["build-0"]).await.0, TaskState::Pending);
 }
 
 #[tokio::test(flavor = "multi_thread")]
