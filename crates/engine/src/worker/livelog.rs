@@ -21,9 +21,9 @@ pub(crate) struct Live {
     session: Arc<Session>,
     log: TaskLog,
     names: LogNames,
-    /// The log's address, where this worker serves it.
-    published: Option<Published>,
-    /// What makes it readable; ends when this is dropped.
+    /// The log's address, where this worker serves it: as long as this is kept.
+    _published: Option<Published>,
+    /// What makes it readable; ends with the log, or when this is dropped.
     working: JoinSet<()>,
 }
 
@@ -49,18 +49,14 @@ impl Live {
                 working.spawn(async move { upload_parts(&own, &log, &names).await });
             }
         }
-        Self { session: Arc::clone(session), log: log.clone(), names, published, working }
+        Self { session: Arc::clone(session), log: log.clone(), names, _published: published, working }
     }
 
     /// Ends the log and publishes all of it.
     pub(crate) async fn close(mut self) {
         self.log.finish();
-        if self.published.is_some() {
-            // The queue takes the link only in place of the address, which may be on its way.
-            while self.working.join_next().await.is_some() {}
-        } else {
-            self.working.shutdown().await;
-        }
+        // An address or a part that is on its way must not arrive after what replaces it.
+        while self.working.join_next().await.is_some() {}
         let upload = self.session.upload(&self.names.backing, self.log.path(), CONTENT_TYPE, None).await;
         let published = match upload {
             Ok(()) => self.session.link(&self.names.live, &self.names.backing).await,
@@ -75,10 +71,12 @@ async fn upload_parts(session: &Session, log: &TaskLog, names: &LogNames) {
     let mut uploaded = 0;
     let mut pause = FIRST_PART;
     loop {
-        tokio::time::sleep(pause).await;
-        pause = EACH_PART;
-        if progress.wait_for(|now| now.bytes > uploaded || now.finished).await.is_err() {
-            return;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = EACH_PART,
+            _ = progress.wait_for(|now| now.finished) => return,
+        }
+        if progress.borrow().bytes == uploaded {
+            continue;
         }
         let Ok(part) = tokio::fs::read(log.path()).await else { return };
         let first = uploaded == 0;

@@ -88,7 +88,11 @@ pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>)
     let worked = work(&shop, &room, &mut runs, stop).await;
     shop.config.metrics.stopping();
     prefetching.shutdown().await;
-    let poll = worked?;
+    let (poll, result) = match worked {
+        Ok(poll) => (poll, Ok(())),
+        // What was taken up goes to its end all the same.
+        Err(error) => (None, Err(error)),
+    };
     tracing::info!(running = runs.len(), "stopping");
     let last = async {
         if let Some(poll) = poll
@@ -105,7 +109,7 @@ pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>)
     };
     futures_util::join!(last, ended);
     drop(lock);
-    Ok(())
+    result
 }
 
 /// Refuses credentials that would never get work. If nobody answers, claiming will tell.

@@ -98,6 +98,23 @@ fn asked_to_end_without_grace_it_hands_back_and_another_finishes() {
 }
 
 #[test]
+fn what_is_claimed_while_it_stops_is_handed_back() {
+    let site = Site::start();
+    let action = add(&site.up, DECISION, &["lint-c"]);
+    site.proxy.rule(|_, path| if path.contains("/claim-work/") { Fault::LateAnswer } else { Fault::None });
+    let mut worker = Worker::start(&site.up, "w", &[]);
+    assert!(site.proxy.held(|| false));
+    worker.signal("-TERM");
+    worker.says("stopping");
+    site.proxy.release();
+    let (code, said) = worker.ended();
+    assert_eq!(code, Some(0), "{said}");
+    let status = status(&site.up, action);
+    assert_eq!(runs(&status)[0], (RunState::Exception, Some(ReasonResolved::WorkerShutdown)), "{said}");
+    assert_eq!(status.state, TaskState::Pending, "for whoever comes next");
+}
+
+#[test]
 fn idle_it_ends_at_once() {
     let site = Site::start();
     let mut worker = Worker::start(&site.up, "w", &[]);

@@ -1,5 +1,7 @@
 //! What a worker and the queue say to each other.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{TaskDefinition, TaskStatus};
@@ -40,8 +42,8 @@ pub struct ClaimTaskRequest {
     pub worker_id: String,
 }
 
-/// Temporary credentials of one run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Temporary credentials of one run. Printing them tells whose they are, and no secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskCredentials {
     /// `task-client/<taskId>/<runId>/on/<workerGroup>/<workerId>/until/<seconds>`.
@@ -50,6 +52,12 @@ pub struct TaskCredentials {
     pub access_token: String,
     /// JSON in a string.
     pub certificate: String,
+}
+
+impl fmt::Debug for TaskCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskCredentials").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
 }
 
 /// A run that is now the worker's.
@@ -120,4 +128,17 @@ pub struct TaskQueueCounts {
     pub pending: PendingTasks,
     /// How many are running.
     pub claimed_tasks: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_runs_credentials_print_without_their_secrets() {
+        let (access_token, certificate) = ("s3cret".to_owned(), "{\"signature\": \"s1gned\"}".to_owned());
+        let credentials = TaskCredentials { client_id: "task-client/x".into(), access_token, certificate };
+        let text = format!("{credentials:?}");
+        assert!(text.contains("task-client/x") && !text.contains("s3cret") && !text.contains("s1gned"), "{text}");
+    }
 }
