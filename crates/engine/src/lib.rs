@@ -36,7 +36,6 @@ pub use creator::{Progress, create};
 pub use fetch::{Artifacts, FetchError, Wanted};
 pub use history::Notice;
 pub use install::{Installed, install};
-pub use members::PromisedError;
 pub use own_run::OwnRun;
 pub use parameters::{ParametersError, read_parameters};
 pub use parameters_ref::{ParametersRef, ReadParametersError, read_file as read_parameters_file};

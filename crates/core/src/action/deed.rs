@@ -1,13 +1,11 @@
 //! What an action looks at, and what it decides.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::member::Member;
 use crate::ids::TaskId;
 use crate::json::{GraphFile, ReadError};
-use crate::plan::{Numbered, Policy, Round, Source, StatusFact};
+use crate::plan::{Numbered, Policy, Round, Source};
 
 /// What was fetched for an action's decision: what its [`Needs`](super::Needs) name, and the rest empty.
 #[derive(Debug, Clone, Copy)]
@@ -24,9 +22,6 @@ pub struct View<'a> {
     pub sources: &'a [Source],
     /// target-tasks.json.
     pub targets: &'a [String],
-    /// The statuses of the tasks in `sources`, and of those that somebody's needs may have made of targets that are
-    /// not there.
-    pub statuses: &'a BTreeMap<TaskId, StatusFact>,
     /// All of the group.
     pub members: &'a [Member],
     /// The project's earlier pushes, nearest first.

@@ -1,14 +1,12 @@
 //! A push for the tests of decisions.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use super::deed::{EarlierPush, View};
 use super::member::Member;
 use crate::ids::TaskId;
 use crate::json::GraphFile;
-use crate::plan::{Policy, Source, SourceKind, StatusFact};
+use crate::plan::{Policy, Source, SourceKind};
 use crate::state::TaskState;
 use crate::time::Millis;
 
@@ -17,7 +15,6 @@ pub(super) struct Example {
     pub(super) graph: GraphFile,
     pub(super) sources: Vec<Source>,
     pub(super) targets: Vec<String>,
-    pub(super) statuses: BTreeMap<TaskId, StatusFact>,
     pub(super) members: Vec<Member>,
     pub(super) earlier: Vec<EarlierPush>,
 }
@@ -51,7 +48,6 @@ impl Example {
             graph: GraphFile::read(graph.to_string().into()).unwrap(),
             sources: Vec::new(),
             targets: Vec::new(),
-            statuses: BTreeMap::new(),
             members: Vec::new(),
             earlier: Vec::new(),
         }
@@ -60,11 +56,6 @@ impl Example {
     pub(super) fn source(&mut self, labels: &[(&str, u8)]) {
         let labels = labels.iter().map(|(label, task)| ((*label).to_owned(), id(*task))).collect();
         self.sources.push(Source { kind: SourceKind::Decision, of: Some(id(0)), labels });
-    }
-
-    pub(super) fn status(&mut self, task: TaskId, state: TaskState) {
-        let (expires, deadline) = (minute(10_000), minute(1000));
-        self.statuses.insert(task, StatusFact { state, expires, deadline, resolved: None, group: Some(id(0)) });
     }
 
     /// `created` in minutes.
@@ -82,7 +73,6 @@ impl Example {
             graph: Some(&self.graph),
             sources: &self.sources,
             targets: &self.targets,
-            statuses: &self.statuses,
             members: &self.members,
             earlier_pushes: &self.earlier,
         }

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::deed::{Deeds, Refusal, View};
+use super::member::{Member, stuck};
 use super::table::{Action, GENERIC, Needs, Origin};
-use crate::ids::derive::{self, MAX_K};
-use crate::json::GraphFile;
 use crate::plan::Round;
 use crate::state::TaskState;
 
@@ -23,7 +22,7 @@ pub(super) const ACTION: Action = Action {
     permission: GENERIC,
     schema: Some(schema),
     origin: Origin::Taskgraft,
-    needs: Needs { targets: true, ..Needs::GRAPH },
+    needs: Needs { targets: true, members: true, ..Needs::GRAPH },
     decide,
 };
 
@@ -38,10 +37,16 @@ fn schema() -> Value {
 fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
     let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
     let targets: BTreeSet<&String> = view.targets.iter().collect();
+    // What an action that still runs has made is in no list yet.
+    let stuck = stuck(view.members);
+    let may_do = |member: &&Member| {
+        !matches!(member.state, TaskState::Failed | TaskState::Exception) && !stuck.contains(&member.task)
+    };
+    let there: BTreeSet<&str> = view.members.iter().filter(may_do).map(|member| member.name.as_str()).collect();
     let mut labels = Vec::new();
     let mut notes = Vec::new();
     for label in &targets {
-        if !view.tasks_of(label).is_empty() || is_promised(view, graph, label)? {
+        if !view.tasks_of(label).is_empty() || there.contains(label.as_str()) {
             continue;
         }
         if graph.contains(label) {
@@ -55,25 +60,10 @@ fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
     Ok(Deeds { rounds, notes, ..Deeds::default() })
 }
 
-/// Whether another request that needs the job has made it, or is making it.
-fn is_promised(view: &View<'_>, graph: &GraphFile, label: &str) -> Result<bool, Refusal> {
-    let Some(body) = graph.body_hash(label)? else { return Ok(false) };
-    for k in 0..=MAX_K {
-        match view.statuses.get(&derive::needed(view.group, label, &body, k)).map(|status| status.state) {
-            Some(TaskState::Failed | TaskState::Exception) => {}
-            Some(TaskState::Unscheduled | TaskState::Pending | TaskState::Running | TaskState::Completed) => {
-                return Ok(true);
-            }
-            None => return Ok(false),
-        }
-    }
-    Ok(false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::action::example::{Example, id};
+    use crate::action::example::Example;
 
     #[test]
     fn only_targets_without_any_task_are_run() {
@@ -81,10 +71,9 @@ mod tests {
         push.targets = ["test-3", "build", "test-1", "gone", "test-2"].map(str::to_owned).to_vec();
         push.source(&[("build", 1)]);
         push.source(&[("test-1", 2)]);
-        let body = push.graph.body_hash("test-2").unwrap().unwrap();
-        // The first failed, the second waits: somebody needs it.
-        push.status(derive::needed(id(0), "test-2", &body, 0), TaskState::Failed);
-        push.status(derive::needed(id(0), "test-2", &body, 1), TaskState::Unscheduled);
+        // Another request's, which is in no list: the first try failed, the second waits.
+        push.member(3, "test-2", TaskState::Failed, 0, &[]);
+        push.member(4, "test-2", TaskState::Unscheduled, 1, &[]);
         let deeds = decide(&push.view(), &json!({})).unwrap();
         assert_eq!(deeds.rounds, [Round { labels: vec!["test-3".into()], times: 1 }]);
         assert_eq!(
@@ -97,12 +86,12 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_that_failed_counts_for_nothing() {
-        let mut push = Example::of(&["a"]);
-        push.targets = vec!["a".into()];
-        let body = push.graph.body_hash("a").unwrap().unwrap();
-        push.status(derive::needed(id(0), "a", &body, 0), TaskState::Exception);
-        assert_eq!(decide(&push.view(), &json!({})).unwrap().rounds.len(), 1);
+    fn what_failed_or_will_never_run_and_is_in_no_list_counts_for_nothing() {
+        let mut push = Example::of(&["a", "b"]);
+        push.targets = vec!["a".into(), "b".into()];
+        push.member(1, "a", TaskState::Exception, 0, &[]);
+        push.member(2, "b", TaskState::Unscheduled, 0, &[1]);
+        assert_eq!(decide(&push.view(), &json!({})).unwrap().rounds[0].labels, ["a", "b"]);
     }
 
     #[test]

@@ -28,10 +28,8 @@ pub struct Needs {
     pub graph: bool,
     /// The definition of the task that the action was asked for.
     pub subject: bool,
-    /// target-tasks.json, and the statuses of what somebody's needs may have made of them.
+    /// target-tasks.json.
     pub targets: bool,
-    /// The statuses of the push's tasks.
-    pub statuses: bool,
     /// All tasks of the group.
     pub members: bool,
     /// The project's earlier pushes.
@@ -40,7 +38,7 @@ pub struct Needs {
 
 impl Needs {
     pub(super) const NOTHING: Self =
-        Self { graph: false, subject: false, targets: false, statuses: false, members: false, earlier_pushes: false };
+        Self { graph: false, subject: false, targets: false, members: false, earlier_pushes: false };
     pub(super) const GRAPH: Self = Self { graph: true, ..Self::NOTHING };
     pub(super) const SUBJECT: Self = Self { subject: true, ..Self::NOTHING };
     pub(super) const GRAPH_AND_SUBJECT: Self = Self { graph: true, ..Self::SUBJECT };

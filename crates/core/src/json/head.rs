@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{BadValue, GraphFile, ReadError, parse};
-use crate::ids::derive::BodyHash;
 
 /// What can be told of a task with little reading.
 pub struct Head<'a> {
@@ -154,16 +153,6 @@ impl GraphFile {
             Ok(labels)
         })
     }
-
-    /// The hash of a task's definition as it stands in the file; none where no task has this label.
-    ///
-    /// # Errors
-    /// The entry is no task.
-    pub fn body_hash(&self, label: &str) -> Result<Option<BodyHash>, ReadError> {
-        // Asking for what isn't there has the file read once more, more strictly.
-        let task = if self.contains(label) { self.get(label)? } else { None };
-        Ok(task.map(|task| BodyHash::of(&task.definition)))
-    }
 }
 
 #[cfg(test)]
@@ -202,8 +191,6 @@ mod tests {
                 Ok(tags.get("os") == Some(&json!("linux")) && extra.get("n") == Some(&json!(1)))
             });
             assert_eq!(tagged.unwrap(), ["a", "b", "c"]);
-            assert_eq!(graph.body_hash("a").unwrap(), graph.body_hash("b").unwrap());
-            assert_eq!(graph.body_hash("x").unwrap(), None);
         }
     }
 

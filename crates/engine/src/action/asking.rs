@@ -205,7 +205,7 @@ impl<'a> Asking<'a> {
             EarlierWork::default()
         };
         let asked = Asked { needs: self.action.needs, task: self.task, input: &self.input };
-        let gathered = gather(client, &self.means.artifacts(), push, &known.sources, asked).await?;
+        let gathered = gather(client, &self.means.artifacts(), push, asked).await?;
         let deeds = (self.action.decide)(&gathered.view(policy, self.group, push, &known.sources), &self.input)?;
         for line in &deeds.notes {
             log(line);

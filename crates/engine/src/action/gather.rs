@@ -1,6 +1,6 @@
 //! Fetching what an action's decision looks at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use taskgraft_client::Client;
@@ -8,12 +8,11 @@ use taskgraft_core::action::Needs;
 use taskgraft_core::action::deed::{EarlierPush, Refusal, Subject, View, depth};
 use taskgraft_core::action::member::Member;
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::plan::{Policy, Source, StatusFact};
+use taskgraft_core::plan::{Policy, Source};
 
 use crate::earlier::earlier;
 use crate::fetch::Artifacts;
-use crate::lookup;
-use crate::members::{PromisedError, members, promised};
+use crate::members::members;
 use crate::push::{Push, PushError, read_targets};
 
 /// What an action's decision looks at, fetched.
@@ -21,7 +20,6 @@ use crate::push::{Push, PushError, read_targets};
 pub(crate) struct Gathered {
     subject: Option<(TaskId, Option<Value>)>,
     targets: Vec<String>,
-    statuses: BTreeMap<TaskId, StatusFact>,
     members: Vec<Member>,
     earlier: Vec<EarlierPush>,
     /// Earlier pushes on which jobs may be made, by their decision tasks.
@@ -37,9 +35,6 @@ pub enum GatherError {
     /// Another push can't be read.
     #[error(transparent)]
     Push(#[from] PushError),
-    /// It can't be told what others need.
-    #[error(transparent)]
-    Promised(#[from] PromisedError),
     /// The action can't be for the task that it was asked for.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -53,7 +48,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) input: &'a Value,
 }
 
-/// Fetches what `asked` needs to know about `push`; `sources` are known.
+/// Fetches what `asked` needs to know about `push`.
 ///
 /// # Errors
 /// If something can't be had.
@@ -61,7 +56,6 @@ pub(crate) async fn gather(
     client: &Client,
     artifacts: &Artifacts,
     push: &Push,
-    sources: &[Source],
     asked: Asked<'_>,
 ) -> Result<Gathered, GatherError> {
     let needs = asked.needs;
@@ -72,15 +66,6 @@ pub(crate) async fn gather(
     }
     if needs.targets {
         gathered.targets = read_targets(artifacts, push).await?;
-        let missing =
-            gathered.targets.iter().filter(|label| !sources.iter().any(|source| source.labels.contains_key(*label)));
-        if let Some(group) = push.group {
-            gathered.statuses.extend(promised(client, &push.graph, group, missing.map(String::as_str)).await?);
-        }
-    }
-    if needs.statuses {
-        let ids: BTreeSet<TaskId> = sources.iter().flat_map(|source| source.labels.values().copied()).collect();
-        gathered.statuses.extend(lookup::statuses(client, &Vec::from_iter(ids)).await?);
     }
     if let Some(group) = push.group.filter(|_| needs.members) {
         gathered.members = members(client, group).await?;
@@ -115,7 +100,6 @@ impl Gathered {
             graph: Some(&push.graph),
             sources,
             targets: &self.targets,
-            statuses: &self.statuses,
             members: &self.members,
             earlier_pushes: &self.earlier,
         }
