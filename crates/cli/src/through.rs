@@ -85,15 +85,21 @@ impl Through<'_> {
         }
     }
 
-    /// Asks for the action; with `known`, its key may have been used before.
-    pub(crate) async fn send(&self, prepared: &Prepared, known: bool) -> Result<Sent, Failure> {
-        let sent = trigger::send(self.client, self.offer, prepared, known).await;
+    /// What came of an earlier try under the same name, unless that has failed.
+    pub(crate) async fn asked_before(&self, prepared: &Prepared) -> Result<Option<Sent>, Failure> {
+        let earlier = trigger::earlier(self.client, self.offer, prepared).await;
+        let earlier = earlier.map_err(|error| self.unsent(error, prepared))?;
+        if let Some(sent) = earlier {
+            self.out.note(&format!("request {} was asked for before: action task {}", prepared.key, sent.task()));
+        }
+        Ok(earlier)
+    }
+
+    /// Asks for the action.
+    pub(crate) async fn send(&self, prepared: &Prepared) -> Result<Sent, Failure> {
+        let sent = trigger::send(self.client, self.offer, prepared).await;
         let sent = sent.map_err(|error| self.unsent(error, prepared))?;
-        let how = match sent {
-            Sent::Made(_) => "action task",
-            Sent::Found(_) => "asked for before: action task",
-        };
-        self.out.note(&format!("request {}: {how} {}", prepared.key, sent.task()));
+        self.out.note(&format!("request {}: action task {}", prepared.key, sent.task()));
         Ok(sent)
     }
 
@@ -144,7 +150,7 @@ impl Through<'_> {
         if let Some(report) = &left.report {
             self.keep(task, report).await?;
             for request in report.requests.iter().filter(|_| !after.json) {
-                self.say(request)?;
+                self.say(task, request)?;
             }
         } else if verdict.is_ok() && !after.json {
             self.out.say(&format!("the action task made {} jobs", left.jobs.len()))?;
@@ -199,9 +205,11 @@ impl Through<'_> {
     }
 
     /// What a request made, ran again and cancelled.
-    fn say(&self, request: &Report) -> Result<(), Failure> {
-        if !request.tasks.is_empty() || request.tended.is_empty() {
+    fn say(&self, task: TaskId, request: &Report) -> Result<(), Failure> {
+        if !request.tasks.is_empty() {
             self.out.say(&creating::summary(request, ""))?;
+        } else if request.tended.is_empty() {
+            self.out.say(&format!("nothing was to be done; why: taskgraft task {task} --log"))?;
         }
         for (care, words) in [(Care::Rerun, "run again"), (Care::Cancel, "cancelled")] {
             let tended = request.tended.iter().filter(|tend| tend.care == care && tend.outcome == TendOutcome::Done);

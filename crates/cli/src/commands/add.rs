@@ -114,15 +114,10 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     if let Some(plan) = asker.offered()? {
         return resume::finish(&asker.client, &asker.plans, plan, after, env, out).await;
     }
-    if asker.offer.is_some() {
-        asker.can_be_said()?;
+    if let Some(through) = asker.through() {
+        return asker.have_added(&through, shown, after).await;
     }
     let plan = asker.settle(shown).await?;
-    if let Some(through) = asker.through() {
-        let prepared = asker.prepare(&through, &plan).await?;
-        let sent = through.send(&prepared, asker.may_be_known()).await?;
-        return through.follow(&prepared, sent, after).await;
-    }
     let frontier = Frontier::new(plan, Limits::default())
         .map_err(|why| Failure::mistake(format!("failed to carry out the plan: {why}")).closing(NOTHING))?;
     asker.plans.save(frontier.plan())?;
@@ -180,14 +175,29 @@ impl Asker<'_> {
             .closing(NOTHING))
     }
 
+    /// Has the push's own action add the jobs, and follows that to its end.
+    async fn have_added(&self, through: &Through<'_>, shown: Option<Plan>, after: After) -> Result<(), Failure> {
+        self.can_be_said()?;
+        if self.may_be_known() {
+            let prepared = self.prepare(through, None).await?;
+            if let Some(sent) = through.asked_before(&prepared).await? {
+                return through.follow(&prepared, sent, after).await;
+            }
+        }
+        let plan = self.settle(shown).await?;
+        let prepared = self.prepare(through, Some(&plan)).await?;
+        let sent = through.send(&prepared).await?;
+        through.follow(&prepared, sent, after).await
+    }
+
     /// What the push's action is asked for, with the plan that was shown.
-    async fn prepare(&self, through: &Through<'_>, plan: &Plan) -> Result<Prepared, Failure> {
+    async fn prepare(&self, through: &Through<'_>, plan: Option<&Plan>) -> Result<Prepared, Failure> {
         let ask = Ask {
             action: through::ADD.to_owned(),
             subject: None,
             input: serde_json::json!({"tasks": self.request.labels, "times": times(&self.request)}),
             key: self.request.id.to_string(),
-            shown: Some(plan.outline()),
+            shown: plan.map(Plan::outline),
         };
         Ok(Prepared::new(through.client, through.offer, ask).await?)
     }
@@ -195,7 +205,7 @@ impl Asker<'_> {
     async fn check_rights(&self, plan: &Plan) -> Result<(), Failure> {
         match self.through() {
             Some(through) => {
-                let allowed = through.allowed(&self.prepare(&through, plan).await?).await;
+                let allowed = through.allowed(&self.prepare(&through, Some(plan)).await?).await;
                 allowed.map_err(|failure| failure.note("or create them", "with your own rights: --direct"))
             }
             None => asking::check_scopes(&self.client, &self.artifacts, &self.push, plan, self.env).await,

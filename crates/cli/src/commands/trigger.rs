@@ -97,9 +97,15 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         }
     };
     let through = Through { client: &client, artifacts: &artifacts, offer: &offer, env, out };
-    through.allowed(&prepared).await?;
     let known = args.request_id.is_some() || env.task_id.is_some();
-    let sent = through.send(&prepared, known).await?;
+    let before = if known { through.asked_before(&prepared).await? } else { None };
+    let sent = match before {
+        Some(sent) => sent,
+        None => {
+            through.allowed(&prepared).await?;
+            through.send(&prepared).await?
+        }
+    };
     if args.wait {
         through.follow(&prepared, sent, After { wait: true, json: args.json }).await
     } else {
@@ -136,8 +142,8 @@ fn list(offer: &Offer, json: bool, out: &Out) -> Result<(), Failure> {
     let mut columns = out.columns();
     for action in actions {
         let what = if action.context.fits(None) { "the push" } else { "a task" };
-        let first = action.description.lines().next().unwrap_or_default();
-        columns.row([out.paint().bold(&action.name), what.to_owned(), first.to_owned()]);
+        let first = action.description.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        columns.row([out.paint().bold(&action.name), what.to_owned(), first]);
     }
     Ok(out.say(&columns.text())?)
 }

@@ -244,7 +244,7 @@ fn what_an_action_could_not_do_is_done_by_another_under_the_same_name() {
     assert_eq!(actions(&up).len(), 2);
     let again = cancel();
     assert_eq!(again.code, Some(0), "{}", again.stderr);
-    assert!(again.stderr.contains("asked for before"), "{}", again.stderr);
+    assert!(again.stderr.contains("was asked for before"), "{}", again.stderr);
     assert_eq!(actions(&up).len(), 2);
     let failed = up.taskgraft(["trigger", "rerun", "--decision-id", DECISION, "--task-id", DECISION, "--wait"]);
     assert_eq!(failed.code, Some(6), "the decision task has not failed: {}", failed.stderr);

@@ -16,4 +16,4 @@ mod send;
 pub use offer::{Offer, OfferError};
 pub use prepare::{Ask, PrepareError, Prepared, Sending};
 pub use rights::{RightsError, check, grants};
-pub use send::{SendError, Sent, send};
+pub use send::{SendError, Sent, earlier, send};

@@ -218,9 +218,7 @@ fn carrying(action: &Offered, input: Value, reserved: &Reserved, ours: bool) -> 
     if matches!(action.way, Way::Mustache { .. }) {
         return (input, false);
     }
-    // Others would have no use for a plan.
-    let with =
-        if ours { reserved::add(input.clone(), reserved) } else { reserved::add(input.clone(), &key_only(reserved)) };
+    let with = reserved::add(input.clone(), reserved);
     let allowed = |with: &Value| match &action.schema {
         Some(schema) if !ours => schema::validate(schema, with.clone()).is_ok_and(|taken| taken == *with),
         Some(_) | None => true,
@@ -229,10 +227,6 @@ fn carrying(action: &Offered, input: Value, reserved: &Reserved, ours: bool) -> 
         Some(with) => (with, true),
         None => (input, false),
     }
-}
-
-fn key_only(reserved: &Reserved) -> Reserved {
-    Reserved { plan: None, verdicts: None, ..reserved.clone() }
 }
 
 fn filled(action: &str, template: &Value, context: Value, now: Timestamp) -> Result<Value, PrepareError> {
@@ -271,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_travels_where_it_is_let_and_a_plan_only_to_our_own_actions() {
+    fn a_name_and_a_plan_travel_where_they_are_let() {
         let open = json!({"type": "object"});
         let shut = json!({"type": "object", "additionalProperties": false});
         let of_names = json!({"type": "object", "propertyNames": {"maxLength": 3}});
@@ -288,7 +282,7 @@ mod tests {
             let prepared = asked(&offer(schema, ours), "poke", input.clone()).unwrap();
             assert_eq!(prepared.carries_key, carries, "{schema}");
             let reserved = &prepared.input[reserved::KEY];
-            assert_eq!((reserved.is_object(), reserved.get("plan").is_some()), (carries, ours), "{schema}");
+            assert_eq!((reserved.is_object(), reserved.get("plan").is_some()), (carries, carries), "{schema}");
             let Sending::Hook { payload, .. } = prepared.sending else { panic!("a hook") };
             assert_eq!(payload["user"], prepared.input);
         }

@@ -8,7 +8,7 @@ use taskgraft_client::{Client, Credentials, Error};
 use taskgraft_core::ids::derive::{self, MAX_K};
 use taskgraft_core::ids::{RequestKey, TaskId};
 
-use super::find::{find, is_ours, lost};
+use super::find::{Found, find, is_ours, lost};
 use super::offer::Offer;
 use super::prepare::{Definition, PrepareError, Prepared, Sending};
 
@@ -68,20 +68,42 @@ pub enum SendError {
     Proxy,
 }
 
-/// Asks for the action. With `known`, the key may have been used before, and what came of that counts.
+/// What came of an earlier try under the same key, unless that has failed. Nothing is sent.
+///
+/// # Errors
+/// If the key was used for something else, or Taskcluster doesn't answer.
+pub async fn earlier(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<Option<Sent>, SendError> {
+    match &prepared.sending {
+        Sending::Hook { .. } if prepared.carries_key => {
+            // Nothing was sent yet.
+            let found = find(client, offer.group, prepared).await.map_err(SendError::Refused)?;
+            Ok(taken(found, prepared)?.map(Sent::Found))
+        }
+        Sending::Hook { .. } => Ok(None),
+        Sending::Task(_) => {
+            let asker = client.config().credentials.as_ref().map(|credentials| credentials.client_id.as_str());
+            match place(client, offer, prepared, asker.unwrap_or_default()).await? {
+                Place::Taken(task) => Ok(Some(Sent::Found(task))),
+                Place::Free(_) => Ok(None),
+            }
+        }
+    }
+}
+
+/// Asks for the action.
 ///
 /// # Errors
 /// If it was refused, or it can't be told whether an action task was made.
-pub async fn send(client: &Client, offer: &Offer, prepared: &Prepared, known: bool) -> Result<Sent, SendError> {
+pub async fn send(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<Sent, SendError> {
     match &prepared.sending {
-        Sending::Hook { group, id, payload } => trigger(client, offer, prepared, (group, id, payload), known).await,
+        Sending::Hook { group, id, payload } => trigger(client, offer, prepared, (group, id, payload)).await,
         Sending::Task(definition) => create(client, offer, prepared, definition).await,
     }
 }
 
-/// The action task of an earlier try, unless that has failed.
-async fn earlier(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<Option<TaskId>, SendError> {
-    match find(client, offer.group, prepared).await.map_err(SendError::Unclear)? {
+/// The action task that carries the key, unless it has failed.
+fn taken(found: Option<Found>, prepared: &Prepared) -> Result<Option<TaskId>, SendError> {
+    match found {
         Some(found) if !found.same => Err(SendError::OtherRequest { key: prepared.key.clone(), task: found.task }),
         Some(found) if !lost(found.state) => Ok(Some(found.task)),
         Some(_) | None => Ok(None),
@@ -93,18 +115,7 @@ async fn trigger(
     offer: &Offer,
     prepared: &Prepared,
     (group, id, payload): (&str, &str, &Value),
-    known: bool,
 ) -> Result<Sent, SendError> {
-    if known && prepared.carries_key {
-        let found = earlier(client, offer, prepared).await.map_err(|error| match error {
-            // Nothing was sent yet.
-            SendError::Unclear(error) => SendError::Refused(error),
-            error => error,
-        })?;
-        if let Some(task) = found {
-            return Ok(Sent::Found(task));
-        }
-    }
     let mut tries = 0;
     loop {
         tries += 1;
@@ -124,7 +135,8 @@ async fn trigger(
         }
         for pause in LOOKS {
             client.clock().sleep(pause).await;
-            if let Some(task) = earlier(client, offer, prepared).await? {
+            let found = find(client, offer.group, prepared).await.map_err(SendError::Unclear)?;
+            if let Some(task) = taken(found, prepared)? {
                 return Ok(Sent::Found(task));
             }
         }
@@ -132,6 +144,34 @@ async fn trigger(
             return Err(SendError::Unclear(error));
         }
     }
+}
+
+/// An id that follows from the request.
+enum Place {
+    /// No task has it.
+    Free(TaskId),
+    /// What an earlier try made has it.
+    Taken(TaskId),
+}
+
+/// The first id of the action task that isn't one of an earlier try that failed.
+async fn place(client: &Client, offer: &Offer, prepared: &Prepared, asker: &str) -> Result<Place, SendError> {
+    let request = RequestKey::Requester {
+        client_id: asker.to_owned(),
+        group: offer.group,
+        action: prepared.action.clone(),
+        key: prepared.key.clone(),
+    };
+    for k in 0..=MAX_K {
+        let id = derive::action_task(&request.id(), k);
+        match client.queue().status(id).await {
+            Ok(status) if lost(status.state) => {}
+            Ok(_) => return adopted(client, prepared, id, asker).await.map(Place::Taken),
+            Err(error) if error.is_not_found() => return Ok(Place::Free(id)),
+            Err(error) => return Err(SendError::Refused(error)),
+        }
+    }
+    Err(SendError::NoFreeId)
 }
 
 /// Creates the action task under an id that follows from the request, so that a lost answer is no question.
@@ -145,31 +185,19 @@ async fn create(
         return Err(SendError::Proxy);
     };
     let asker = credentials.client_id.clone();
-    let request = RequestKey::Requester {
-        client_id: asker.clone(),
-        group: offer.group,
-        action: prepared.action.clone(),
-        key: prepared.key.clone(),
+    let id = match place(client, offer, prepared, &asker).await? {
+        Place::Taken(task) => return Ok(Sent::Found(task)),
+        Place::Free(id) => id,
     };
     let narrowed =
         client.as_credentials(Some(Credentials { authorized_scopes: Some(offer.scopes.clone()), ..credentials }));
-    for k in 0..=MAX_K {
-        let id = derive::action_task(&request.id(), k);
-        match client.queue().status(id).await {
-            Ok(status) if lost(status.state) => continue,
-            Ok(_) => return adopted(client, prepared, id, &asker).await,
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(SendError::Refused(error)),
-        }
-        let body = definition.of(&prepared.action, id, client.clock().now())?.to_string();
-        match narrowed.queue().create_task(id, Bytes::from(body)).await {
-            Ok(_) => return Ok(Sent::Made(id)),
-            // Somebody was faster with the same key.
-            Err(Error::Conflict { .. }) => return adopted(client, prepared, id, &asker).await,
-            Err(error) => return settled(client, id, error).await,
-        }
+    let body = definition.of(&prepared.action, id, client.clock().now())?.to_string();
+    match narrowed.queue().create_task(id, Bytes::from(body)).await {
+        Ok(_) => Ok(Sent::Made(id)),
+        // Somebody was faster with the same key.
+        Err(Error::Conflict { .. }) => adopted(client, prepared, id, &asker).await.map(Sent::Found),
+        Err(error) => settled(client, id, error).await,
     }
-    Err(SendError::NoFreeId)
 }
 
 /// What came of creating a task when the answers to that were lost: its id tells.
@@ -185,12 +213,12 @@ async fn settled(client: &Client, id: TaskId, error: Error) -> Result<Sent, Send
 }
 
 /// The task under an id that follows from the request, which an earlier try made, or somebody else's squatting there.
-async fn adopted(client: &Client, prepared: &Prepared, id: TaskId, asker: &str) -> Result<Sent, SendError> {
+async fn adopted(client: &Client, prepared: &Prepared, id: TaskId, asker: &str) -> Result<TaskId, SendError> {
     let task = client.queue().task(id).await.map_err(SendError::Refused)?;
     // Without a key in it, the id alone must do.
     let same = if prepared.carries_key { is_ours(&task.extra, prepared, Some(asker)) } else { Some(true) };
     match same {
-        Some(true) => Ok(Sent::Found(id)),
+        Some(true) => Ok(id),
         Some(false) | None => Err(SendError::OtherRequest { key: prepared.key.clone(), task: id }),
     }
 }

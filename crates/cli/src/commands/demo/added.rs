@@ -121,7 +121,7 @@ async fn ask(through: &Through<'_>, plan: &Plan, labels: &[&str], times: u32) ->
     };
     let prepared = Prepared::new(through.client, through.offer, ask).await?;
     through.allowed(&prepared).await?;
-    let sent = send(through.client, through.offer, &prepared, false).await;
+    let sent = send(through.client, through.offer, &prepared).await;
     let sent = sent.map_err(|error| through.unsent(error, &prepared))?;
     Ok(Followed { label: prepared.action, id: sent.task() })
 }
