@@ -123,7 +123,7 @@ def repackage_needs(n, counts):
 
 
 def test_needs(n, counts):
-    of = n * 2 % counts["build"]
+    of = n * 7 % counts["build"]
     needs = {**toolchains(range(2 + n % 4), of, counts), "build": ("build", of)}
     if n % 3 == 0:
         needs["signing"] = ("signing", of)
