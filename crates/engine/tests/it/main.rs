@@ -21,5 +21,6 @@ mod pyyaml;
 mod recorded;
 mod site;
 mod together;
+mod worker;
 
 use taskgraft_testkit::proxy;
