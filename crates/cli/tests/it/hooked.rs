@@ -233,7 +233,8 @@ fn what_an_action_could_not_do_is_done_by_another_under_the_same_name() {
     };
     // The action's role may not do this.
     let refused = cancel();
-    assert_eq!(refused.code, Some(4), "{}", refused.stderr);
+    assert_eq!(refused.code, Some(6), "{}", refused.stderr);
+    assert!(refused.stderr.contains("scopes are missing: queue:cancel-task:"), "{}", refused.stderr);
     assert!(refused.stderr.contains("the same command with --request-id cancel-it"), "{}", refused.stderr);
     let scopes = vec!["queue:cancel-task:lander-level-3/*".to_owned()];
     let request = CreateRoleRequest { description: String::new(), scopes };
