@@ -301,7 +301,7 @@ async fn what_can_not_be_done_is_refused_before_anything_is() {
         (ask("cancel", group, None, Value::Null), "none was named"),
         (ask("cancel", group, Some(group), json!({"x": 1})), "takes no input"),
         (ask("release-promotion", group, None, Value::Null), "no such action"),
-        (ask("add-new-jobs", labels["build-0"], None, json!({"tasks": ["test-0-0"]})), "parameters.yml"),
+        (ask("add-new-jobs", labels["build-0"], None, json!({"tasks": ["test-0-0"]})), "there is no such artifact"),
     ];
     for (asked, words) in cases {
         let (done, _) = act(&machine, own, &asked).await;
