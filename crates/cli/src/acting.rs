@@ -72,7 +72,11 @@ pub(crate) fn explain(error: ActionError, push: Option<&Push>) -> Failure {
         }
         ActionError::Strayed(_) => Failure::new(Kind::Moved, message),
         ActionError::Forbidden(missing) => {
-            let text = format!("these credentials can't create or change {} of the tasks", missing.tasks());
+            let text = format!("these credentials can't create {} of the tasks", missing.tasks());
+            Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.into_keys())
+        }
+        ActionError::Untendable(missing) => {
+            let text = format!("these credentials can't run again or cancel {} of the tasks", missing.tasks());
             Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.into_keys())
         }
         ActionError::UnknownAction(_)

@@ -62,8 +62,11 @@ pub enum ActionError {
     #[error("plan {}: {}", if .0.len() == 1 { "a job" } else { "some jobs" }, refused(.0))]
     Refused(Vec<(String, String)>),
     /// The credentials don't suffice.
-    #[error("create or change {} of the tasks: scopes are missing: {}", .0.tasks(), scopes(.0))]
+    #[error("create {} of the tasks: scopes are missing: {}", .0.tasks(), scopes(.0))]
     Forbidden(Missing),
+    /// The credentials don't suffice to run tasks again, or to cancel them.
+    #[error("run again or cancel {} of the tasks: scopes are missing: {}", .0.tasks(), scopes(.0))]
+    Untendable(Missing),
     /// The plan can't be kept.
     #[error(transparent)]
     Plans(#[from] PlansError),

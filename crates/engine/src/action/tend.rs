@@ -60,13 +60,13 @@ impl Tending {
     /// Checks that all of it may be done.
     ///
     /// # Errors
-    /// [`ActionError::Forbidden`].
+    /// [`ActionError::Untendable`].
     pub(super) async fn admit(&self, client: &Client) -> Result<(), ActionError> {
         if self.needs.is_empty() {
             return Ok(());
         }
         let missing = lacking(&client.auth().current_scopes().await?, &self.needs);
-        if missing.is_empty() { Ok(()) } else { Err(ActionError::Forbidden(missing)) }
+        if missing.is_empty() { Ok(()) } else { Err(ActionError::Untendable(missing)) }
     }
 }
 

@@ -243,7 +243,7 @@ async fn tasks_that_may_not_be_tended_are_named_before_any_is() {
     machine.means.client = site.client_as(narrowed);
     let (done, _) = act(&machine, own, &ask("cancel-all", group, None, Value::Null)).await;
     let error = done.unwrap_err();
-    let ActionError::Forbidden(missing) = &error else { panic!("{error}") };
+    let ActionError::Untendable(missing) = &error else { panic!("{error}") };
     let named: Vec<_> = missing.scopes.iter().collect();
     let scope = format!("queue:cancel-task:{SCHEDULER}/{group}/{}", labels["build-1"]);
     assert_eq!(named, [(&scope, &vec!["build-1".to_owned()])]);
