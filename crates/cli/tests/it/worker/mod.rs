@@ -18,6 +18,7 @@ use taskgraft_core::api::queue::TaskStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState};
 use taskgraft_core::time::Millis;
+use taskgraft_testkit::proxy::Proxy;
 
 use crate::server::{Up, wait_for};
 
@@ -102,6 +103,12 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(began.elapsed() < LONGEST, "waited in vain for {what}");
         std::thread::sleep(GLANCE);
     }
+}
+
+/// Waits for a request that is held.
+fn held(proxy: &Proxy) {
+    let began = Instant::now();
+    assert!(proxy.held(|| began.elapsed() > LONGEST), "waited in vain for a request");
 }
 
 /// An action task of a push, as .taskcluster.yml makes it for docker-worker.

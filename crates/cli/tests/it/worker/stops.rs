@@ -48,6 +48,7 @@ impl Site {
         });
         let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(super::LONGEST)).unwrap();
         std::io::Write::write_all(&mut stream, format!("GET /{path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
         let (mut text, mut buffer) = (String::new(), [0; 4096]);
         while !text.contains(part) {
@@ -64,7 +65,7 @@ fn asked_to_end_it_finishes_what_runs() {
     let action = add(&site.up, DECISION, &["lint-c"]);
     site.hold_after(0);
     let mut worker = Worker::start(&site.up, "w", &[]);
-    assert!(site.proxy.held(|| false));
+    super::held(&site.proxy);
     worker.signal("-TERM");
     worker.says("asked to stop");
     site.proxy.release();
@@ -81,7 +82,7 @@ fn asked_to_end_without_grace_it_hands_back_and_another_finishes() {
     let action = add(&site.up, DECISION, &["lint-c", "test-unit-3"]);
     site.hold_after(1);
     let mut worker = Worker::start(&site.up, "w", &["--grace", "0", LIVE[0], LIVE[1]]);
-    assert!(site.proxy.held(|| false));
+    super::held(&site.proxy);
     worker.signal("-TERM");
     worker.says("asked to stop");
     site.live(action, "interrupted: stopping");
@@ -103,7 +104,7 @@ fn what_is_claimed_while_it_stops_is_handed_back() {
     let action = add(&site.up, DECISION, &["lint-c"]);
     site.proxy.rule(|_, path| if path.contains("/claim-work/") { Fault::LateAnswer } else { Fault::None });
     let mut worker = Worker::start(&site.up, "w", &[]);
-    assert!(site.proxy.held(|| false));
+    super::held(&site.proxy);
     worker.signal("-TERM");
     worker.says("stopping");
     site.proxy.release();
@@ -129,7 +130,7 @@ fn a_cancelled_action_creates_nothing_more_and_cancels_its_copies() {
     let action = add(&site.up, DECISION, &["lint-c", "lint-python", "test-unit-3", "test-unit-4", "test-asan-1"]);
     site.hold_after(6);
     let _worker = Worker::start(&site.up, "w", &LIVE);
-    assert!(site.proxy.held(|| false));
+    super::held(&site.proxy);
     wait_for(super::reader(&site.up).queue().status(action)).unwrap();
     wait_for(site.up.client().queue().cancel_task(action)).unwrap();
     site.live(action, "the request was cancelled: stopping");
@@ -158,7 +159,7 @@ fn a_log_that_nobody_serves_is_uploaded_while_the_action_runs() {
     let action = add(&site.up, DECISION, &["lint-c"]);
     site.hold_after(0);
     let _worker = Worker::start(&site.up, "w", &[]);
-    assert!(site.proxy.held(|| false));
+    super::held(&site.proxy);
     let part = until("a part of the log", || artifact(&site.up, action, None, "public/logs/live.log"));
     assert!(part.contains("new      lint-c  asked for") && !part.contains("Task completed"), "{part}");
     site.proxy.release();
@@ -176,7 +177,7 @@ fn an_action_that_runs_too_long_fails() {
     });
     site.hold_after(0);
     let _worker = Worker::start(&site.up, "w", &LIVE);
-    assert!(site.proxy.held(|| false));
+    super::held(&site.proxy);
     site.live(action, "interrupted: stopping");
     site.proxy.release();
     assert_eq!(resolved(&site.up, action).state, TaskState::Failed);
