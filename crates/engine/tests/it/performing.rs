@@ -283,6 +283,38 @@ async fn several_rounds_make_what_they_need_once_and_run_again_what_must_not_be_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn under_the_references_rules_a_later_run_finishes_the_plan_too() {
+    let site = Site::start().await;
+    let (group, _) = push(&site, &[]).await;
+    let own = action_task(&site, group, "generic").await;
+    let asked = ask("add-new-jobs", group, None, json!({"tasks": ["build-0"], "times": 2, "unknown": "let pass"}));
+    let root = site.running.credentials();
+    let act = async |name: &str, own: OwnRun, scopes: &[&str]| {
+        let mut machine = site.machine(name);
+        let scopes = Some(scopes.iter().map(|scope| (*scope).to_owned()).collect());
+        let root = Credentials::new(&root.client_id, &root.access_token);
+        machine.means.client = site.client_as(Credentials { authorized_scopes: scopes, ..root });
+        let terms = Terms::of_task(Policy::Reference, own.task);
+        let with = With { terms, keep: Keep::Run(own), out: site.dir.path().join(name) };
+        perform(&machine.means, &asked, &with, std::future::pending(), |_| ()).await
+    };
+    // The role must be there as it is written: one that covers it doesn't count.
+    let error = act("none", own, &["assume:repo:*", "queue:*", "index:*", "auth:*"]).await.unwrap_err();
+    assert!(error.to_string().contains(&format!("{ROLE}generic")), "{error}");
+    let role = format!("{ROLE}generic");
+    let scopes = [role.as_str(), "queue:*", "index:*", "auth:*"];
+    assert_eq!(act("one", own, &scopes).await.unwrap().result, Terminal::Done);
+    let made = site.group(group).await;
+    let expected = [("action", 1), ("build-0", 2), ("toolchain-a", 2), ("toolchain-b", 2)];
+    assert_eq!(counts(&made), BTreeMap::from(expected));
+    let waiting = made.values().flatten().filter(|task| task.task.dependencies.contains(&own.task)).count();
+    assert_eq!(waiting, 6, "all of them wait for the action task");
+    let own = next_run(&site, own).await;
+    assert_eq!(act("two", own, &scopes).await.unwrap().result, Terminal::Done);
+    assert_eq!(counts(&site.group(group).await), BTreeMap::from(expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_done_is_refused_before_anything_is() {
     let site = Site::start().await;
     let (group, labels) = push(&site, &["build-0"]).await;
