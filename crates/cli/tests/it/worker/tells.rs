@@ -90,6 +90,14 @@ fn its_log_has_a_line_for_each_event_with_task_and_run_and_no_secrets() {
     {
         assert!(!log.contains(secret), "`{secret}` in\n{}", log.lines().find(|line| line.contains(secret)).unwrap());
     }
+    // And what a token of the run's own looks like, which nobody but the worker knows: nothing else is as long and mixed.
+    let mixed = |word: &str| {
+        let any = |is: fn(&u8) -> bool| word.as_bytes().iter().any(is);
+        any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase) && any(u8::is_ascii_digit)
+    };
+    let words = log.split(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
+    let tokens: Vec<_> = words.filter(|word| word.len() >= 32 && mixed(word)).collect();
+    assert!(tokens.is_empty(), "{tokens:?}");
 }
 
 #[test]
