@@ -153,15 +153,21 @@ fn tidy(dir: &Path, max: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// A file's contents without copying them: its pages are the page cache's own.
+/// A file's contents without copying them: its pages are the page cache's own. A pipe's are copied into a file first.
 ///
 /// # Errors
-/// If it can't be opened, is no regular file, or is larger than `max` bytes.
+/// If it can't be opened, is neither a regular file nor a pipe, or is larger than `max` bytes.
 pub(crate) fn map(path: &Path, max: u64) -> io::Result<Bytes> {
-    let file = File::open(path)?;
+    let mut file = File::open(path)?;
+    if is_pipe(&file.metadata()?) {
+        let mut copy = tempfile::tempfile()?;
+        // One byte more than is allowed tells too large from just right.
+        io::copy(&mut file.take(max.saturating_add(1)), &mut copy)?;
+        file = copy;
+    }
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file"));
     }
     match metadata.len() {
         0 => Ok(Bytes::new()),
@@ -169,7 +175,8 @@ pub(crate) fn map(path: &Path, max: u64) -> io::Result<Bytes> {
         _ => {
             // SAFETY: files of the cache are private to this user, arrive whole by rename and are never written or
             // truncated afterwards. A graph that the user names (--graph, --artifacts) is theirs to leave alone while
-            // it is read: truncating it ends this process (SIGBUS), before anything was created.
+            // it is read: truncating it ends this process (SIGBUS), before anything was created. A pipe's
+            // copy has no name.
             #[expect(unsafe_code, reason = "a graph of some hundred megabytes is parsed here and there only")]
             let map = unsafe { memmap2::Mmap::map(&file) }?;
             let map = Arc::new(map);
@@ -177,6 +184,16 @@ pub(crate) fn map(path: &Path, max: u64) -> io::Result<Bytes> {
             Ok(Bytes::from_owner(Mapped(map)))
         }
     }
+}
+
+#[cfg(unix)]
+fn is_pipe(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_metadata: &fs::Metadata) -> bool {
+    false
 }
 
 /// A mapped file as bytes.
@@ -289,6 +306,20 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(&bytes[..], b"abc");
         assert!(map(dir.path(), 10).is_err(), "a directory");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_read_to_its_end_within_the_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for (max, is_read) in [(3, true), (2, false)] {
+            std::thread::scope(|scope| {
+                scope.spawn(|| fs::write(&path, b"abc").unwrap());
+                assert_eq!(map(&path, max).is_ok_and(|bytes| bytes == "abc"), is_read);
+            });
+        }
     }
 
     #[cfg(unix)]
