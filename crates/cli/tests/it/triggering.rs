@@ -50,13 +50,14 @@ fn a_mistake_is_named_before_anything_is_sent() {
     std::fs::write(&long, json!({"tasks": ["x".repeat(1 << 20)]}).to_string()).unwrap();
     let long = format!("@{}", long.display());
     let deep = "[".repeat(10_000);
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["add-new-job"], "did you mean   add-new-jobs"),
         (&["rerun"], "--task-id"),
         (&["add-new-jobs", "--task-id", &test], "leave out"),
         (&["add-new-jobs", "--input", "{"], "failed to read --input"),
         (&["add-new-jobs", "--input", &deep], "failed to read --input"),
         (&["add-new-jobs", "--input", "{\"tasks\": [\"\\u0000\"]}"], "failed to read --input"),
+        (&["add-new-jobs", "--input", "{\"tasks\": [\"\\ud800\"]}"], "failed to read --input"),
         (&["add-new-jobs", "--input", "@/nonexistent"], "/nonexistent"),
         (&["add-new-jobs", "--input", "{\"tasks\": \"x\", \"times\": 101}"], "`/times` must be at most 100"),
         (&["add-new-jobs", "--input", "[]"], "failed to read the action's input"),

@@ -117,6 +117,7 @@ mod tests {
             (vec![group, callback, ("ACTION_TASK_ID", "7")], "ACTION_TASK_ID"),
             (vec![group, callback, ("ACTION_INPUT", "{")], "ACTION_INPUT"),
             (vec![group, callback, ("ACTION_INPUT", "\"\\u0000\"")], "ACTION_INPUT"),
+            (vec![group, callback, ("ACTION_INPUT", "\"\\ud800\"")], "ACTION_INPUT"),
             (vec![group, callback, ("ACTION_INPUT", &deep)], "ACTION_INPUT"),
             (vec![group, callback, ("ACTION_INPUT", &long)], "ACTION_INPUT"),
         ] {
