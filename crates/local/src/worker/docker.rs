@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use taskgraft_client::run::{Resolution, Session, TaskLog};
+use taskgraft_client::run::{RunOf, directory_name};
 use taskgraft_core::api::queue::ArtifactErrorReason;
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -53,7 +55,7 @@ pub(crate) async fn find_engine(engines: &[PathBuf]) -> Option<&Path> {
     for engine in engines {
         let mut command = Command::new(engine);
         command.arg("info").kill_on_drop(true);
-        command.stdin(std::process::Stdio::null());
+        command.stdin(Stdio::null());
         if let Ok(Ok(output)) = tokio::time::timeout(ENGINE_ANSWERS_WITHIN, command.output()).await
             && output.status.success()
         {
@@ -61,6 +63,27 @@ pub(crate) async fn find_engine(engines: &[PathBuf]) -> Option<&Path> {
         }
     }
     None
+}
+
+/// The container of a run.
+pub(crate) fn container_name(run: RunOf) -> String {
+    format!("taskgraft-{}", directory_name(run))
+}
+
+/// Removes the containers of runs that another worker left behind: killing a worker doesn't end them.
+pub(crate) async fn remove_left(engines: &[PathBuf], left: &[RunOf]) {
+    if left.is_empty() {
+        return;
+    }
+    for engine in engines {
+        for run in left {
+            let mut command = Command::new(engine);
+            command.args(["rm", "--force", &container_name(*run)]).kill_on_drop(true);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            // Most runs had no container, and most machines have not all engines.
+            let _ = tokio::time::timeout(ENGINE_ANSWERS_WITHIN, command.status()).await;
+        }
+    }
 }
 
 /// Removes its container when dropped: what runs in it is not in our process group.
@@ -88,7 +111,7 @@ impl Container<'_> {
     ) -> Result<(), Resolution> {
         let image = self.image(&payload.image).await?;
         let mut remove = self.command(&["rm", "--force", &self.name]);
-        remove.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        remove.stdout(Stdio::null()).stderr(Stdio::null());
         let remover = Remover { command: Some(remove) };
         let command = self.run_command(payload, env, &image);
         self.log.say(&format!("Running {image} with {}", self.engine.display()));
@@ -106,8 +129,10 @@ impl Container<'_> {
 
     fn run_command(&self, payload: &DockerPayload, env: &BTreeMap<String, String>, image: &str) -> Vec<String> {
         let mut command: Vec<String> = vec![self.engine.display().to_string(), "run".to_owned()];
-        // The deployment, its artifacts and the task's proxy are on this machine's loopback interface.
-        command.extend(["--network=host".to_owned(), "--init".to_owned(), format!("--name={}", self.name)]);
+        // The deployment, its artifacts and the task's proxy are on this machine's loopback interface. There is no
+        // --init: podman needs another package for that, and builds of docker images don't expect it. Whoever stops a
+        // container means it: without a signal of their own engines wait ten seconds.
+        command.extend(["--network=host".to_owned(), "--stop-signal=KILL".to_owned(), format!("--name={}", self.name)]);
         if payload.privileged {
             command.push("--privileged".to_owned());
         }
@@ -171,7 +196,7 @@ impl Container<'_> {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.engine);
-        command.args(arguments).stdin(std::process::Stdio::null());
+        command.args(arguments).stdin(Stdio::null());
         command
     }
 

@@ -265,7 +265,7 @@ impl Run<'_> {
         docker::check(&self.session, payload).await?;
         let engine = docker::find_engine(&self.shop.config.container_engines).await;
         let engine = engine.ok_or_else(|| Resolution::Failed(docker::NO_ENGINE.to_owned()))?;
-        let name = format!("taskgraft-{}-{}", self.session.task_id, self.session.run_id);
+        let name = docker::container_name((self.session.task_id, self.session.run_id));
         let (session, log) = (self.session.as_ref(), self.log);
         let container = Container { session, log, engine, directory: &self.place.directory, name };
         let mut env = payload.env.clone();

@@ -16,6 +16,7 @@ use super::builtin::BuiltIn;
 use super::cache::Caches;
 use super::claim::{self, Claim};
 use super::config::Config;
+use super::docker;
 use super::leftover;
 use super::run::{self, Shop};
 use super::{paths, strays};
@@ -54,14 +55,15 @@ pub enum StartError {
 }
 
 impl Worker {
-    /// Starts claiming. What an earlier worker left in the directory, processes too, is removed first, and the runs
-    /// that it still had are handed back.
+    /// Starts claiming. What an earlier worker left in the directory, processes and containers too, is removed first, and
+    /// the runs that it still had are handed back.
     ///
     /// # Errors
     /// If the directory can't be used, or another worker uses it.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let unusable = |source| StartError::Directory { path: config.work_dir.clone(), source };
         let Prepared { work_dir, lock, left } = prepare(&config.work_dir)?;
+        docker::remove_left(&config.container_engines, &left).await;
         let tasks_dir = work_dir.join("tasks");
         std::fs::create_dir_all(&tasks_dir).map_err(unusable)?;
         let logs = LogServer::start((Ipv4Addr::LOCALHOST, 0).into(), None).await.map_err(StartError::Listen)?;

@@ -17,4 +17,5 @@ mod support;
 mod wire;
 mod worker;
 mod worker_docker;
+mod worker_engine;
 mod worker_mounts;
