@@ -209,6 +209,25 @@ impl Terminal {
         }
     }
 
+    /// The result of what several requests came to: one that was stopped counts more than one that went wrong in places,
+    /// or a later run would not finish it.
+    #[must_use]
+    pub fn together(results: impl IntoIterator<Item = Self>) -> Self {
+        let weight = |result: &Self| match result {
+            Self::Cancelled => 9,
+            Self::Expired => 8,
+            Self::Superseded => 7,
+            Self::Interrupted => 6,
+            Self::Forbidden => 5,
+            Self::Refused => 4,
+            Self::Unfinished => 3,
+            Self::Stuck => 2,
+            Self::Partial => 1,
+            Self::Done => 0,
+        };
+        results.into_iter().max_by_key(weight).unwrap_or(Self::Done)
+    }
+
     /// The result that these parts add up to: what stopped everything counts more than what went wrong in places.
     pub(crate) fn of(halt: Option<Halt>, tasks: &[TaskReport], mended: &[MendReport], refused: bool) -> Self {
         let any = |test: fn(&Outcome) -> bool| tasks.iter().any(|task| test(&task.outcome));
@@ -242,5 +261,26 @@ fn is_forbidden(outcome: &Outcome) -> bool {
         | Outcome::Refused { .. }
         | Outcome::Blocked { .. }
         | Outcome::Stopped => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Terminal::{self, Cancelled, Done, Forbidden, Interrupted, Refused, Stuck, Superseded, Unfinished};
+
+    #[test]
+    fn what_was_stopped_counts_more_than_what_went_wrong_before() {
+        for (results, together) in [
+            (vec![], Done),
+            (vec![Done, Done], Done),
+            (vec![Done, Stuck], Stuck),
+            (vec![Refused, Interrupted], Interrupted),
+            (vec![Stuck, Unfinished, Done], Unfinished),
+            (vec![Forbidden, Superseded], Superseded),
+            (vec![Interrupted, Cancelled], Cancelled),
+            (vec![Refused, Unfinished], Refused),
+        ] {
+            assert_eq!(Terminal::together(results.clone()), together, "{results:?}");
+        }
     }
 }

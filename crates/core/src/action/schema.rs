@@ -78,6 +78,14 @@ pub fn validate(schema: &Value, input: Value) -> Result<Value, InputError> {
     if faults.is_empty() { Ok(input) } else { Err(InputError::Invalid(faults)) }
 }
 
+/// Whether judging `input` by `schema` stays within bounds, for who judges in other words than [`validate`].
+///
+/// # Errors
+/// If either is too large, the schema with its references written out, or the schema can't be followed.
+pub fn bounded(schema: &Value, input: &Value) -> Result<(), InputError> {
+    bounds::check(schema, input)
+}
+
 fn compile(schema: &Value) -> Result<Validator, InputError> {
     let mut options = jsonschema::options()
         .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(1 << 20))

@@ -73,8 +73,8 @@ impl Carry<'_> {
             first.tended = tended;
             first.result = first.result.with_tended(&first.tended);
         }
-        let result = requests.iter().map(|report| report.result).find(|result| *result != Terminal::Done);
-        let report = ActionReport { result: result.unwrap_or(Terminal::Done), requests };
+        let result = Terminal::together(requests.iter().map(|report| report.result));
+        let report = ActionReport { result, requests };
         self.write("report.json", &serde_json::to_string_pretty(&report).unwrap_or_default())?;
         if let Some(first) = report.requests.first() {
             self.keep.note(&Report { result: report.result, ..first.clone() })?;

@@ -46,6 +46,7 @@ async fn trigger(
     client: Option<String>,
 ) -> Result<Reply, ApiError> {
     let schema = trigger_schema::compile(&stored.hook.trigger_schema).map_err(ApiError::input)?;
+    trigger_schema::within_bounds(&stored.hook.trigger_schema, &payload).map_err(ApiError::input)?;
     trigger_schema::check(&schema, &payload).map_err(ApiError::input)?;
     let task_id = given_id(&payload)?.unwrap_or_else(|| TaskId::from_bytes(rand::random()));
     let mut context = json!({"payload": payload});

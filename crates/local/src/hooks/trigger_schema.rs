@@ -2,11 +2,10 @@
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
+use taskgraft_core::action::schema::{InputError, bounded};
 
 use crate::http::mistakes;
 
-/// The longest schema, in bytes of its JSON text.
-const MAX_BYTES: usize = 256 << 10;
 /// The most that a compiled pattern may take, in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
@@ -15,9 +14,8 @@ const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// # Errors
 /// What is wrong with it.
 pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
-    if schema.to_string().len() > MAX_BYTES {
-        return Err(format!("it is longer than {MAX_BYTES} bytes"));
-    }
+    // Judging costs as much as the schema with its references written out, so that is what is bounded.
+    within_bounds(schema, &Value::Null)?;
     let mut options = jsonschema::options()
         .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES))
         .should_validate_formats(true);
@@ -26,6 +24,20 @@ pub(super) fn compile(schema: &Value) -> Result<Validator, String> {
         options = options.with_draft(Draft::Draft7);
     }
     options.build(schema).map_err(|error| error.to_string().chars().take(1000).collect())
+}
+
+/// Whether judging a payload, too, takes no longer than anybody may keep the server busy.
+///
+/// # Errors
+/// What is too large, or can't be followed.
+pub(super) fn within_bounds(schema: &Value, payload: &Value) -> Result<(), String> {
+    bounded(schema, payload).map_err(|error| match error {
+        InputError::Schema(why) => format!("triggerSchema: {why}"),
+        InputError::TooLarge(bound) => format!("data must NOT have more than {bound}"),
+        InputError::Invalid(faults) => {
+            faults.iter().map(|fault| format!("data{} {}", fault.place, fault.wanted)).collect::<Vec<_>>().join("; ")
+        }
+    })
 }
 
 /// # Errors
@@ -37,9 +49,29 @@ pub(super) fn check(schema: &Validator, payload: &Value) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
+
+    /// A short schema that is 2 to the power of `levels` with its references written out.
+    fn doubling(levels: usize) -> Value {
+        let mut definitions = Map::new();
+        for level in 0..levels {
+            let next = json!({"$ref": format!("#/definitions/{}", level + 1)});
+            definitions.insert(level.to_string(), json!({"allOf": [next, next]}));
+        }
+        definitions.insert(levels.to_string(), json!({"type": "object"}));
+        json!({"definitions": definitions, "$ref": "#/definitions/0"})
+    }
+
+    #[test]
+    fn what_would_keep_the_server_busy_is_not_judged() {
+        let schema = doubling(8);
+        assert!(compile(&schema).is_ok(), "large for a small payload only");
+        assert_eq!(within_bounds(&schema, &json!({"a": 1})), Ok(()));
+        let large: Value = (0..100_000).collect();
+        assert!(within_bounds(&schema, &large).is_err());
+    }
 
     #[test]
     fn mistakes_are_worded_as_on_the_wire() {
@@ -65,6 +97,7 @@ mod tests {
             json!({"$ref": "https://example.org/elsewhere.json"}),
             json!({"pattern": "(a{1000}){1000}"}),
             json!({"description": "x".repeat(300_000)}),
+            doubling(40),
         ] {
             assert!(compile(&schema).is_err(), "{:.80}", schema.to_string());
         }
