@@ -7,7 +7,9 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Care, MAX_PLAN_BYTES, Plan};
 use taskgraft_core::report::{Report, TendOutcome, TendReport};
 use taskgraft_engine::action::ActionReport;
-use taskgraft_engine::trigger::{self, Offer, OfferError, PrepareError, Prepared, RightsError, SendError, Sent};
+use taskgraft_engine::trigger::{
+    self, FindError, Offer, OfferError, PrepareError, Prepared, RightsError, SendError, Sent,
+};
 use taskgraft_engine::{Artifacts, PlansError, Push, Wanted};
 
 use crate::asking;
@@ -106,10 +108,10 @@ impl Through<'_> {
     pub(crate) fn unsent(&self, error: SendError, prepared: &Prepared) -> Failure {
         let message = format!("failed to {error}");
         match error {
-            SendError::Unclear(_) => {
+            SendError::Unclear(_) | SendError::Lost(_) => {
                 let failure = Failure::new(Kind::HalfWay, message)
                     .note("it may exist", format!("taskgraft group {}", self.offer.group));
-                if prepared.carries_key {
+                if prepared.settles() {
                     failure.note("go on", format!("the same command with --request-id {} does it once", prepared.key))
                 } else {
                     failure.note("or not", "then the same command asks for it; if it exists, that does it twice")
@@ -120,6 +122,10 @@ impl Through<'_> {
                 let failure = Failure::from(error).closing(NOTHING);
                 if missing { failure.note("it means", "the push names a hook that is not there") } else { failure }
             }
+            SendError::Unsearched(FindError::Client(error)) => Failure::from(error).closing(NOTHING),
+            SendError::Unsearched(FindError::Large(_)) => Failure::mistake(message)
+                .note("use", "no --request-id, if nobody has asked for this before")
+                .closing(NOTHING),
             SendError::Prepare(error) => error.into(),
             SendError::OtherRequest { .. } => {
                 Failure::mistake(message).note("use", "another --request-id").closing(NOTHING)
@@ -142,7 +148,7 @@ impl Through<'_> {
         drop(progress);
         let left = self.left(task).await?;
         let mut verdict = self.judge(task, ends.first().copied(), left.report.as_ref()).await;
-        if prepared.carries_key {
+        if prepared.carries_key && prepared.ours {
             let again =
                 format!("the same command with --request-id {} does what is missing, nothing twice", prepared.key);
             verdict = verdict.map_err(|failure| failure.note("ask again", again));
@@ -374,7 +380,8 @@ impl From<PrepareError> for Failure {
             | PrepareError::NoInput(_)
             | PrepareError::Reserved
             | PrepareError::Key(_)
-            | PrepareError::Long(_)
+            | PrepareError::Long(..)
+            | PrepareError::Twice(_)
             | PrepareError::Render { .. }
             | PrepareError::Mustache(_) => Self::mistake(message),
         }

@@ -1,6 +1,6 @@
 //! From a push and a request to a plan: look up, decide, look up what that raised, until nothing is open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use taskgraft_client::Client;
 use taskgraft_core::definition::ArtifactUrls;
@@ -18,6 +18,9 @@ use crate::push::{Push, PushError};
 const MAX_ROUNDS: usize = 1000;
 /// How many labels are named that look like a misspelt one.
 const NEAREST: usize = 3;
+/// How many unknown labels are told, and how many characters of each.
+const MAX_TOLD: usize = 20;
+const MAX_SHOWN: usize = 200;
 
 /// Who is asked.
 #[derive(Debug, Clone)]
@@ -88,11 +91,19 @@ impl PlannerError {
 }
 
 fn labels(unknown: &BTreeMap<String, Vec<String>>) -> String {
-    let name = |(label, nearest): (&String, &Vec<String>)| match nearest.as_slice() {
-        [] => format!("`{label}`"),
-        nearest => format!("`{label}` (nearest: {})", nearest.join(", ")),
+    let name = |(label, nearest): (&String, &Vec<String>)| {
+        let shown: String = label.chars().take(MAX_SHOWN).collect();
+        let more = if shown.len() < label.len() { "…" } else { "" };
+        match nearest.as_slice() {
+            [] => format!("`{shown}{more}`"),
+            nearest => format!("`{shown}{more}` (nearest: {})", nearest.join(", ")),
+        }
     };
-    unknown.iter().map(name).collect::<Vec<_>>().join(", ")
+    let told = unknown.iter().take(MAX_TOLD).map(name).collect::<Vec<_>>().join(", ");
+    match unknown.len().saturating_sub(MAX_TOLD) {
+        0 => told,
+        others => format!("{told}, and {others} more"),
+    }
 }
 
 /// Plans `request` on `push`. Nothing is created.
@@ -167,7 +178,10 @@ fn known_labels<'a>(push: &Push, request: &'a Request) -> (Vec<&'a str>, BTreeMa
         request.labels.iter().map(String::as_str).partition(|label| push.graph.contains(label));
     let all: Vec<_> = if unknown.is_empty() { Vec::new() } else { push.graph.labels().collect() };
     let nearest = |label: &str| plan::nearest(label, all.iter().map(AsRef::as_ref), NEAREST);
-    let unknown = unknown.into_iter().map(|label| (label.to_owned(), nearest(label))).collect();
+    // In the order in which they are told. To compare thousands of names with a large graph would take minutes.
+    let unknown = unknown.into_iter().collect::<BTreeSet<_>>().into_iter().enumerate();
+    let unknown =
+        unknown.map(|(n, label)| (label.to_owned(), if n < MAX_TOLD { nearest(label) } else { Vec::new() })).collect();
     (known, unknown)
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use taskgraft_client::Client;
+use taskgraft_core::action::schema::MAX_INPUT_BYTES;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::json::to_string_sorted;
 use taskgraft_core::plan::{Care, definitions};
@@ -19,7 +20,7 @@ use crate::output::Out;
 use crate::{acting, connect};
 
 /// The most bytes of an input file.
-const MAX_INPUT: u64 = 8 << 20;
+const MAX_INPUT: u64 = MAX_INPUT_BYTES as u64;
 
 /// Show what an action would do, as the reference's command of this name does: the tasks, and nothing is created
 #[derive(Debug, clap::Args)]

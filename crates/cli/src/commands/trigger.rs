@@ -6,6 +6,7 @@ use std::io::Read as _;
 use serde::Serialize;
 use serde_json::Value;
 use taskgraft_core::action::catalog::Offered;
+use taskgraft_core::action::schema::MAX_INPUT_BYTES;
 use taskgraft_engine::trigger::{Ask, Offer, Prepared};
 
 use crate::creating::After;
@@ -17,7 +18,7 @@ use crate::through::Through;
 use crate::{asking, connect, push};
 
 /// The most bytes of input that are read.
-const MAX_INPUT: u64 = 8 << 20;
+const MAX_INPUT: u64 = MAX_INPUT_BYTES as u64;
 
 /// Ask for one of a push's own actions; without a name, list them
 ///

@@ -29,6 +29,13 @@ fn ours() -> (Value, Vec<u8>) {
 
 /// Makes the push with these actions, the hook of its generic ones, and the roles that go with it.
 fn hooked(up: &Up, actions: &Value) {
+    let context = json!({"taskId": {"$eval": "payload.user.taskId"}, "input": {"$eval": "payload.user.input"},
+                         "clientId": "${clientId}"});
+    hooked_telling(up, actions, &context);
+}
+
+/// The same with a hook that tells this in the action task's `extra.action.context`.
+fn hooked_telling(up: &Up, actions: &Value, context: &Value) {
     publishing(up, |files| {
         files.insert("actions.json", actions.to_string().into_bytes());
     });
@@ -47,9 +54,7 @@ fn hooked(up: &Up, actions: &Value) {
         }},
         "metadata": {"name": "Action", "description": "", "owner": "ann@lander.example", "source": "https://example.com"},
         "extra": {"parent": "${payload.decision.action.taskGroupId}", "action": {
-            "name": "${payload.decision.action.name}",
-            "context": {"taskId": {"$eval": "payload.user.taskId"}, "input": {"$eval": "payload.user.input"},
-                        "clientId": "${clientId}"},
+            "name": "${payload.decision.action.name}", "context": context,
         }},
     });
     let request = HookRequest {
@@ -153,6 +158,41 @@ fn a_lost_answer_that_nothing_settles_is_reported_and_nothing_is_sent_again() {
     }
     let task = wait_for(up.client().queue().task(actions(&up)[0])).unwrap();
     assert_eq!(task.extra["action"]["context"]["input"], json!({"tasks": ["lint-c"], "times": 1}), "no name in it");
+}
+
+#[test]
+fn what_somebody_elses_action_may_have_begun_is_not_asked_for_again() {
+    let file: Value = serde_json::from_slice(&std::fs::read(recorded().join("actions.json")).unwrap()).unwrap();
+    let input = json!({"tasks": ["lint-c"]}).to_string();
+    let with_input = json!({"input": {"$eval": "payload.user.input"}});
+    let cases = [
+        // Nothing came of it, and nobody can know.
+        (&with_input, Fault::Reset, 5, 0),
+        // Found by its name.
+        (&with_input, Fault::LostAnswer, 0, 1),
+        // A template that drops the input, and the name with it.
+        (&json!({}), Fault::LostAnswer, 5, 1),
+        (&json!({}), Fault::Reset, 5, 0),
+    ];
+    for (context, fault, code, made) in cases {
+        let proxy = Proxy::start();
+        let up = Up::with(&["--no-worker", "--root-url", &proxy.url()]);
+        proxy.forward_to(up.address());
+        hooked_telling(&up, &file, context);
+        let mut triggers = 0;
+        proxy.rule(move |method, path| {
+            triggers += usize::from(is_trigger(method, path));
+            if is_trigger(method, path) && triggers == 1 { fault } else { Fault::None }
+        });
+        let ran = up.taskgraft(["trigger", "add-new-jobs", "--decision-id", DECISION, "--input", &input]);
+        assert_eq!((ran.code, actions(&up).len()), (Some(code), made), "{fault:?}: {}", ran.stderr);
+        if code == 5 {
+            let look = format!("taskgraft group {DECISION}");
+            assert!(ran.stderr.contains("it may exist") && ran.stderr.contains(&look), "{}", ran.stderr);
+            assert!(ran.stderr.contains("if it exists, that does it twice"), "{}", ran.stderr);
+            assert!(!ran.stderr.contains("does it once"), "{}", ran.stderr);
+        }
+    }
 }
 
 /// An action worker, ended with the test.
@@ -316,14 +356,40 @@ fn what_tries_to_break_out_changes_nothing_but_its_own_value() {
         assert_eq!(env, expected, "{label:.40}");
         assert_eq!((task.metadata.name.as_str(), task.scopes.len()), ("Action", 1));
     }
-    let many: Vec<String> = (0..1000).map(|n| format!("{n:01000}")).collect();
-    let file = up.dir().join("many.json");
-    std::fs::write(&file, json!({"tasks": many}).to_string()).unwrap();
-    let input = format!("@{}", file.display());
-    let ran = up.taskgraft(["trigger", "add-new-jobs", "--decision-id", DECISION, "--input", &input]);
-    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("bytes are too many"), "{}", ran.stderr);
-    assert_eq!(actions(&up).len(), 6);
+}
+
+#[test]
+fn long_inputs_change_nothing_but_their_own_value() {
+    let up = Up::start();
+    hooked(&up, &ours().0);
+    let _worker = Worker::start(&up);
+    let long = json!(["lint-cc", "z".repeat(1 << 20)]);
+    let many: Value = (0..1000).map(|n| format!("z{n:0999}")).chain(["lint-cc".to_owned()]).collect();
+    for (n, labels) in [long, many].into_iter().enumerate() {
+        let file = up.dir().join("long.json");
+        std::fs::write(&file, json!({"tasks": labels}).to_string()).unwrap();
+        let input = format!("@{}", file.display());
+        let ran = up.taskgraft(["trigger", "add-new-jobs", "--decision-id", DECISION, "--input", &input, "--json"]);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let id = told["actionTask"].as_str().unwrap();
+        let task = wait_for(up.client().queue().task(id.parse().unwrap())).unwrap();
+        let expected = json!({"tasks": labels, "times": 1, "taskgraft": {"key": told["key"]}});
+        assert!(task.extra["action"]["context"]["input"] == expected, "the input is as it was");
+        let env: Value = serde_json::from_str(task.payload["env"]["ACTION_INPUT"].as_str().unwrap()).unwrap();
+        assert!(env == expected, "and so it is where the worker reads it");
+        assert_eq!((task.metadata.name.as_str(), task.scopes.len()), ("Action", 1));
+        // The worker understands it, and says in few words that there are no such jobs.
+        let followed = up.taskgraft(["task", id, "--log", "--follow"]);
+        assert_eq!(followed.code, Some(6), "{:.2000}", followed.stderr);
+        let log = followed.stdout + &followed.stderr;
+        assert!(log.contains("`lint-cc` (nearest: lint-c"), "{log:.4000}");
+        assert!(log.len() < 16 << 10, "{} bytes of log: {log:.4000}", log.len());
+        assert_eq!(
+            members(&up).into_iter().map(|(label, ids)| (label, ids.len())).collect::<Vec<_>>(),
+            [("Action".to_owned(), n + 1)]
+        );
+    }
 }
 
 #[test]

@@ -13,8 +13,8 @@ pub const KEY: &str = "taskgraft";
 /// The most characters of a requester's key.
 pub const MAX_KEY: usize = 128;
 
-/// The most bytes that verdicts may take up in what [`add`] writes. An action task gets its input as one environment
-/// variable, of which Linux takes 128 KiB.
+/// The most bytes that verdicts may take up in what [`add`] writes. An image that runs an action gets its input as one
+/// environment variable, of which Linux takes 128 KiB.
 pub const MAX_VERDICTS_BYTES: usize = 32 << 10;
 
 /// What travels with a request.

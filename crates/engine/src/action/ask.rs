@@ -1,12 +1,11 @@
 //! What an action task is told to do.
 
 use serde_json::Value;
+use taskgraft_core::action::schema::MAX_INPUT_BYTES;
 use taskgraft_core::ids::{InvalidTaskId, TaskId};
 
-/// The most bytes of an action's input. Linux takes no longer environment variable.
-const MAX_INPUT: usize = 128 << 10;
-
-/// What an action task is told to do: the `ACTION_*` of its environment.
+/// What an action task is told to do: the `ACTION_*` of its environment. Where that is a process's, it holds no more than the
+/// system lets one (on Linux 128 KiB a variable); where it is a payload's, an input of up to [`MAX_INPUT_BYTES`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionAsk {
     /// The group that the action was asked for.
@@ -42,7 +41,7 @@ pub enum MalformedAsk {
         problem: String,
     },
     /// The input is too long.
-    #[error("ACTION_INPUT has {0} bytes: at most {MAX_INPUT} are taken")]
+    #[error("ACTION_INPUT has {0} bytes: at most {MAX_INPUT_BYTES} are taken")]
     Long(usize),
 }
 
@@ -59,7 +58,7 @@ impl ActionAsk {
         };
         let json = |variable: &'static str| match text(variable) {
             None => Ok(Value::Null),
-            Some(text) if text.len() > MAX_INPUT => Err(MalformedAsk::Long(text.len())),
+            Some(text) if text.len() > MAX_INPUT_BYTES => Err(MalformedAsk::Long(text.len())),
             Some(text) => taskgraft_core::json::parse(text.as_bytes())
                 .map_err(|error| MalformedAsk::Json { variable, problem: error.to_string() }),
         };
@@ -101,6 +100,9 @@ mod tests {
         let task = format!("\"{GROUP}\"");
         let full = read(&[group, callback, ("ACTION_TASK_ID", &task), ("ACTION_INPUT", "{\"times\": 2}")]).unwrap();
         assert_eq!((full.task.map(|id| id.to_string()), full.input), (Some(GROUP.to_owned()), json!({"times": 2})));
+        let longest = format!("\"{}\"", "x".repeat(MAX_INPUT_BYTES - 2));
+        let long = read(&[group, callback, ("ACTION_INPUT", &longest)]).unwrap();
+        assert_eq!(long.input.as_str().map(str::len), Some(MAX_INPUT_BYTES - 2));
     }
 
     #[test]
@@ -108,7 +110,7 @@ mod tests {
         let group = ("ACTION_TASK_GROUP_ID", GROUP);
         let callback = ("ACTION_CALLBACK", "rerun");
         let deep = "[".repeat(10_000);
-        let long = format!("\"{}\"", "x".repeat(1 << 20));
+        let long = format!("\"{}\"", "x".repeat(MAX_INPUT_BYTES));
         for (set, name) in [
             (vec![callback], "ACTION_TASK_GROUP_ID"),
             (vec![group], "ACTION_CALLBACK"),

@@ -1,10 +1,12 @@
 //! Finding the action task that came of a request, by the key that its input carries.
 
-use futures_util::TryStreamExt as _;
+use std::pin::pin;
+
+use futures_util::{Stream, TryStreamExt as _};
 use serde_json::Value;
 use taskgraft_client::{Client, Error};
 use taskgraft_core::action::reserved;
-use taskgraft_core::api::queue::TaskDefinitionAndStatus;
+use taskgraft_core::api::queue::{TaskDefinitionAndStatus, TaskGroupList};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 
@@ -26,20 +28,51 @@ pub(super) struct Found {
     pub(super) same: bool,
 }
 
-/// The action tasks of `group` that carry the request's key, those that may still do the work first.
-pub(super) async fn find(client: &Client, group: TaskId, prepared: &Prepared) -> Result<Option<Found>, Error> {
+/// Why it is not known whether a request's action task exists.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// Taskcluster didn't answer.
+    #[error("failed to {0}")]
+    Client(#[from] Error),
+    /// Not found so far is not known to be absent.
+    #[error("the group has more than {0} tasks, too many to search")]
+    Large(usize),
+}
+
+/// The action task of `group` that carries the request's key; of several, one that may still do the work.
+///
+/// # Errors
+/// If Taskcluster doesn't answer, or the group is too large to be searched to its end.
+pub(super) async fn find(client: &Client, group: TaskId, prepared: &Prepared) -> Result<Option<Found>, FindError> {
     let own = client.config().credentials.as_ref().map(|credentials| credentials.client_id.as_str());
-    let mut pages = Box::pin(client.queue().list_task_group(group, PAGE));
+    search(client.queue().list_task_group(group, PAGE), MAX_PAGES, prepared, own).await
+}
+
+async fn search(
+    pages: impl Stream<Item = Result<TaskGroupList, Error>>,
+    max_pages: usize,
+    prepared: &Prepared,
+    own: Option<&str>,
+) -> Result<Option<Found>, FindError> {
+    let mut pages = pin!(pages);
     let mut found: Vec<Found> = Vec::new();
-    for _ in 0..MAX_PAGES {
+    let mut searched = 0;
+    loop {
         let page = match pages.try_next().await {
             Ok(Some(page)) => page,
             Ok(None) => break,
             // A group without a task is none.
             Err(error) if error.is_not_found() => break,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         found.extend(page.tasks.iter().filter_map(|member| carries(member, prepared, own)));
+        searched += 1;
+        if searched == max_pages && page.continuation_token.is_some() {
+            if found.iter().all(|found| lost(found.state)) {
+                return Err(FindError::Large(max_pages * usize::from(PAGE)));
+            }
+            break;
+        }
     }
     found.sort_by_key(|found| (lost(found.state), found.task));
     Ok(found.into_iter().next())
@@ -74,4 +107,70 @@ fn without_key(input: &Value) -> Value {
         fields.remove(reserved::KEY);
     }
     input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trigger::prepare::Sending;
+    use futures_util::stream;
+    use serde_json::json;
+
+    const GROUP: &str = "TADoGLV5QUWAYivg1ReyTw";
+
+    /// A page of one task in this state, whose input carries `key`.
+    fn page(n: u8, key: &str, state: &str, last: bool) -> Result<TaskGroupList, Error> {
+        let (id, at) = (TaskId::from_bytes([n; 16]), "2026-01-01T00:00:00.000Z");
+        let common = json!({"provisionerId": "p", "workerType": "w", "taskQueueId": "p/w", "schedulerId": "s",
+            "projectId": "none", "taskGroupId": GROUP, "deadline": at, "expires": at, "priority": "low"});
+        let (mut task, mut status) = (common.clone(), common);
+        let input = json!({"taskgraft": {"key": key}});
+        for (field, value) in [
+            ("created", json!(at)),
+            ("payload", json!({})),
+            (
+                "metadata",
+                json!({"name": "n", "description": "", "owner": "a@b.example", "source": "https://x.example"}),
+            ),
+            ("extra", json!({"action": {"context": {"input": input}}})),
+        ] {
+            task[field] = value;
+        }
+        for (field, value) in
+            [("taskId", json!(id)), ("state", json!(state)), ("retriesLeft", json!(5)), ("runs", json!([]))]
+        {
+            status[field] = value;
+        }
+        let mut list = json!({"taskGroupId": GROUP, "schedulerId": "s", "expires": at,
+                              "tasks": [{"task": task, "status": status}]});
+        if !last {
+            list["continuationToken"] = json!("more");
+        }
+        Ok(serde_json::from_value(list).unwrap())
+    }
+
+    async fn searched(pages: Vec<Result<TaskGroupList, Error>>) -> Result<Option<Found>, FindError> {
+        let sending = Sending::Hook { group: "g".to_owned(), id: "h".to_owned(), payload: json!({}) };
+        let prepared = Prepared {
+            action: "poke".to_owned(),
+            key: "mine".to_owned(),
+            input: json!({"taskgraft": {"key": "mine"}}),
+            carries_key: true,
+            ours: true,
+            sending,
+        };
+        search(stream::iter(pages), 2, &prepared, None).await
+    }
+
+    #[tokio::test]
+    async fn what_was_not_searched_to_its_end_is_not_known_to_be_absent() {
+        let other = |n, last| page(n, "other", "pending", last);
+        assert_eq!(searched(vec![other(1, false), other(2, true)]).await.unwrap(), None);
+        let large = searched(vec![other(1, false), other(2, false), page(3, "mine", "pending", true)]).await;
+        assert!(matches!(large, Err(FindError::Large(2000))), "{large:?}");
+        let failed = searched(vec![other(1, false), page(2, "mine", "failed", false), other(3, true)]).await;
+        assert!(matches!(failed, Err(FindError::Large(_))), "there may be one that has not failed: {failed:?}");
+        let found = searched(vec![other(1, false), page(2, "mine", "pending", false), other(3, true)]).await.unwrap();
+        assert_eq!(found.map(|found| found.task), Some(TaskId::from_bytes([2; 16])));
+    }
 }

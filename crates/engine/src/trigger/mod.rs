@@ -5,7 +5,8 @@
 //! ```
 //!
 //! triggerHook makes a new task each time it is called. So an answer that is lost is settled by the key that the input
-//! carries: the task group is searched for it before anything is sent again.
+//! carries: the task group is searched for it. Where nothing is found, only an action of ours is triggered again, which does
+//! the work of one key once; what came of anybody else's is then not known, and said to be.
 
 mod find;
 mod offer;
@@ -13,6 +14,7 @@ mod prepare;
 mod rights;
 mod send;
 
+pub use find::FindError;
 pub use offer::{Offer, OfferError};
 pub use prepare::{Ask, PrepareError, Prepared, Sending};
 pub use rights::{RightsError, check, grants};

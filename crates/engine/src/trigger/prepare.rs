@@ -8,16 +8,19 @@ use taskgraft_core::action::catalog::{ChooseError, Offered, Way};
 use taskgraft_core::action::mustache::{self, MustacheError};
 use taskgraft_core::action::render::{RenderError, Template, render};
 use taskgraft_core::action::reserved::{self, Reserved, ReservedError};
-use taskgraft_core::action::schema::{self, InputError};
+use taskgraft_core::action::schema::{self, InputError, MAX_INPUT_BYTES};
 use taskgraft_core::api::queue::TaskDefinition;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::Outline;
 
 use super::offer::Offer;
 
-/// The most bytes of input that are sent. An action task gets it as one environment variable, of which Linux takes
-/// 128 KiB, name and all.
-const MAX_INPUT: usize = 120 << 10;
+/// The most bytes of input that go to somebody else's action. Its worker starts a process with it as one environment
+/// variable, of which Linux takes 128 KiB, name and all. Ours reads it from the payload.
+const MAX_VARIABLE: usize = 120 << 10;
+/// The most bytes that an input may take up in an action task, of the 10 MiB that a queue takes of one. It is there twice: in
+/// `extra.action.context`, and in the environment as a text.
+const MAX_IN_TASK: usize = (10 << 20) - (256 << 10);
 
 /// What somebody asks for.
 #[derive(Debug, Clone)]
@@ -45,6 +48,8 @@ pub struct Prepared {
     pub input: Value,
     /// Whether the input carries the key, so that what comes of it can be found again.
     pub carries_key: bool,
+    /// Whether the action is taskgraft's: then two action tasks that carry one key do its work once.
+    pub ours: bool,
     /// What is sent.
     pub sending: Sending,
 }
@@ -102,9 +107,12 @@ pub enum PrepareError {
     /// The key can't be one.
     #[error(transparent)]
     Key(#[from] ReservedError),
+    /// The input is too long for whoever runs the action.
+    #[error("give it this input: {0} bytes are too many, this action takes {1}")]
+    Long(usize, usize),
     /// The input is too long for an action task.
-    #[error("give it this input: {0} bytes are too many, an action task takes {MAX_INPUT}")]
-    Long(usize),
+    #[error("give it this input: it is in an action task twice, which {0} bytes are too many for: {MAX_IN_TASK} fit")]
+    Twice(usize),
     /// What the push publishes can't be rendered.
     #[error("fill in the push's template for `{action}`: {error}")]
     Render {
@@ -145,10 +153,7 @@ impl Prepared {
         };
         let ours = offer.catalog.is_ours();
         let (input, carries_key) = carrying(chosen, checked(chosen, ask.input, ours)?, &reserved, ours);
-        let length = input.to_string().len();
-        if length > MAX_INPUT {
-            return Err(PrepareError::Long(length));
-        }
+        bound(&input, ours)?;
         let mut context = offer.catalog.variables.clone();
         context.insert("taskGroupId".to_owned(), json!(offer.group));
         context.insert("taskId".to_owned(), json!(ask.subject));
@@ -164,7 +169,16 @@ impl Prepared {
                 Sending::Task(Definition { way, context, decision: offer.decision, input })
             }
         };
-        Ok(Self { action: ask.action, key: ask.key, input, carries_key, sending })
+        Ok(Self { action: ask.action, key: ask.key, input, carries_key, ours, sending })
+    }
+}
+
+impl Prepared {
+    /// Whether sending it again under the same key does the work once, whatever came of it before: the action task's id
+    /// follows from the key, or the action is ours and is told the key.
+    #[must_use]
+    pub fn settles(&self) -> bool {
+        matches!(self.sending, Sending::Task(_)) || (self.carries_key && self.ours)
     }
 }
 
@@ -183,6 +197,17 @@ impl Definition {
             Way::Mustache { template } => Ok(mustache::fill(template, self.decision, &self.input, now)?),
         }
     }
+}
+
+/// Refuses an input that an action task can't hold, or can't be run with.
+fn bound(input: &Value, ours: bool) -> Result<(), PrepareError> {
+    let text = input.to_string();
+    let (length, most) = (text.len(), if ours { MAX_INPUT_BYTES } else { MAX_VARIABLE });
+    if length > most {
+        return Err(PrepareError::Long(length, most));
+    }
+    let twice = length + Value::String(text).to_string().len();
+    if twice > MAX_IN_TASK { Err(PrepareError::Twice(twice)) } else { Ok(()) }
 }
 
 /// The task's definition, if it is of this group.
@@ -286,6 +311,28 @@ mod tests {
             let Sending::Hook { payload, .. } = prepared.sending else { panic!("a hook") };
             assert_eq!(payload["user"], prepared.input);
         }
+    }
+
+    #[test]
+    fn an_input_is_as_long_as_the_action_task_and_whoever_runs_it_can_take() {
+        let long = |bytes: usize, ours| {
+            asked(&offer(&Value::Null, ours), "add-new-jobs", json!({"tasks": ["x".repeat(bytes)]}))
+        };
+        for (bytes, ours, refused) in [
+            (110 << 10, false, None),
+            (130 << 10, false, Some("this action takes 122880")),
+            (1 << 20, true, None),
+            (4 << 20, true, None),
+            (5 << 20, true, Some("it is in an action task twice")),
+            (9 << 20, true, Some("8 MiB")),
+        ] {
+            let why = long(bytes, ours).err().map(|error| error.to_string());
+            assert_eq!(why.is_some(), refused.is_some(), "{bytes}: {why:?}");
+            assert!(why.unwrap_or_default().contains(refused.unwrap_or_default()), "{bytes}");
+        }
+        // Quotes are escaped in the text.
+        let quotes = asked(&offer(&Value::Null, true), "add-new-jobs", json!({"tasks": ["\"".repeat(2 << 20)]}));
+        assert!(matches!(quotes, Err(PrepareError::Twice(_))), "{:?}", quotes.err());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use taskgraft_client::{Client, Credentials, Error};
 use taskgraft_core::ids::derive::{self, MAX_K};
 use taskgraft_core::ids::{RequestKey, TaskId};
 
-use super::find::{Found, find, is_ours, lost};
+use super::find::{FindError, Found, find, is_ours, lost};
 use super::offer::Offer;
 use super::prepare::{Definition, PrepareError, Prepared, Sending};
 
@@ -46,6 +46,12 @@ pub enum SendError {
     /// Nobody knows. Sending it again might do everything twice.
     #[error("learn what came of asking for the action: failed to {0}")]
     Unclear(Error),
+    /// Whether the key was used before can't be told. Nothing was sent.
+    #[error("learn whether this was asked for before: {0}")]
+    Unsearched(FindError),
+    /// Nobody knows, for the group can't be searched.
+    #[error("learn what came of asking for the action: {0}")]
+    Lost(FindError),
     /// The hook made nothing.
     #[error("ask for the action: the hook made no task")]
     Nothing,
@@ -76,7 +82,7 @@ pub async fn earlier(client: &Client, offer: &Offer, prepared: &Prepared) -> Res
     match &prepared.sending {
         Sending::Hook { .. } if prepared.carries_key => {
             // Nothing was sent yet.
-            let found = find(client, offer.group, prepared).await.map_err(SendError::Refused)?;
+            let found = find(client, offer.group, prepared).await.map_err(SendError::Unsearched)?;
             Ok(taken(found, prepared)?.map(Sent::Found))
         }
         Sending::Hook { .. } => Ok(None),
@@ -135,12 +141,13 @@ async fn trigger(
         }
         for pause in LOOKS {
             client.clock().sleep(pause).await;
-            let found = find(client, offer.group, prepared).await.map_err(SendError::Unclear)?;
+            let found = find(client, offer.group, prepared).await.map_err(SendError::Lost)?;
             if let Some(task) = taken(found, prepared)? {
                 return Ok(Sent::Found(task));
             }
         }
-        if tries == TRIES {
+        // Two action tasks of ours with one key do the work once. Others may not, and may hide the key as well.
+        if !prepared.ours || tries == TRIES {
             return Err(SendError::Unclear(error));
         }
     }
