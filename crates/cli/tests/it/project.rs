@@ -91,6 +91,31 @@ fn a_click_on_a_push_becomes_its_action_task() {
 }
 
 #[test]
+fn an_input_of_megabytes_becomes_an_action_task_or_a_clear_refusal() {
+    let checkout = checkout();
+    let up = up_with(&checkout);
+    push(&up);
+    let action = published("add-new-jobs");
+    let (group, id) = (action["hookGroupId"].as_str().unwrap(), action["hookId"].as_str().unwrap());
+    let client = up.client();
+    let fire = |bytes: usize| {
+        let input = json!({"tasks": ["x".repeat(bytes)]});
+        let mut payload = action["hookPayload"].clone();
+        payload["user"] = json!({"input": input, "taskId": null, "taskGroupId": DECISION});
+        (input, wait_for(client.hooks().trigger_hook(group, id, &payload)))
+    };
+    let (input, fired) = fire(4 << 20);
+    let task = wait_for(client.queue().task(fired.unwrap().task_id.unwrap())).unwrap();
+    assert!(task.extra["action"]["context"]["input"] == input);
+    assert!(task.payload["env"]["ACTION_INPUT"].as_str() == Some(&input.to_string()));
+    // It is in an action task twice, and a queue takes no task of more than 10 MiB.
+    let refused = fire(6 << 20).1.unwrap_err();
+    assert!(!refused.may_have_happened() && !refused.is_transient(), "{refused}");
+    let words = refused.to_string();
+    assert!(words.contains("10485760") && words.len() < 2000, "{words:.2000}");
+}
+
+#[test]
 fn an_action_that_is_not_generic_is_what_its_hook_is_for() {
     let checkout = checkout();
     let up = up_with(&checkout);
