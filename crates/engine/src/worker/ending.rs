@@ -8,6 +8,9 @@ use taskgraft_core::state::ExceptionReason;
 
 use crate::action::{ActionError, ActionReport, closing};
 
+/// The longest reason that a log is told, in characters.
+const MAX_WHY: usize = 16 << 10;
+
 /// Why an action was asked to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Why {
@@ -86,7 +89,7 @@ pub(crate) fn of_call(what: &str, error: &Error) -> Resolution {
 }
 
 fn of_error(error: &ActionError) -> Resolution {
-    let why = format!("failed to {error}");
+    let why = bounded(format!("failed to {error}"));
     if let ActionError::UnknownAction(_) = error {
         Resolution::malformed(why)
     } else if is_transient(error) {
@@ -96,6 +99,15 @@ fn of_error(error: &ActionError) -> Resolution {
     } else {
         Resolution::Failed(why)
     }
+}
+
+/// Its beginning, where it is long: it may quote an input, which may have megabytes.
+fn bounded(mut why: String) -> String {
+    if let Some((end, _)) = why.char_indices().nth(MAX_WHY) {
+        why.truncate(end);
+        why.push('…');
+    }
+    why
 }
 
 /// Whether what it failed of is a service that did not answer: another run may do better.
@@ -164,5 +176,12 @@ mod tests {
         assert_eq!(of(fetch(silent())), "intermittent-task");
         assert_eq!(of(fetch(refused())), "failed");
         assert_eq!(of(ActionError::UnknownAction("x".into())), "malformed-payload");
+    }
+
+    #[test]
+    fn a_reason_that_quotes_megabytes_is_cut() {
+        let end = of_error(&ActionError::UnknownAction("ä".repeat(1 << 20)));
+        let Resolution::Exception(_, why) = end else { panic!("{}", end.word()) };
+        assert!(why.chars().count() == MAX_WHY + 1 && why.ends_with("ä…"), "{} bytes", why.len());
     }
 }
