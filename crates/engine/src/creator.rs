@@ -12,6 +12,7 @@ use taskgraft_client::{Client, Error};
 use taskgraft_core::frontier::{Answer, Call, Frontier, Halt, Place, Step};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::StatusFact;
+use tokio::sync::watch;
 
 use crate::lookup;
 use crate::own_run::{OwnRun, impatient};
@@ -38,10 +39,11 @@ pub enum Progress {
 /// Drives `frontier` to its end and gives it back: it knows what became of everything.
 ///
 /// Where the process works for a run of an action task, that run is checked before the first call and every second
-/// then. `stop` ends it early when it resolves; what is on its way is awaited.
+/// then; no call begins while such a check is on its way. `stop` ends it early when it resolves; what is on its way is
+/// awaited.
 ///
 /// # Errors
-/// If the first check of the run gets no answer: then nothing was created.
+/// If checks of the run get no answer: nothing was created if it was the first, and else what was begun is to be resumed.
 pub async fn create(
     client: &Client,
     mut frontier: Frontier,
@@ -50,9 +52,10 @@ pub async fn create(
     mut watch: impl FnMut(Progress),
 ) -> Result<Frontier, Error> {
     let looking = impatient(client);
+    let (ask, mut asking) = watch::channel(false);
     let ended = async {
         match own {
-            Some(own) => own.ended(&looking).await,
+            Some(own) => own.ended(&looking, |unknown| _ = ask.send_replace(unknown)).await,
             None => future::pending().await,
         }
     };
@@ -73,18 +76,22 @@ pub async fn create(
     let (mut ended, mut stop) = (pin!(ended.fuse()), pin!(stop.fuse()));
     let mut calls = FuturesUnordered::new();
     loop {
-        let room = CONCURRENCY.saturating_sub(calls.len());
+        // A run that may have ended begins nothing; one that has ended only tidies up.
+        let waits = *asking.borrow_and_update() && !halted.load(Ordering::SeqCst);
+        let room = if waits { 0 } else { CONCURRENCY.saturating_sub(calls.len()) };
         for step in frontier.next(client.clock().now(), room) {
             calls.push(make(client, &creating, step));
         }
-        if calls.is_empty() {
+        if calls.is_empty() && (!waits || frontier.is_done()) {
             return Ok(frontier);
         }
         futures_util::select! {
             answered = calls.next() => if let Some((place, answer)) = answered {
                 took(&mut frontier, client, place, &answer, &mut watch);
             },
-            why = ended => halt(&mut frontier, why, &mut watch),
+            why = ended => halt(&mut frontier, why?, &mut watch),
+            // The sender lives as long as this.
+            _ = asking.changed().fuse() => {}
             () = stop => halt(&mut frontier, Halt::Interrupted, &mut watch),
         }
     }

@@ -9,8 +9,12 @@ use taskgraft_core::frontier::Halt;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState};
 
-/// How often the run is looked at while tasks are created.
+/// How often the run is looked at while tasks are created, from one question to the next.
 const EVERY: Duration = Duration::from_secs(1);
+/// The least time between an answer and the next question: nothing would be created where looks take longer.
+const BETWEEN: Duration = Duration::from_millis(100);
+/// How long looks may go without an answer.
+const SILENT: Duration = Duration::from_secs(60);
 
 /// A run of the action task that carries a request out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +35,27 @@ impl OwnRun {
         Ok(self.judge(&client.queue().status(self.task).await?))
     }
 
-    /// Resolves when the run has ended. A look that fails counts as none: the next one is a second away.
-    pub async fn ended(self, client: &Client) -> Halt {
+    /// Resolves when the run has ended. `asking` is told whether it is unknown for now: from each question to the first
+    /// answer. Refusals are answers: whatever else is called will be refused, too, and say why.
+    ///
+    /// # Errors
+    /// If the queue hasn't answered for a minute.
+    pub async fn ended(self, client: &Client, asking: impl Fn(bool)) -> Result<Halt, Error> {
+        let clock = client.clock();
+        let since = |then| Duration::try_from(clock.now().duration_since(then)).unwrap_or_default();
+        let (mut asked, mut heard) = (clock.now(), clock.now());
         loop {
-            client.clock().sleep(EVERY).await;
-            if let Ok(Some(halt)) = self.check(client).await {
-                return halt;
+            clock.sleep(EVERY.saturating_sub(since(asked)).max(BETWEEN)).await;
+            asked = clock.now();
+            asking(true);
+            match self.check(client).await {
+                Ok(Some(halt)) => return Ok(halt),
+                Err(error) if error.is_transient() && since(heard) > SILENT => return Err(error),
+                Err(error) if error.is_transient() => {}
+                Ok(None) | Err(_) => {
+                    heard = clock.now();
+                    asking(false);
+                }
             }
         }
     }

@@ -208,7 +208,7 @@ pub(super) async fn tend(
     let looking = impatient(client);
     let ended = async {
         match own {
-            Some(own) => own.ended(&looking).await,
+            Some(own) => own.ended(&looking, |_| ()).await,
             None => pending().await,
         }
     };
@@ -232,7 +232,7 @@ pub(super) async fn tend(
                 }
                 reports[at] = Some(outcome);
             },
-            why = ended => halt = halt.or(Some(why)),
+            why = ended => halt = halt.or(Some(why?)),
             () = stop => halt = halt.or(Some(Halt::Interrupted)),
         }
     }

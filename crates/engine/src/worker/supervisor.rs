@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,8 +84,12 @@ pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>)
         let shop = Arc::clone(&shop);
         prefetching.spawn(async move { prefetch::watch(&shop.config, &shop.client).await });
     }
-    take_up(&shop, &room, &mut runs, left).await;
-    let worked = work(&shop, &room, &mut runs, stop).await;
+    let mut stop = pin!(stop);
+    let stopped = tokio::select! {
+        () = take_up(&shop, &room, &mut runs, left) => false,
+        () = &mut stop => true,
+    };
+    let worked = if stopped { Ok(None) } else { work(&shop, &room, &mut runs, stop).await };
     shop.config.metrics.stopping();
     prefetching.shutdown().await;
     let (poll, result) = match worked {
@@ -138,13 +142,12 @@ async fn work(
     shop: &Arc<Shop>,
     room: &Arc<Semaphore>,
     runs: &mut JoinSet<()>,
-    stop: impl Future<Output = ()>,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<Poll>, WorkerError> {
     let (config, metrics) = (&shop.config, &shop.config.metrics);
     // Trouble is to be seen soon: the next call is near anyway.
     let patience = Retry { tries: 3, within: Duration::from_secs(10), ..Retry::default() };
     let client = shop.client.with_patience(patience, shop.client.config().timeout, Arc::default());
-    let mut stop = pin!(stop);
     let mut answered = false;
     loop {
         let poll = tokio::select! {
@@ -194,18 +197,18 @@ fn begin(shop: &Arc<Shop>, runs: &mut JoinSet<()>, claims: Vec<Claimed>, mut per
     }
 }
 
-/// Takes up the runs that this worker had when it was killed, as far as they are still its own.
+/// Takes up the runs that this worker had when it was killed, as far as there is room and they are still its own. It had
+/// room for all of them unless that was made smaller meanwhile; whoever stops this gives up those that still wait.
 async fn take_up(shop: &Arc<Shop>, room: &Arc<Semaphore>, runs: &mut JoinSet<()>, left: Vec<RunOf>) {
     let Config { worker_group, worker_id, .. } = shop.config.clone();
     let who = ClaimTaskRequest { worker_group, worker_id };
     for (task, run) in left {
+        // First, since nobody renews a claim that waits.
+        let Ok(permits) = Arc::clone(room).acquire_owned().await else { return };
         match shop.client.queue().claim_task(task, run, &who).await {
             Ok(claimed) => {
                 tracing::info!(%task, run, "taking up what an earlier worker had");
-                // If there is no room it was made smaller meanwhile: what was begun goes first.
-                if let Ok(permits) = Arc::clone(room).acquire_owned().await {
-                    begin(shop, runs, vec![claimed], permits);
-                }
+                begin(shop, runs, vec![claimed], permits);
             }
             // Resolved meanwhile, claimed by somebody else, or forgotten.
             Err(Error::Conflict { .. }) => {}

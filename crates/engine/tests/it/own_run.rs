@@ -1,14 +1,15 @@
 //! Requests carried out by an action task: its runs are one request, and an ended run creates nothing more.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use taskgraft_core::frontier::Halt;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Policy, Request};
 use taskgraft_core::report::{Report, Terminal};
-use taskgraft_core::state::ExceptionReason;
+use taskgraft_core::state::{ExceptionReason, TaskState};
 use taskgraft_engine::AuthorityError;
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{self, Action, ActionError, Keep};
@@ -176,43 +177,99 @@ async fn a_run_that_its_deadline_ends_is_nobodys_to_finish() {
     assert_eq!(own.check(&client).await.unwrap(), Some(Halt::Expired));
 }
 
+/// How many jobs are asked for, how many of them are created, and how many are in flight then.
+const JOBS: (usize, usize, usize) = (120, 20, 50);
+
+/// Adds many jobs to a push. When some were created and as many as may be are in flight, held as the look at the run is
+/// that comes next, `then` happens; then all goes on. Gives the report, and which tasks were sent by then.
+async fn ended_half_way<F>(
+    site: &Arc<Site>,
+    (decision, own): (TaskId, OwnRun),
+    then: impl FnOnce(Arc<Site>) -> F + Send + 'static,
+) -> (Report, BTreeSet<String>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (asked, created, in_flight) = JOBS;
+    let sent = Arc::new(Mutex::new(BTreeSet::new()));
+    let (runtime, here, sending) = (tokio::runtime::Handle::current(), Arc::clone(site), Arc::clone(&sent));
+    let (look, mut then) = (format!("/api/queue/v1/task/{}/status", own.task), Some(then));
+    site.proxy.rule(move |method, path| {
+        let mut sent = sending.lock().unwrap();
+        if method == "PUT" && path.starts_with("/api/queue/v1/task/") {
+            sent.insert(path.rsplit('/').next().unwrap().to_owned());
+            return if sent.len() > created { Fault::Silence } else { Fault::None };
+        }
+        if path != look || sent.len() < created + in_flight {
+            return Fault::None;
+        }
+        if let Some(then) = then.take() {
+            let here = Arc::clone(&here);
+            runtime.spawn(async move {
+                then(Arc::clone(&here)).await;
+                here.proxy.release();
+            });
+            return Fault::Silence;
+        }
+        Fault::None
+    });
+    let labels: Vec<_> = (0..asked).map(|n| format!("job-{n}")).collect();
+    let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+    let (report, _) = act(&site.machine("worker"), decision, &labels, own).await;
+    let sent = sent.lock().unwrap().clone();
+    assert_eq!(sent.len(), created + in_flight);
+    (report.unwrap(), sent)
+}
+
+/// A push with many jobs, and an action task that runs.
+async fn many_jobs(site: &Site) -> (TaskId, OwnRun) {
+    let jobs: Vec<_> = (0..JOBS.0).map(|n| job(&format!("job-{n}"), &[])).collect();
+    let (decision, _) = site.push(&jobs, &[]).await;
+    (decision, action_task(site, decision).await)
+}
+
+/// The states of a push's jobs, by their tasks.
+async fn jobs_of(site: &Site, decision: TaskId) -> BTreeMap<String, TaskState> {
+    let mut group = site.group(decision).await;
+    group.remove("action");
+    group.into_values().flatten().map(|task| (task.status.task_id.to_string(), task.status.state)).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cancelled_request_stops_and_cancels_its_own_copies() {
     let site = Arc::new(Site::start().await);
-    let jobs: Vec<_> = (0..120).map(|n| job(&format!("job-{n}"), &[])).collect();
-    let labels: Vec<_> = jobs.iter().map(|job| job.label.as_str()).collect();
-    let (decision, _) = site.push(&jobs, &[]).await;
-    let own = action_task(&site, decision).await;
-    let client = site.client();
-    let creates = AtomicUsize::new(0);
-    let runtime = tokio::runtime::Handle::current();
-    site.proxy.rule(move |method, path| {
-        if method != "PUT" || !path.starts_with("/api/queue/") {
-            return Fault::None;
-        }
-        let client = client.clone();
-        match creates.fetch_add(1, Ordering::SeqCst) {
-            20 => {
-                // Somebody cancels the action while its tasks are being created.
-                runtime.spawn(async move { client.queue().cancel_task(own.task).await });
-                Fault::None
-            }
-            // The queue is slow from then on, so that there is time to notice.
-            21.. => Fault::Silence,
-            _ => Fault::None,
-        }
-    });
-    let (report, _) = act(&site.machine("worker"), decision, &labels, own).await;
-    site.proxy.heal();
-    let report = report.unwrap();
+    let (decision, own) = many_jobs(&site).await;
+    let cancel = move |site: Arc<Site>| async move {
+        site.client().queue().cancel_task(own.task).await.unwrap();
+    };
+    let (report, sent) = ended_half_way(&site, (decision, own), cancel).await;
     assert_eq!(report.result, Terminal::Cancelled, "{:?}", report.result);
+    let jobs = jobs_of(&site, decision).await;
+    assert!(jobs.len() >= JOBS.1 && jobs.keys().all(|id| sent.contains(id)), "{} of {}", jobs.len(), sent.len());
+    assert!(jobs.values().all(|state| state.is_resolved()), "{jobs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_superseded_half_way_creates_no_more_and_cancels_nothing_and_the_next_one_finishes() {
+    let site = Arc::new(Site::start().await);
+    let (decision, own) = many_jobs(&site).await;
+    let supersede = move |site: Arc<Site>| async move {
+        next_run(&site, own).await;
+    };
+    let (report, sent) = ended_half_way(&site, (decision, own), supersede).await;
+    assert_eq!(report.result, Terminal::Superseded, "{:?}", report.result);
+    let begun = jobs_of(&site, decision).await;
+    assert!(begun.len() >= JOBS.1 && begun.keys().all(|id| sent.contains(id)), "{} of {}", begun.len(), sent.len());
+    assert!(begun.values().all(|state| !state.is_resolved()), "{begun:?}");
+    let labels: Vec<_> = (0..JOBS.0).map(|n| format!("job-{n}")).collect();
+    let labels: Vec<_> = labels.iter().map(String::as_str).collect();
+    let (report, _) = act(&site.machine("other"), decision, &labels, OwnRun { run: 1, ..own }).await;
+    assert_eq!(report.unwrap().result, Terminal::Done);
     let group = site.group(decision).await;
-    let copies: Vec<_> =
-        group.iter().filter(|(name, _)| name.starts_with("job-")).flat_map(|(_, tasks)| tasks).collect();
-    assert!(copies.len() < 120, "{} of 120 were created", copies.len());
-    for copy in copies {
-        assert!(copy.status.state.is_resolved(), "{} is {}", copy.task.metadata.name, copy.status.state.as_str());
-    }
+    assert_eq!(group.len(), JOBS.0 + 1);
+    assert!(counts(&group).values().all(|count| *count == 1), "{:?}", counts(&group));
+    let jobs = jobs_of(&site, decision).await;
+    assert!(begun.keys().all(|id| jobs.contains_key(id)) && jobs.values().all(|state| !state.is_resolved()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

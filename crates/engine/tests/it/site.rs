@@ -163,10 +163,21 @@ impl Site {
     }
 
     async fn leave(&self, decision: TaskId, graph: &str, labels: &BTreeMap<String, TaskId>, parameters: &str) {
-        self.artifact(decision, "public/full-task-graph.json", graph).await;
-        self.artifact(decision, "public/label-to-taskid.json", &json!(labels).to_string()).await;
-        self.artifact(decision, "public/parameters.yml", parameters).await;
+        self.publish((decision, 0), graph, labels, parameters).await;
         self.client().queue().report_completed(decision, 0).await.unwrap();
+    }
+
+    /// What a run of a decision task leaves.
+    pub(crate) async fn publish(
+        &self,
+        run: (TaskId, u16),
+        graph: &str,
+        labels: &BTreeMap<String, TaskId>,
+        parameters: &str,
+    ) {
+        self.artifact_of(run, "public/full-task-graph.json", graph).await;
+        self.artifact_of(run, "public/label-to-taskid.json", &json!(labels).to_string()).await;
+        self.artifact_of(run, "public/parameters.yml", parameters).await;
     }
 
     /// A task that works for the repository, as action tasks do.
@@ -199,11 +210,15 @@ impl Site {
     }
 
     pub(crate) async fn artifact(&self, id: TaskId, name: &str, contents: &str) {
+        self.artifact_of((id, 0), name, contents).await;
+    }
+
+    async fn artifact_of(&self, (id, run): (TaskId, u16), name: &str, contents: &str) {
         let client = self.client();
         let expires = Millis::from(self.now() + SignedDuration::from_hours(24));
         let request = CreateArtifactRequest::S3 { expires, content_type: "text/plain".into(), content_length: None };
         let CreateArtifactResponse::S3 { put_url, content_type, .. } =
-            client.queue().create_artifact(id, 0, name, &request).await.unwrap()
+            client.queue().create_artifact(id, run, name, &request).await.unwrap()
         else {
             panic!("an s3 artifact is uploaded");
         };
