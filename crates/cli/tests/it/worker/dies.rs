@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::{Value, json};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState, TaskState};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Worker, add, log, resolved, runs, status};
+use super::{Worker, action_task, add, changed_action_task, log, resolved, runs, status};
 use crate::pushes::{another, members_of};
 use crate::server::Up;
 
@@ -15,6 +16,49 @@ use crate::server::Up;
 const JOBS: [&str; 2] = ["lint-c", "test-unit-3"];
 /// So many servers are at work at once: most of the time goes by while claims expire.
 const LANES: usize = 8;
+
+/// What the action does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    /// It adds jobs that have no tasks.
+    Add,
+    /// It cancels all that is left of the push.
+    CancelAll,
+}
+
+impl Deed {
+    fn begin(self, up: &Up, decision: &str) -> TaskId {
+        match self {
+            Self::Add => add(up, decision, &JOBS),
+            Self::CancelAll => {
+                let open = |task: &mut Value| {
+                    task["taskQueueId"] = json!("proj-lander/nobodys");
+                    task["metadata"]["name"] = json!("open");
+                };
+                changed_action_task(up, decision, "any", &json!({}), open);
+                action_task(up, decision, "cancel-all", &json!(null))
+            }
+        }
+    }
+
+    /// Checks that it was done, and once.
+    fn check(self, up: &Up, decision: &str, killed: &str) {
+        let mut members = members_of(up, decision);
+        members.remove("Action: Add");
+        let counts: BTreeMap<_, _> = members.iter().map(|(label, ids)| (label.as_str(), ids.len())).collect();
+        match self {
+            Self::Add => {
+                assert!(JOBS.iter().all(|label| counts.contains_key(label)), "{killed}: {counts:?}");
+                assert!(counts.values().all(|count| *count == 1), "{killed}: {counts:?}");
+            }
+            Self::CancelAll => {
+                assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("open", 1)], "{killed}");
+                let cancelled = (RunState::Exception, Some(ReasonResolved::Canceled));
+                assert_eq!(runs(&status(up, members["open"][0])), [cancelled], "{killed}");
+            }
+        }
+    }
+}
 
 /// Who goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +86,13 @@ fn nth_of_a_run(proxy: &Proxy, n: usize, fault: Fault) {
 }
 
 /// Kills the worker of an action at its n-th request. False if the action was done before.
-fn killed_at(up: &Up, proxy: &Proxy, n: usize, next: Next) -> bool {
+fn killed_at(up: &Up, proxy: &Proxy, n: usize, (deed, next): (Deed, Next)) -> bool {
     let mut bytes = [u8::try_from(n).unwrap(); 16];
     bytes[0] = 7;
+    let killed = format!("{deed:?} killed at {n}");
     let decision = TaskId::from_bytes(bytes);
     another(up, decision.as_str());
-    let action = add(up, decision.as_str(), &JOBS);
+    let action = deed.begin(up, decision.as_str());
     nth_of_a_run(proxy, n, if n.is_multiple_of(2) { Fault::LateAnswer } else { Fault::Silence });
     let name = format!("w{n}");
     let first = Worker::start(up, &name, &["--capacity", "1"]);
@@ -58,24 +103,20 @@ fn killed_at(up: &Up, proxy: &Proxy, n: usize, next: Next) -> bool {
     let other = format!("other{n}");
     let _second = Worker::start(up, if next == Next::Same { &name } else { &other }, &["--capacity", "1"]);
     let status = resolved(up, action);
-    assert_eq!(status.state, TaskState::Completed, "killed at {n}: {}", log(up, action));
+    assert_eq!(status.state, TaskState::Completed, "{killed}: {}", log(up, action));
     let runs = runs(&status);
     let (last, earlier) = runs.split_last().unwrap();
-    assert_eq!(*last, (RunState::Completed, Some(ReasonResolved::Completed)), "killed at {n}");
+    assert_eq!(*last, (RunState::Completed, Some(ReasonResolved::Completed)), "{killed}");
     // On a busy machine the next one's claim may expire as well.
     let expired = (RunState::Exception, Some(ReasonResolved::ClaimExpired));
-    assert!(earlier.iter().all(|run| *run == expired), "killed at {n}: {earlier:?}");
+    assert!(earlier.iter().all(|run| *run == expired), "{killed}: {earlier:?}");
     let same_run = next == Next::Same || before.state.is_resolved();
-    assert_eq!(earlier.is_empty(), same_run, "killed at {n}: {earlier:?}");
-    let mut members = members_of(up, decision.as_str());
-    members.remove("Action: Add");
-    let counts: BTreeMap<_, _> = members.iter().map(|(label, ids)| (label.as_str(), ids.len())).collect();
-    assert!(JOBS.iter().all(|label| counts.contains_key(label)), "killed at {n}: {counts:?}");
-    assert!(counts.values().all(|count| *count == 1), "killed at {n}: {counts:?}");
+    assert_eq!(earlier.is_empty(), same_run, "{killed}: {earlier:?}");
+    deed.check(up, decision.as_str(), &killed);
     held
 }
 
-fn killed_at_every_step(next: Next) {
+fn killed_at_every_step(deed: Deed, next: Next) {
     let steps = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for lane in 0..LANES {
@@ -90,7 +131,7 @@ fn killed_at_every_step(next: Next) {
                 proxy.forward_to(up.address());
                 // Of a claim whose answer it never got a worker knows nothing later.
                 let mut n = if next == Next::Same { lane + 1 } else { lane };
-                while killed_at(&up, &proxy, n, next) {
+                while killed_at(&up, &proxy, n, (deed, next)) {
                     steps.fetch_add(1, Ordering::SeqCst);
                     n += LANES;
                 }
@@ -98,15 +139,21 @@ fn killed_at_every_step(next: Next) {
         }
     });
     let steps = steps.into_inner();
-    assert!(steps > 20, "an action has more steps than {steps}");
+    let least = if deed == Deed::CancelAll { 10 } else { 20 };
+    assert!(steps > least, "an action has more steps than {steps}");
 }
 
 #[test]
 fn killed_at_any_step_another_worker_ends_with_the_tasks_of_one_request() {
-    killed_at_every_step(Next::Other);
+    killed_at_every_step(Deed::Add, Next::Other);
 }
 
 #[test]
 fn killed_at_any_step_the_same_worker_goes_on_at_once() {
-    killed_at_every_step(Next::Same);
+    killed_at_every_step(Deed::Add, Next::Same);
+}
+
+#[test]
+fn all_is_cancelled_wherever_the_worker_is_killed() {
+    killed_at_every_step(Deed::CancelAll, Next::Same);
 }
