@@ -107,7 +107,8 @@ async fn a_rerun_happens_once_though_the_task_fails_again_and_the_action_is_trie
 async fn rerun_refuses_a_task_that_is_not_of_this_push() {
     let site = Site::start().await;
     let (group, _) = push(&site, &["build-0"]).await;
-    let stranger = site.task(group, SCHEDULER, "build-0", &[]).await;
+    let (_, others) = push(&site, &["build-0"]).await;
+    let stranger = others["build-0"];
     site.fail(stranger).await;
     let own = action_task(&site, group, "generic").await;
     let (done, _) = act(&site.machine("one"), own, &ask("rerun", group, Some(stranger), json!({}))).await;
@@ -115,6 +116,18 @@ async fn rerun_refuses_a_task_that_is_not_of_this_push() {
     assert!(matches!(error, ActionError::Refusal(Refusal::Foreign { .. })), "{error}");
     // The reference says the same, and runs it again.
     assert_eq!(state(&site, stranger).await, (TaskState::Failed, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rerun_takes_a_task_that_was_created_directly_in_the_group() {
+    let site = Site::start().await;
+    let (group, _) = push(&site, &["build-0"]).await;
+    let direct = site.task(group, SCHEDULER, "build-0", &[]).await;
+    site.fail(direct).await;
+    let own = action_task(&site, group, "generic").await;
+    let (done, log) = act(&site.machine("one"), own, &ask("rerun", group, Some(direct), json!({}))).await;
+    assert_eq!(done.unwrap().result, Terminal::Done, "{log:#?}");
+    assert_eq!(state(&site, direct).await, (TaskState::Pending, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
