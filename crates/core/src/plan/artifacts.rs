@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::iterations::{Iteration, iterations};
 use super::model::Plan;
 use super::render::{named_ids, resolved};
 use super::request::{Numbered, Policy, Purpose};
@@ -29,8 +30,9 @@ pub enum ArtifactsError {
     },
 }
 
-/// File names and their texts: task-graph.json, label-to-taskid.json and, for an addition, to-run.json. Under the
-/// reference's rules what is made several times leaves each of them once more per time, as task-graph-0.json and so on.
+/// File names and their texts: task-graph.json, label-to-taskid.json and, for an addition, to-run.json. What is made
+/// several times leaves each of them once more per time, as task-graph-0.json and so on, with that time's copies and what
+/// is made for them.
 ///
 /// Definitions have their references resolved and dependencies in, but neither group nor schedulerId, and their relative
 /// datestamps are left.
@@ -57,14 +59,12 @@ pub(crate) fn artifacts_with(plan: &Plan, ids: &[TaskId]) -> Result<BTreeMap<Str
     if plan.policy == Policy::Reference && !makes_labels {
         return Ok(files);
     }
-    let iterations = iterations(plan);
-    for iteration in iterations.iter().filter(|_| iterations.len() > 1) {
-        let chosen = listed(plan, Some(iteration.number));
-        files.insert(format!("task-graph{}.json", iteration.suffix), text(&task_graph(plan, ids, &chosen)?));
-        let labels = json!(label_to_task_id(plan, ids, iteration.round, &chosen));
-        files.insert(format!("label-to-taskid{}.json", iteration.suffix), text(&labels));
-        let asked: BTreeSet<&String> = plan.request.rounds()[iteration.round].labels.iter().collect();
-        files.insert(format!("to-run{}.json", iteration.suffix), text(&json!(asked)));
+    for Iteration { suffix, round, tasks, stand_ins } in iterations(plan) {
+        files.insert(format!("task-graph{suffix}.json"), text(&task_graph(plan, ids, &tasks)?));
+        let labels = label_to_task_id(plan, ids, stand_ins, &tasks);
+        files.insert(format!("label-to-taskid{suffix}.json"), text(&json!(labels)));
+        let asked: BTreeSet<&String> = plan.request.rounds()[round].labels.iter().collect();
+        files.insert(format!("to-run{suffix}.json"), text(&json!(asked)));
     }
     let all = listed(plan, None);
     files.insert("task-graph.json".to_owned(), text(&task_graph(plan, ids, &all)?));
@@ -73,10 +73,10 @@ pub(crate) fn artifacts_with(plan: &Plan, ids: &[TaskId]) -> Result<BTreeMap<Str
     for (round, _) in plan.stand_ins.iter().enumerate() {
         let first: u32 = plan.request.rounds()[..round].iter().map(|round| round.times).sum();
         let last = first.saturating_add(plan.request.rounds()[round].times.saturating_sub(1));
-        labels.append(&mut label_to_task_id(plan, ids, round, &listed(plan, Some(last))));
+        labels.append(&mut label_to_task_id(plan, ids, stand_ins(plan, round), &listed(plan, Some(last))));
     }
     if plan.stand_ins.is_empty() {
-        labels = label_to_task_id(plan, ids, 0, &all);
+        labels = label_to_task_id(plan, ids, stand_ins(plan, 0), &all);
     }
     files.insert("label-to-taskid.json".to_owned(), text(&json!(labels)));
     if matches!(plan.request.purpose, Purpose::Add { .. }) {
@@ -90,31 +90,8 @@ fn text(value: &Value) -> String {
     to_string_sorted(value)
 }
 
-/// One of the reference's `create_tasks` calls.
-struct Iteration {
-    number: u32,
-    round: usize,
-    suffix: String,
-}
-
-/// All of them; none under other rules.
-fn iterations(plan: &Plan) -> Vec<Iteration> {
-    let (Policy::Reference, Purpose::Add { rounds, numbered }) = (plan.policy, &plan.request.purpose) else {
-        return Vec::new();
-    };
-    let times = rounds.iter().enumerate().flat_map(|(round, asked)| (0..asked.times).map(move |time| (round, time)));
-    let iteration = |(number, (round, time)): (u32, (usize, u32))| {
-        let suffix = match numbered {
-            Numbered::Times => format!("-{number}"),
-            Numbered::RoundsAndTimes => format!("-{round}-{time}"),
-        };
-        Iteration { number, round, suffix }
-    };
-    (0..).zip(times).map(iteration).collect()
-}
-
 /// The places of the tasks that artifacts name: of the reference's duplicates only the first.
-fn listed(plan: &Plan, only: Option<u32>) -> Vec<usize> {
+pub(super) fn listed(plan: &Plan, only: Option<u32>) -> Vec<usize> {
     let is_listed = |task: &PlannedTask| match task.role {
         Role::Reference { iteration, duplicate } => duplicate == 0 && only.is_none_or(|only| only == iteration),
         Role::Copy { .. } | Role::Needed { .. } | Role::Bridge | Role::Clone { .. } | Role::Index { .. } => true,
@@ -139,15 +116,25 @@ fn task_graph(plan: &Plan, ids: &[TaskId], chosen: &[usize]) -> Result<Value, Ar
     Ok(Value::Object(graph))
 }
 
-/// Every label of a round's closure that has a task, with that task's id; of copies the last one's.
-fn label_to_task_id(plan: &Plan, ids: &[TaskId], round: usize, chosen: &[usize]) -> BTreeMap<String, TaskId> {
-    let mut labels: BTreeMap<String, TaskId> = match plan.stand_ins.get(round) {
+/// The earlier tasks that stand for labels of a round.
+pub(super) fn stand_ins(plan: &Plan, round: usize) -> BTreeMap<String, TaskId> {
+    match plan.stand_ins.get(round) {
         Some(stand_ins) => stand_ins.clone(),
         None => {
             let reused = plan.verdicts.iter();
             reused.filter_map(|entry| Some((entry.label.clone(), stand_in(&entry.verdict)?))).collect()
         }
-    };
+    }
+}
+
+/// Every label that has a task, `stand_ins` or new, with that task's id; of copies the last one's.
+fn label_to_task_id(
+    plan: &Plan,
+    ids: &[TaskId],
+    stand_ins: BTreeMap<String, TaskId>,
+    chosen: &[usize],
+) -> BTreeMap<String, TaskId> {
+    let mut labels = stand_ins;
     labels.extend(chosen.iter().map(|at| (plan.tasks[*at].label.clone(), ids[*at])));
     labels
 }

@@ -14,6 +14,7 @@ mod clone;
 mod copies;
 mod demand;
 mod facts;
+mod iterations;
 mod make;
 mod model;
 mod moved;

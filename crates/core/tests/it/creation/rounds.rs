@@ -64,11 +64,7 @@ fn the_reference_starts_each_round_afresh() {
     let tests = plan.tasks.iter().filter(|task| task.label == "test-1");
     assert!(tests.clone().all(|task| task.dependencies[0].on == Target::Existing(id(20))));
     assert_eq!(Plan::read(plan.to_json().as_bytes()).unwrap(), plan);
-    let files: BTreeMap<String, Value> = artifacts(&plan)
-        .unwrap()
-        .into_iter()
-        .map(|(name, text)| (name, serde_json::from_str(&text).unwrap()))
-        .collect();
+    let files = files(&plan);
     let new = plan.tasks[0].task_id.unwrap();
     assert_eq!(files["label-to-taskid-0-0.json"]["build"], json!(new));
     assert_eq!(files["label-to-taskid-1-1.json"]["build"], json!(id(20)));
@@ -79,6 +75,78 @@ fn the_reference_starts_each_round_afresh() {
     assert_eq!(files["to-run-2-0.json"], json!([]));
     assert_eq!(files["task-graph.json"].as_object().unwrap().len(), 3);
     assert_eq!(files.len(), 4 * 3 + 3);
+}
+
+fn files(plan: &Plan) -> BTreeMap<String, Value> {
+    let texts = artifacts(plan).unwrap().into_iter();
+    texts.map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect()
+}
+
+/// What the numbered files of one name hold together, a later one counting; none if there are none.
+fn joined(files: &BTreeMap<String, Value>, name: &str, suffixes: &[String]) -> BTreeMap<String, Value> {
+    let entries = |suffix: &String| files[&format!("{name}{suffix}.json")].as_object().unwrap().clone();
+    suffixes.iter().flat_map(entries).collect()
+}
+
+#[test]
+fn numbered_artifacts_are_named_as_the_references_and_hold_what_the_combined_ones_do() {
+    let mut twice = task("twice", &[("build", "build")]);
+    twice.attributes.insert("task_duplicates".to_owned(), json!(2));
+    let tasks = vec![
+        task("build", &[("clang", "clang")]),
+        task("clang", &[]),
+        task("fetch", &[]),
+        task("package", &[("build", "build"), ("fetch", "fetch")]),
+        task("test", &[("package", "package")]),
+        twice,
+    ];
+    let push = Push::new(tasks).ran("clang", id(21), TaskState::Completed);
+    for (numbered, rounds) in [
+        (Numbered::Times, vec![round(&["test"], 5)]),
+        (Numbered::Times, vec![round(&["test", "build", "twice"], 3)]),
+        (Numbered::Times, vec![round(&["test"], 1)]),
+        (Numbered::RoundsAndTimes, vec![round(&["twice"], 1)]),
+        (Numbered::RoundsAndTimes, vec![round(&["build"], 2), round(&["test", "twice"], 1), round(&["build"], 1)]),
+        (Numbered::RoundsAndTimes, vec![round(&[], 2), round(&["test", "fetch"], 2)]),
+    ] {
+        let request = push.request(&[]).in_rounds(rounds.clone(), numbered);
+        let [ours, theirs] = [Policy::Graft, Policy::Reference].map(|policy| files(&push.plan(&request, policy)));
+        assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>(), "{rounds:?}");
+        let stem = |name: &String| Some(name.strip_prefix("to-run")?.strip_suffix(".json")?.to_owned());
+        let suffixes: Vec<String> = ours.keys().filter_map(stem).filter(|suffix| !suffix.is_empty()).collect();
+        for suffix in &suffixes {
+            assert_eq!(ours[&format!("to-run{suffix}.json")], theirs[&format!("to-run{suffix}.json")], "{rounds:?}");
+        }
+        for name in ["task-graph", "label-to-taskid"].iter().filter(|_| !suffixes.is_empty()) {
+            let all: BTreeMap<String, Value> = serde_json::from_value(ours[&format!("{name}.json")].clone()).unwrap();
+            assert_eq!(joined(&ours, name, &suffixes), all, "{rounds:?}");
+        }
+    }
+}
+
+#[test]
+fn a_numbered_artifact_names_its_own_copies_and_what_was_made_for_them() {
+    let push = push();
+    let needs = Push::new(vec![task("build", &[]), task("test", &[("build", "build")])]);
+    let files_of = |push: &Push, rounds| files(&push.plan(&request(push, rounds), Policy::Graft));
+    let labels = |file: &Value| -> Vec<String> {
+        file.as_object().unwrap().values().map(|task| task["label"].as_str().unwrap().to_owned()).collect()
+    };
+    // The build that all times share stands in each; an earlier one is only told.
+    let files = files_of(&needs, vec![round(&["test"], 2)]);
+    for suffix in ["-0-0", "-0-1"] {
+        let mut made = labels(&files[&format!("task-graph{suffix}.json")]);
+        made.sort_unstable();
+        assert_eq!(made, ["build", "test"]);
+    }
+    let files = files_of(&push, vec![round(&["test-1"], 1), round(&["test-2"], 1)]);
+    assert_eq!(labels(&files["task-graph-0-0.json"]), ["test-1"]);
+    assert_eq!(labels(&files["task-graph-1-0.json"]), ["test-2"]);
+    assert_eq!(files["label-to-taskid-1-0.json"]["build"], json!(id(20)));
+    assert_eq!(files["label-to-taskid-1-0.json"].get("test-1"), None);
+    // So many that all of them would be too much: the combined ones have everything.
+    let many = files_of(&needs, vec![round(&[], 100); 201].into_iter().chain([round(&["test"], 1)]).collect());
+    assert_eq!((many.len(), many["task-graph.json"].as_object().unwrap().len()), (3, 2));
 }
 
 #[test]
