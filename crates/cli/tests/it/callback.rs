@@ -10,7 +10,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_testkit::python::python;
 
 use crate::pushes::{DECISION, action_task, checkout, members, publishing, push, recorded};
-use crate::run::Ran;
+use crate::run::{Ran, command};
 use crate::server::{Up, wait_for};
 
 /// The binary with what an action task is told in its environment.
@@ -184,4 +184,11 @@ fn it_shows_what_the_reference_shows_of_the_same_push() {
         assert!(!ours.is_empty() || callback == "cancel", "{callback}");
     }
     assert_eq!(members(&up), before, "nothing was created");
+}
+
+#[test]
+fn it_asks_which_push_is_meant() {
+    let ran: Ran = command(["test-action-callback", "add-new-jobs"]).output().unwrap().into();
+    assert_ne!(ran.code, Some(0));
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("--parameters <PARAMETERS>"), "{}", ran.stderr);
 }

@@ -96,19 +96,20 @@ async fn check(recorded: &Recorded, case: &Path) -> bool {
     let out = tempfile::tempdir().unwrap();
     let done = performed(recorded, &invocation, &replay, out.path()).await;
 
-    let (asked, created) = replay.seen();
-    assert_eq!(asked, compared::asked(&rows), "{name}");
+    let seen = replay.seen();
+    assert_eq!(compared::sorted(&seen.asked), compared::asked(&rows), "{name}");
+    compared::order(case, &rows, &seen);
     let ok = invocation["rc"] == 0;
     match done {
         Ok(report) => {
             assert!(ok, "{name}: it failed there");
             assert_eq!(report.result, Terminal::Done, "{name}");
-            compared::bodies(case, &rows, &report, created);
+            compared::bodies(case, &rows, &report, &seen);
             compared::artifacts(case, out.path(), &report);
         }
         Err(error) => {
             assert!(!ok, "{name}: {error}");
-            assert!(created.is_empty(), "{name}");
+            assert!(seen.created.is_empty(), "{name}");
         }
     }
     ok

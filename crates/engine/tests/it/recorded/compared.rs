@@ -8,7 +8,7 @@ use taskgraft_core::plan::Role;
 use taskgraft_engine::action::ActionReport;
 
 use super::json_file;
-use super::replay::Asked;
+use super::replay::{Asked, Seen};
 
 /// What the recording asked apart from creations, each thing once: the reference asks anew for each of `times`, and
 /// asks for no statuses too. We don't, and the answers can't differ.
@@ -17,8 +17,94 @@ pub(super) fn asked(rows: &[Value]) -> Vec<Asked> {
     all.into_iter().filter(|asked| !asked.body.as_ref().is_some_and(BTreeSet::is_empty)).collect()
 }
 
+/// What was asked apart from creations. Each thing was asked once, or it differs from what was recorded.
+pub(super) fn sorted(asked: &[Asked]) -> Vec<Asked> {
+    let mut asked: Vec<Asked> = asked.iter().filter(|asked| asked.method != "PUT").cloned().collect();
+    asked.sort();
+    asked
+}
+
+/// What a request is for. The reference goes through these in this order, but for the rounds of retrigger-multiple, each
+/// of which runs again and creates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Whose push it is, and whether the action may act there.
+    Parameters,
+    Authority,
+    /// Which jobs there are, and which have tasks.
+    Graph,
+    EarlierActions,
+    /// What could stand in for new tasks.
+    Indexes,
+    Statuses,
+    /// What is done.
+    Tend,
+    Create,
+}
+
+impl Phase {
+    /// None: the task that the action was asked for, or its group, which the reference reads at any time.
+    fn of(asked: &Asked) -> Option<Self> {
+        let (method, path) = (asked.method.as_str(), asked.path.as_str());
+        Some(match method {
+            "PUT" => Self::Create,
+            _ if path.ends_with("/rerun") || path.ends_with("/cancel") => Self::Tend,
+            "POST" if path.ends_with("/indexes") => Self::Indexes,
+            "POST" if path.ends_with("/status") => Self::Statuses,
+            _ if path.ends_with("/public/parameters.yml") => Self::Parameters,
+            _ if path.ends_with("/scopes/current") || path.contains("/index/v1/task/") => Self::Authority,
+            _ if path.contains("/index/v1/tasks/") => Self::EarlierActions,
+            _ if path.ends_with(".json") => Self::Graph,
+            _ => return None,
+        })
+    }
+}
+
+/// The phases that `asked` goes through, each where it begins.
+fn phases<'a>(asked: impl IntoIterator<Item = &'a Asked>) -> Vec<Phase> {
+    let mut phases = Vec::new();
+    for phase in asked.into_iter().filter_map(Phase::of) {
+        if !phases.contains(&phase) {
+            phases.push(phase);
+        }
+    }
+    phases
+}
+
+/// Compares the order in which things were asked, as far as the recording's is one: the phases begin in the same order,
+/// and none of ours goes on after creation began. A task is created after what it depends on, here as there.
+pub(super) fn order(case: &Path, rows: &[Value], seen: &Seen) {
+    let case = case.display();
+    let recorded: Vec<Asked> = rows.iter().map(Asked::of).collect();
+    let is_empty = |asked: &&Asked| asked.method == "POST" && asked.body.as_ref().is_some_and(BTreeSet::is_empty);
+    let recorded = recorded.iter().filter(|asked| !is_empty(asked));
+    let mut theirs = phases(recorded);
+    // Ours runs everything again before it creates anything.
+    if theirs.contains(&Phase::Create) && theirs.contains(&Phase::Tend) {
+        theirs.retain(|phase| !matches!(phase, Phase::Tend | Phase::Create));
+        theirs.extend([Phase::Tend, Phase::Create]);
+    }
+    assert_eq!(phases(&seen.asked), theirs, "{case}");
+    let first = seen.asked.iter().position(|asked| asked.method == "PUT").unwrap_or(seen.asked.len());
+    assert!(seen.asked[first..].iter().all(|asked| asked.method == "PUT"), "{case}: {:#?}", seen.asked);
+    let ours: Vec<(&str, &Value)> =
+        seen.created.iter().map(|creation| (creation.id.as_str(), &creation.body)).collect();
+    let puts = rows.iter().filter(|row| row["method"] == "PUT");
+    let theirs = puts.map(|row| (row["path"].as_str().unwrap().rsplit('/').next().unwrap(), &row["body"]));
+    for created in [ours, theirs.collect()] {
+        let at: BTreeMap<&str, usize> = created.iter().enumerate().map(|(at, (id, _))| (*id, at)).collect();
+        assert_eq!(at.len(), created.len(), "{case}: each task is created once");
+        for (id, body) in &created {
+            let on = body["dependencies"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let late: Vec<&str> = on.filter(|on| at.get(on).is_some_and(|on| *on >= at[id])).collect();
+            assert!(late.is_empty(), "{case}: {id} is created before {late:?}");
+        }
+    }
+}
+
 /// Compares the bodies of all creations.
-pub(super) fn bodies(case: &Path, rows: &[Value], report: &ActionReport, created: Vec<Value>) {
+pub(super) fn bodies(case: &Path, rows: &[Value], report: &ActionReport, seen: &Seen) {
+    let created = seen.created.iter().map(|creation| creation.body.clone());
     let recorded = rows.iter().filter(|row| row["method"] == "PUT").map(|row| row["body"].clone());
     let (created, recorded) = (named(created, &our_names(report)), named(recorded, &recorded_names(case)));
     assert_eq!(created.len(), recorded.len(), "{}", case.display());

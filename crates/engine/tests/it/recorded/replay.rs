@@ -37,7 +37,9 @@ impl Asked {
     }
 
     pub(super) fn of(row: &Value) -> Self {
-        Self::new(row["method"].as_str().unwrap(), row["path"].as_str().unwrap(), row.get("body"))
+        let method = row["method"].as_str().unwrap();
+        // A definition is no list, and is compared apart.
+        Self::new(method, row["path"].as_str().unwrap(), row.get("body").filter(|_| method != "PUT"))
     }
 }
 
@@ -62,8 +64,23 @@ pub(super) struct Replay {
     state: Arc<Value>,
     index: IndexMode,
     pub(super) url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    created: Arc<Mutex<BTreeMap<String, Value>>>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What came, in the order in which it came.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    /// Everything; creations without their bodies.
+    pub(super) asked: Vec<Asked>,
+    /// The creations.
+    pub(super) created: Vec<Creation>,
+}
+
+/// A createTask.
+#[derive(Debug, Clone)]
+pub(super) struct Creation {
+    pub(super) id: String,
+    pub(super) body: Value,
 }
 
 impl Replay {
@@ -76,19 +93,15 @@ impl Replay {
             state: Arc::new(recorded.state.clone()),
             index: if index == Some("half") { IndexMode::Half } else { IndexMode::Empty },
             url: format!("http://{}", listener.local_addr().unwrap()),
-            asked: Arc::default(),
-            created: Arc::default(),
+            seen: Arc::default(),
         };
         let app = Router::new().fallback(answer).with_state(replay.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         replay
     }
 
-    /// What was asked, in order, and the bodies of all creations.
-    pub(super) fn seen(&self) -> (Vec<Asked>, Vec<Value>) {
-        let mut asked = self.asked.lock().unwrap().clone();
-        asked.sort();
-        (asked, self.created.lock().unwrap().values().cloned().collect())
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap().clone()
     }
 
     fn body(&self, asked: &Asked, row: &Value) -> String {
@@ -150,11 +163,13 @@ async fn answer(State(replay): State<Replay>, request: HttpRequest) -> Response 
         let id = path.rsplit('/').next().unwrap().to_owned();
         let mut status = replay.status(&id);
         status["state"] = json!("unscheduled");
-        replay.created.lock().unwrap().insert(id, body.unwrap());
+        let mut seen = replay.seen.lock().unwrap();
+        seen.asked.push(Asked::new("PUT", &path, None));
+        seen.created.push(Creation { id, body: body.unwrap() });
         return respond(200, json!({"status": status}).to_string());
     }
     let asked = Asked::new(parts.method.as_str(), &path, body.as_ref());
-    replay.asked.lock().unwrap().push(asked.clone());
+    replay.seen.lock().unwrap().asked.push(asked.clone());
     if path.starts_with("/raw/") {
         let file = &replay.files[path.rsplit('/').next().unwrap()];
         return respond(200, std::fs::read(file).unwrap());
