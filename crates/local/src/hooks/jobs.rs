@@ -18,30 +18,42 @@ use super::table::{self, Stored};
 use crate::Ctx;
 use crate::http::ApiError;
 
-/// How many hooks are fired in one go at most.
-const AT_ONCE: i64 = 100;
+/// How many due hooks are read at a time.
+const AT_ONCE: usize = 100;
 
 /// A fire that is later than this has the present for `now`: a task's `created` must not be 15 minutes old.
 const LATE: SignedDuration = SignedDuration::from_mins(10);
 
-/// For how long it is known when a hook fired.
+/// For how long it is known when a hook fired, as on a real deployment.
 const KEPT: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// Fires the hooks whose schedule says so by now.
+/// Of how many fires of a hook it is known: a real deployment has no such bound, but a machine's disk does.
+const MOST_KEPT: i64 = 10_000;
+
+/// Fires the hooks whose schedule says so by now, each once: one that stays due, as a fault of ours leaves it, keeps
+/// none after it from firing.
 ///
 /// # Errors
 /// The store's; what fired until then has fired.
 pub(crate) async fn run_once(ctx: &Arc<Ctx>) -> Result<(), ApiError> {
     let now = ctx.now();
-    let due = ctx.store.read(move |tx| Ok::<_, ApiError>(table::due(tx, now.as_millisecond(), AT_ONCE)?)).await?;
-    for Stored { hook, seed, next_fire, .. } in due {
-        let Some(moment) = next_fire else { continue };
-        let (group, id) = (hook.hook_group_id.clone(), hook.hook_id.clone());
-        if let Err(error) = fire(ctx, scheduled(hook, &seed, moment, now)).await {
-            tracing::warn!(%group, hook = %id, %error, "a scheduled hook did not make its task");
+    let mut reached = (i64::MIN, String::new(), String::new());
+    loop {
+        let after = reached.clone();
+        let due = ctx.store.read(move |tx| Ok::<_, ApiError>(table::due(tx, now.as_millisecond(), &after, AT_ONCE)?));
+        let due = due.await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for Stored { hook, seed, next_fire, .. } in due {
+            let Some(moment) = next_fire else { continue };
+            let (group, id) = (hook.hook_group_id.clone(), hook.hook_id.clone());
+            reached = (moment, group.clone(), id.clone());
+            if let Err(error) = fire(ctx, scheduled(hook, &seed, moment, now)).await {
+                tracing::warn!(%group, hook = %id, %error, "a scheduled hook did not make its task");
+            }
         }
     }
-    Ok(())
 }
 
 fn scheduled(hook: Hook, seed: &str, moment: i64, now: Timestamp) -> Firing {
@@ -76,6 +88,6 @@ fn task_id(hook: &Hook, seed: &str, moment: i64) -> TaskId {
 /// Forgets old fires.
 pub(crate) async fn purge(ctx: &Ctx) -> Result<(), ApiError> {
     let before = ctx.now().saturating_sub(KEPT).unwrap_or(Timestamp::MIN).as_millisecond();
-    ctx.store.write(move |tx| Ok::<_, ApiError>(table::forget_fires(tx, before)?)).await?;
+    ctx.store.write(move |tx| Ok::<_, ApiError>(table::forget_fires(tx, before, MOST_KEPT)?)).await?;
     Ok(())
 }

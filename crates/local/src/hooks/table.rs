@@ -52,10 +52,18 @@ pub(super) fn groups(tx: &Transaction<'_>) -> Result<Vec<String>, StoreError> {
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Some hooks whose schedule says that they should have fired by `now`, the longest due first.
-pub(super) fn due(tx: &Transaction<'_>, now: i64, most: i64) -> Result<Vec<Stored>, StoreError> {
-    let mut statement = tx.prepare_cached(&format!("{COLUMNS} WHERE next_fire <= ?1 ORDER BY next_fire LIMIT ?2"))?;
-    Ok(statement.query_map([now, most], stored)?.collect::<Result<_, _>>()?)
+/// Where a walk over the due hooks has got to: the last one's time, group and id.
+pub(super) type Reached = (i64, String, String);
+
+/// Some hooks whose schedule says that they should have fired by `now`, the longest due first, after `reached`.
+pub(super) fn due(tx: &Transaction<'_>, now: i64, reached: &Reached, most: usize) -> Result<Vec<Stored>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "{COLUMNS} WHERE next_fire <= ?1 AND (next_fire, group_id, hook_id) > (?2, ?3, ?4) \
+         ORDER BY next_fire, group_id, hook_id LIMIT ?5"
+    ))?;
+    let (moment, group, hook) = reached;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    Ok(statement.query_map(params![now, moment, group, hook, most], stored)?.collect::<Result<_, _>>()?)
 }
 
 /// Writes a hook, new or in place of the one that has its name.
@@ -92,14 +100,17 @@ pub(super) fn advance(tx: &Transaction<'_>, hook: &Hook, from: i64, to: Option<i
     Ok(statement.execute(params![hook.hook_group_id, hook.hook_id, from, to])? > 0)
 }
 
-/// Notes a fire; false if this hook has fired with that task id before.
+/// Notes a fire, in place of one that failed with that task id; false if this hook has made that task before.
 pub(super) fn note(tx: &Transaction<'_>, hook: &Hook, fire: &Fire) -> Result<bool, ApiError> {
+    let Hook { hook_group_id, hook_id, .. } = hook;
+    // Removed rather than updated: the fire of now is the latest, and fires are listed by their rows.
+    tx.prepare_cached("DELETE FROM hook_fires WHERE group_id = ?1 AND hook_id = ?2 AND task_id = ?3 AND error <> ''")?
+        .execute([hook_group_id, hook_id, fire.task_id.as_str()])?;
     let fired_by = json(&fire.fired_by)?;
     let mut statement = tx.prepare_cached(
         "INSERT INTO hook_fires (group_id, hook_id, task_id, fired_by, fired, error) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
     )?;
-    let Hook { hook_group_id, hook_id, .. } = hook;
     let values = params![hook_group_id, hook_id, fire.task_id.as_str(), fired_by, fire.fired, fire.error];
     Ok(statement.execute(values)? > 0)
 }
@@ -123,9 +134,16 @@ pub(super) fn fires(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Forgets the fires before a moment.
-pub(super) fn forget_fires(tx: &Transaction<'_>, before: i64) -> Result<usize, StoreError> {
-    Ok(tx.prepare_cached("DELETE FROM hook_fires WHERE fired < ?1")?.execute([before])?)
+/// Forgets the fires before a moment, and of each hook all but its latest `most`.
+pub(super) fn forget_fires(tx: &Transaction<'_>, before: i64, most: i64) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM hook_fires WHERE fired < ?1")?.execute([before])?;
+    tx.prepare_cached(
+        "DELETE FROM hook_fires WHERE id IN (SELECT id FROM (SELECT id, \
+         row_number() OVER (PARTITION BY group_id, hook_id ORDER BY id DESC) AS place FROM hook_fires) \
+         WHERE place > ?1)",
+    )?
+    .execute([most])?;
+    Ok(())
 }
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
@@ -151,4 +169,25 @@ fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result
 
 fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    #[test]
+    fn of_each_hook_the_latest_fires_are_kept() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../store/migrations/0001.sql")).unwrap();
+        connection.execute_batch(include_str!("../store/migrations/0002.sql")).unwrap();
+        let tx = connection.transaction().unwrap();
+        for (hook, fired) in [("a", 5), ("a", 20), ("b", 30), ("a", 40), ("a", 50), ("a", 60)] {
+            let row = "INSERT INTO hook_fires VALUES (NULL, 'g', ?1, ?2, 'schedule', ?2, '')";
+            tx.execute(row, (hook, fired)).unwrap();
+        }
+        super::forget_fires(&tx, 10, 3).unwrap();
+        let left = "SELECT group_concat(hook_id || fired, ' ') FROM hook_fires";
+        let left: String = tx.query_row(left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, "b30 a40 a50 a60");
+    }
 }

@@ -303,3 +303,37 @@ async fn answers_match_the_published_schemas() {
     check("resetTriggerToken", "POST", &format!("{HOOK}/token"), Value::Null).await;
     check("updateHook", "POST", &other, hook(json!({}))).await;
 }
+
+#[tokio::test]
+async fn a_trigger_that_failed_can_be_tried_again_with_its_task_id() {
+    let up = up_with(json!({})).await;
+    let role = "/api/auth/v1/roles/hook-id%3Aproject-lander%2Fin-tree%2F1";
+    let scopes = |scopes: &[&str]| json!({"description": "", "scopes": scopes});
+    assert_eq!(up.call("POST", role, &up.root(), &scopes(&[])).await.status, 200);
+    let payload = json!({"taskId": "fN1SbArXTPSVFNUvaOlinQ"});
+    assert_eq!(trigger(&up, &payload).await.status, 403);
+    assert_eq!(trigger(&up, &payload).await.status, 403);
+    let failed = fires(&up).await;
+    assert_eq!((failed.len(), &failed[0]["result"]), (1, &json!("error")));
+    assert_eq!(up.call("POST", role, &up.root(), &scopes(&ROLE_SCOPES)).await.status, 200);
+    let answer = trigger(&up, &payload).await;
+    assert_eq!(answer.status, 200, "{:?}", answer.refusal());
+    let made = fires(&up).await;
+    assert_eq!((made.len(), &made[0]["result"]), (1, &json!("success")));
+}
+
+#[tokio::test]
+async fn hooks_that_always_end_in_a_fault_keep_no_other_from_firing() {
+    let up = up_with(scheduled(&["*/10 * * * *"])).await;
+    let database = rusqlite::Connection::open(up.dir.path().join("data/taskgraft.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(30)).unwrap();
+    // A hundred more that sort first, and whose fires can't be written.
+    let broken = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) \
+                  INSERT INTO hooks SELECT 'broken', 'broken-' || i, metadata, bindings, schedule, task, \
+                  trigger_schema, token, seed, next_fire FROM hooks, n; \
+                  CREATE TRIGGER fault BEFORE INSERT ON hook_fires WHEN NEW.group_id = 'broken' \
+                  BEGIN SELECT RAISE(ABORT, 'no'); END;";
+    database.execute_batch(broken).unwrap();
+    up.advance(600);
+    assert_eq!(fired(&up, 1).await[0]["result"], "success");
+}

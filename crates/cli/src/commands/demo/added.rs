@@ -145,7 +145,7 @@ async fn done(through: &Through<'_>, actions: &[Followed], story: &mut Story<'_>
     }
     let positive = |duration: SignedDuration| span(Duration::try_from(duration).unwrap_or_default());
     story.did(&format!(
-        "action worker: claimed in {}, done in {}; {} jobs created, what they need first",
+        "action worker: claimed in {}, done in {}; {} jobs created, needs first",
         positive(waited),
         positive(took),
         created.len()
