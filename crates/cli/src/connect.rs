@@ -1,6 +1,7 @@
 //! From the environment to a Taskcluster client.
 
 use taskgraft_client::{Client, Config};
+use taskgraft_core::ids::derive::BodyHash;
 use taskgraft_engine::{Artifacts, Cache, Lookups};
 
 use crate::env::Env;
@@ -8,6 +9,9 @@ use crate::exit::{Failure, Kind, NOTHING};
 
 /// Where artifact references of an offline plan point if nobody says which deployment is meant.
 const NOWHERE: &str = "https://taskcluster.invalid";
+
+/// How many hexadecimal digits of its root URL's hash tell a deployment.
+const DEPLOYMENT_DIGITS: usize = 16;
 
 /// A client of the deployment that the environment names; anonymous if it has no credentials, which is enough to read.
 pub(crate) fn reader(env: &Env) -> Result<Client, Failure> {
@@ -59,8 +63,17 @@ pub(crate) fn cache(env: &Env) -> Result<Cache, Failure> {
     let dir = env.cache_dir.as_deref().ok_or_else(|| {
         Failure::mistake("no directory to keep downloads in").note("set one", "HOME or XDG_CACHE_HOME")
     })?;
-    Cache::open(&dir.join("artifacts"))
+    Cache::open(&dir.join("artifacts").join(deployment(env)))
         .map_err(|why| Failure::other(format!("failed to make {}: {why}", dir.display())))
+}
+
+/// The name of the directory for what is downloaded from the deployment that the environment names: two of them may well
+/// have tasks with the same id.
+pub(crate) fn deployment(env: &Env) -> String {
+    let root_url = env.root_url.as_deref().or(env.proxy_url.as_deref()).unwrap_or(NOWHERE);
+    let mut name = BodyHash::of(root_url.trim_end_matches('/').as_bytes()).to_string();
+    name.truncate(DEPLOYMENT_DIGITS);
+    name
 }
 
 /// Where artifacts are read from, and kept once they can't change any more.
@@ -106,5 +119,19 @@ impl From<taskgraft_client::Error> for Failure {
             | Error::Unreadable { .. }
             | Error::Unsendable { .. } => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn downloads_of_two_deployments_are_kept_apart() {
+        let dir = |root_url: &str| deployment(&Env { root_url: Some(root_url.to_owned()), ..Env::default() });
+        let one = dir("https://tc.example.com");
+        assert_ne!(one, dir("https://staging.tc.example.com"));
+        assert_eq!(one, dir("https://tc.example.com/"));
+        assert!(one.len() == DEPLOYMENT_DIGITS && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
     }
 }

@@ -98,12 +98,27 @@ pub(crate) fn check(
 /// A decision task holds `assume:repo:<host>/<path>:<what>` for the repository it works for: the pushed one, or for a
 /// pull request the one it asks to be pulled into.
 fn check_repository(decision: TaskId, scopes: &[String], parameters: &Parameters) -> Result<(), AuthorityError> {
+    check_named(decision, scopes, parameters, &["head_repository", "base_repository"])
+}
+
+/// Checks that a task works for the repository that was pushed to: a pull request's is its author's, whatever it asks to
+/// be pulled into.
+///
+/// # Errors
+/// If it works for another, or for none.
+pub(crate) fn check_head(task: TaskId, scopes: &[String], parameters: &Parameters) -> Result<(), AuthorityError> {
+    check_named(task, scopes, parameters, &["head_repository"])
+}
+
+/// That one of the parameters called `names` is a repository which the scopes are for.
+fn check_named(
+    decision: TaskId,
+    scopes: &[String],
+    parameters: &Parameters,
+    names: &[&'static str],
+) -> Result<(), AuthorityError> {
     let scopes: Vec<String> = scopes.iter().filter(|scope| scope.starts_with("assume:repo:")).cloned().collect();
-    let named: Vec<String> = ["head_repository", "base_repository"]
-        .iter()
-        .filter_map(|name| parameters.text(name).ok())
-        .map(str::to_owned)
-        .collect();
+    let named: Vec<String> = names.iter().filter_map(|name| parameters.text(name).ok()).map(str::to_owned).collect();
     let fits = |url: &String| {
         let role = repository_role(url);
         scopes.iter().any(|scope| {
@@ -215,6 +230,19 @@ mod tests {
         assert!(matches!(other, AuthorityError::Repository { .. }), "{other}");
         let none = check(&["assume:hook-id:project-lander/in-tree-action-3-generic"]).unwrap_err();
         assert!(matches!(none, AuthorityError::NoRepository(_)), "{none}");
+    }
+
+    #[test]
+    fn another_push_must_be_of_the_action_tasks_own_repository() {
+        let scopes = ["assume:repo:github.com/example/lander:action:generic".to_owned()];
+        let push = |head: &str| {
+            let (head, base) = (format!("https://github.com/{head}/lander"), "https://github.com/example/lander");
+            Parameters::new(json!({"level": "1", "head_repository": head, "base_repository": base})).unwrap()
+        };
+        assert_eq!(check_repository(decision(), &scopes, &push("stranger")), Ok(()));
+        assert_eq!(check_head(decision(), &scopes, &push("example")), Ok(()));
+        let strange = check_head(decision(), &scopes, &push("stranger")).unwrap_err();
+        assert!(matches!(strange, AuthorityError::Repository { .. }), "{strange}");
     }
 
     #[test]

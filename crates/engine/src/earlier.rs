@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt as _, stream};
-use taskgraft_client::{Client, Error};
+use taskgraft_client::Client;
 use taskgraft_core::action::deed::{EarlierJob, EarlierPush};
 use taskgraft_core::action::member::{Member, stuck};
 use taskgraft_core::ids::TaskId;
@@ -14,7 +14,7 @@ use taskgraft_core::params::Parameters;
 use taskgraft_core::state::TaskState;
 
 use crate::authority::repository_role;
-use crate::fetch::{Artifacts, FetchError};
+use crate::fetch::Artifacts;
 use crate::members::members;
 use crate::push::{Push, PushError};
 
@@ -138,7 +138,7 @@ impl Looking<'_> {
         };
         let push = match Push::load(self.client, self.artifacts, decision).await {
             Ok(push) => push,
-            Err(error) if is_transient(&error) => return Err(error),
+            Err(error) if error.is_transient() => return Err(error),
             Err(error) => return without(name, EarlierJob::Unreachable(format!("failed to {error}")), None),
         };
         if let Some(why) = self.may_not_touch(&push) {
@@ -189,22 +189,6 @@ fn base_of(parameters: &Parameters) -> Option<String> {
     let base = parameters.text("base_rev").ok()?;
     let fits = REVISION.contains(&base.len()) && base.bytes().all(|byte| byte.is_ascii_hexdigit());
     (fits && base.bytes().any(|byte| byte != b'0')).then(|| base.to_ascii_lowercase())
-}
-
-/// Whether the service rather than the push is at fault.
-fn is_transient(error: &PushError) -> bool {
-    let transient = |error: &Error| !matches!(error, Error::Rejected { .. });
-    match error {
-        PushError::Client(error) | PushError::Fetch(FetchError::Client { error, .. }) => transient(error),
-        PushError::Fetch(FetchError::Io { .. }) => true,
-        PushError::Fetch(FetchError::Missing { .. } | FetchError::NotInDirectory { .. })
-        | PushError::Parameters(_)
-        | PushError::Graph(_)
-        | PushError::Labels(_)
-        | PushError::Targets(_)
-        | PushError::Authority(_)
-        | PushError::Reference(_) => false,
-    }
 }
 
 #[cfg(test)]

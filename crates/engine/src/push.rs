@@ -74,6 +74,24 @@ pub enum PushError {
     Client(#[from] taskgraft_client::Error),
 }
 
+impl PushError {
+    /// Whether the service rather than the push is at fault, so that asking again may help.
+    pub(crate) fn is_transient(&self) -> bool {
+        let transient = |error: &taskgraft_client::Error| !matches!(error, taskgraft_client::Error::Rejected { .. });
+        match self {
+            Self::Client(error) | Self::Fetch(FetchError::Client { error, .. }) => transient(error),
+            Self::Fetch(FetchError::Io { .. }) => true,
+            Self::Fetch(FetchError::Missing { .. } | FetchError::NotInDirectory { .. })
+            | Self::Parameters(_)
+            | Self::Graph(_)
+            | Self::Labels(_)
+            | Self::Targets(_)
+            | Self::Authority(_)
+            | Self::Reference(_) => false,
+        }
+    }
+}
+
 /// A push and a checkout that don't belong together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("use the checkout's configuration: it is of the trust domain `{project}`, the push of `{push}`")]

@@ -136,6 +136,7 @@ fn config(args: Args, env: &Env) -> Result<Config, Failure> {
     let own = || Some(env.state_dir.as_ref()?.join("worker").join(args.task_queue_id.replace('/', "-")));
     let work_dir = args.work_dir.clone().or_else(own).ok_or_else(no_dir)?;
     let cache_dir = env.cache_dir.as_ref().map_or_else(|| work_dir.join("cache"), |dir| dir.join("worker"));
+    let cache_dir = cache_dir.join(connect::deployment(env));
     let cache = Cache::remembering(&cache_dir, args.disk_cache << 20, args.memory_cache << 20)
         .map_err(|why| Failure::other(format!("failed to make {}: {why}", cache_dir.display())))?;
     let live_log = match args.live_log_address {

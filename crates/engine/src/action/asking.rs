@@ -87,8 +87,17 @@ impl<'a> Asking<'a> {
     /// If it is for something else, or the facts have moved.
     pub(super) async fn taken_up(&self, keep: &Keep, log: &mut impl FnMut(&str)) -> Result<Option<Plan>, ActionError> {
         let Some(plan) = keep.taken_up(self.means, &self.id).await? else { return Ok(None) };
-        if plan.request.told.as_ref() != Some(&self.told()) || plan.policy != self.terms.policy {
+        let is_ours = plan.request.id == self.id && plan.request.told.as_ref() == Some(&self.told());
+        if !is_ours || plan.policy != self.terms.policy {
             return Err(ActionError::OtherRequest(plan.request.id));
+        }
+        if plan.policy == Policy::Graft {
+            // Whoever may write the run's artifacts could have left a plan for anywhere.
+            let push = Push::ground(&self.means.client, &self.means.artifacts(), self.group).await?;
+            self.may_act(&push)?;
+            if (plan.request.decision, plan.request.group) != (push.decision, push.group) {
+                return Err(ActionError::OtherRequest(plan.request.id));
+            }
         }
         say_earlier(&plan, &self.means.client, log);
         for part in plan.clone().parts() {
@@ -173,6 +182,12 @@ impl<'a> Asking<'a> {
         Err(PushError::Reference(ReferenceError::Scope(wanted)).into())
     }
 
+    /// The action task must be of the repository that another push, which jobs are to join, was pushed to.
+    fn may_act_elsewhere(&self, push: &Push) -> Result<(), AuthorityError> {
+        let Some(own) = self.own.as_ref().filter(|_| self.terms.policy == Policy::Graft) else { return Ok(()) };
+        authority::check_head(own.run.task, &own.task.scopes, &push.parameters)
+    }
+
     /// What is to be done, all of which can be had and may be done.
     ///
     /// # Errors
@@ -236,6 +251,11 @@ impl<'a> Asking<'a> {
         let mut left_out = Vec::new();
         for elsewhere in &deeds.elsewhere {
             let Some(push) = gathered.pushes.get(&elsewhere.decision) else { continue };
+            if let Err(why) = self.may_act_elsewhere(push) {
+                log(&format!("nothing is made on the push of {}: failed to {why}", elsewhere.decision));
+                left_out.push((elsewhere.decision.to_string(), why.to_string()));
+                continue;
+            }
             let why = match self.made_elsewhere(push, &elsewhere.rounds).await {
                 Ok(plan) => {
                     let refused = plan.words(self.means.client.clock().now()).refused;

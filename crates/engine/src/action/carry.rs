@@ -52,6 +52,7 @@ impl Carry<'_> {
         }
         let own = self.keep.own();
         let (tended, halt) = tend(client, &plan.tend, earlier, own, stop, log).await?;
+        let mut failed = None;
         let mut stopped = halt == Some(Halt::Interrupted);
         for frontier in &mut frontiers {
             let labels: Vec<String> = frontier.plan().tasks.iter().map(|task| task.label.clone()).collect();
@@ -65,7 +66,14 @@ impl Carry<'_> {
                 stopped |= progress == Progress::Halted(Halt::Interrupted);
                 say_progress(&progress, &labels, log);
             });
-            *frontier = driven.await?;
+            match driven.await {
+                Ok(done) => *frontier = done,
+                // What was done before is told nonetheless.
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
         }
         self.write_all(&frontiers)?;
         let mut requests: Vec<Report> = frontiers.iter().map(Frontier::report).collect();
@@ -80,7 +88,10 @@ impl Carry<'_> {
             self.keep.note(&Report { result: report.result, ..first.clone() })?;
         }
         log(&closing_of(&report));
-        Ok(report)
+        match failed {
+            None => Ok(report),
+            Some(error) => Err(error.into()),
+        }
     }
 
     /// The artifacts of the push that was asked under the reference's names, those of others with their groups' ids.

@@ -47,7 +47,7 @@ async fn fetch(config: &Config, client: &Client, decision: TaskId) -> bool {
         Err(error) => {
             tracing::warn!(%decision, %error, "could not fetch what a decision task left");
             // What is wrong with it stays wrong; an action on it will say so.
-            !matches!(&error, crate::push::PushError::Client(error) if error.is_transient())
+            !error.is_transient()
         }
     }
 }
