@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_names_the_file() {
-        let absent = Project::read(Path::new("no/such/root")).unwrap_err().to_string();
-        assert!(absent.starts_with("read no/such/root/config.yml: "), "{absent}");
+        let absent = Project::read(Path::new("no/such/checkout")).unwrap_err().to_string();
+        assert!(absent.starts_with("read no/such/checkout/config.yml: "), "{absent}");
         for (config, why) in [
             ("", "an object is needed"),
             ("trust-domain: [x]", "`trust-domain` must be a text"),
