@@ -20,8 +20,9 @@ use super::config::{Config, LiveLog};
 use super::prefetch;
 use super::run::{self, Shop};
 
-/// How long actions that are told to stop may take for that and for their logs.
-const HANDING_BACK: Duration = Duration::from_secs(20);
+/// How long actions that are told to stop may take for that and for their logs, and how long a poll that is on its way is
+/// awaited at least: a real queue answers after 20 s. Given up, it could claim what is handed back here.
+const HANDING_BACK: Duration = Duration::from_secs(25);
 
 /// Why a worker did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +101,7 @@ pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>)
     tracing::info!(running = runs.len(), "stopping");
     let last = async {
         if let Some(poll) = poll
-            && let Ok((Ok(claims), _)) = tokio::time::timeout(shop.config.grace, poll).await
+            && let Ok((Ok(claims), _)) = tokio::time::timeout(shop.config.grace.max(HANDING_BACK), poll).await
         {
             hand_back_unbegun(&shop.client, claims).await;
         }

@@ -23,7 +23,7 @@ struct Site {
 impl Site {
     fn start() -> Self {
         let proxy = Proxy::start();
-        let up = Up::with(&["--no-worker", "--long-poll-ms", "100", "--root-url", &proxy.url()]);
+        let up = Up::with(&["--no-worker", "--long-poll-ms", "1000", "--root-url", &proxy.url()]);
         proxy.forward_to(up.address());
         push(&up);
         Self { proxy, up }
