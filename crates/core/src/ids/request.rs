@@ -95,6 +95,15 @@ pub enum RequestKey {
         /// The group.
         group: TaskId,
     },
+    /// What came through a door of the service.
+    Door {
+        /// Which door.
+        door: String,
+        /// Who asked; empty where nobody has checked that.
+        asker: String,
+        /// The request's name there.
+        key: String,
+    },
     /// Given whole, as by `--request-id`.
     Given(RequestId),
 }
@@ -111,6 +120,7 @@ impl RequestKey {
             Self::Part { request, group } => {
                 Digest::new("part").part(request.as_str()).part(group.as_str()).task_id().into()
             }
+            Self::Door { door, asker, key } => Digest::new("door").part(door).part(asker).part(key).task_id().into(),
             Self::Given(id) => id.clone(),
         }
     }

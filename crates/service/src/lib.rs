@@ -1,0 +1,15 @@
+//! The doors people use, and the journal behind them: whatever comes in becomes one [`Request`], is written down before
+//! anything is done, and ends in one result that its asker can see.
+//!
+//! ```text
+//! pulse message ─parse─┐
+//! HTTP request ────────┴► NewRequest ══journal══► received ─► ready ─► asked ══action task══► done | failed
+//! ```
+
+mod asked;
+mod request;
+mod state;
+
+pub use asked::{Asked, PushName, Subject};
+pub use request::{Asker, Authority, Door, NewRequest, Request};
+pub use state::{Event, Invalid, State, next};

@@ -1,0 +1,114 @@
+//! A request as the journal keeps it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use taskgraft_core::ids::{RequestId, RequestKey, TaskId};
+use taskgraft_core::time::Millis;
+
+use crate::asked::Asked;
+use crate::state::State;
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// A pulse message.
+    Pulse,
+    /// A call of the HTTP API.
+    Http,
+}
+
+impl Door {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pulse => "pulse",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    /// Over HTTP, the Taskcluster client id; by pulse, whom the message names, which nobody has checked.
+    pub name: String,
+    /// On whose authority it is done.
+    pub authority: Authority,
+}
+
+/// What a request may do. The service's own credentials are narrowed to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authority {
+    /// What the asker's scopes allow: they were verified by the deployment's auth service, and count until then.
+    Scopes {
+        /// Expanded.
+        scopes: Vec<String>,
+        /// When the asker's credentials expire.
+        expires: Millis,
+    },
+    /// The role that the policy names for such a message: `assume:<role>`.
+    Role(String),
+    /// Nobody's: it will be refused, for this reason.
+    Nobody(String),
+}
+
+/// A request that has just come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRequest {
+    /// Its name among those of its asker at its door: the same one is the same request.
+    pub key: String,
+    /// How it came.
+    pub door: Door,
+    /// Who asks.
+    pub asker: Asker,
+    /// For what.
+    pub asked: Asked,
+}
+
+impl NewRequest {
+    /// Its id, the same for every delivery. By pulse the key alone counts: it is the message's.
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        let asker = match self.door {
+            Door::Pulse => "",
+            Door::Http => &self.asker.name,
+        };
+        RequestKey::Door { door: self.door.as_str().to_owned(), asker: asker.to_owned(), key: self.key.clone() }.id()
+    }
+}
+
+/// A request, as far as it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// Its id; the key that travels in the action's input.
+    pub id: RequestId,
+    /// Its name among those of its asker at its door.
+    pub key: String,
+    /// How it came.
+    pub door: Door,
+    /// Who asks.
+    pub asker: Asker,
+    /// For what.
+    pub asked: Asked,
+    /// Where it stands.
+    pub state: State,
+    /// The push's decision task, once known.
+    pub decision: Option<TaskId>,
+    /// The action task that carries it out, once known.
+    pub action_task: Option<TaskId>,
+    /// What was planned, as the action task published it.
+    pub plan: Option<Value>,
+    /// What became of it: of the action task, and of forced builds.
+    pub report: Option<Value>,
+    /// Why it was refused or failed.
+    pub error: Option<String>,
+    /// When it was written down.
+    pub received: Millis,
+    /// When its state last changed.
+    pub changed: Millis,
+    /// How often it was tried again.
+    pub retries: u32,
+}
