@@ -13,6 +13,9 @@ pub struct Asked {
     pub project: Option<String>,
     /// The push.
     pub push: PushName,
+    /// Treeherder's number of the push, where the asker names it beside the push's decision task; it has to be the push's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resultset: Option<u64>,
     /// The action's name, as in `taskgraft_core::action::ACTIONS` or as the push publishes it.
     pub action: String,
     /// The task that the action is for; none for the push as a whole.

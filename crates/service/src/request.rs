@@ -49,8 +49,12 @@ pub enum Authority {
         /// When the asker's credentials expire.
         expires: Millis,
     },
-    /// The role that the policy names for such a message: `assume:<role>`.
-    Role(String),
+    /// What the policy allows messages of an exchange: `assume:` the role that it names. That is looked up when the push and
+    /// its level are known, so that a change of the policy counts for what waits.
+    Policy {
+        /// The exchange's full name.
+        exchange: String,
+    },
     /// Nobody's: it will be refused, for this reason.
     Nobody(String),
 }
