@@ -23,7 +23,7 @@ fuzz: ## run each fuzz target for a minute, all at once (`make fuzz FUZZ_SECONDS
 bench: venv ## measure: whole processes, minimum, median and ratios
 	bench/run
 
-venv: ## the Python packages of tests/requirements.txt in .venv, and zstd
+venv: ## the Python packages of tests/requirements.txt in .venv, zstd and RabbitMQ
 	@tests/setup
 
 check: fmt clippy doc deny core-dependencies ## formatting, lints, documentation, licences

@@ -1,10 +1,11 @@
 //! What the tests of several crates share: made-up graphs and templates, fuzzing, recordings, seeds, a proxy that breaks
-//! things, and the Python that they run.
+//! things, a message broker, and the Python that they run.
 
 pub mod fuzz;
 pub mod graphs;
 pub mod proxy;
 pub mod python;
+pub mod rabbit;
 pub mod recorded;
 pub mod rng;
 pub mod templates;
