@@ -1,7 +1,7 @@
 //! One request of the API, as a value.
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
@@ -18,6 +18,8 @@ pub(crate) struct Call {
     /// From the base URL on: encoded path, and query if there is one.
     pub(crate) target: String,
     pub(crate) body: Option<Bytes>,
+    /// Beside those that signing and the body bring.
+    pub(crate) headers: HeaderMap,
 }
 
 impl Call {
@@ -26,7 +28,15 @@ impl Call {
     /// # Errors
     /// For a segment that URL rules would swallow (empty, `.` or `..`).
     pub(crate) fn new(name: &'static str, method: Method, service: &str, segments: &[&str]) -> Result<Self, Error> {
-        let mut target = format!("/api/{service}/v1");
+        Self::below(format!("/api/{service}/v1"), name, method, segments)
+    }
+
+    /// The same for any path: `segments` below `prefix`.
+    ///
+    /// # Errors
+    /// As [`Call::new`].
+    pub(crate) fn below(prefix: String, name: &'static str, method: Method, segments: &[&str]) -> Result<Self, Error> {
+        let mut target = prefix;
         for segment in segments {
             if matches!(*segment, "" | "." | "..") {
                 return Err(Error::Unsendable { call: name, why: format!("`{segment}` can't be part of a URL") });
@@ -34,7 +44,7 @@ impl Call {
             target.push('/');
             target.extend(utf8_percent_encode(segment, ENCODED));
         }
-        Ok(Self { name, method, target, body: None })
+        Ok(Self { name, method, target, body: None, headers: HeaderMap::new() })
     }
 
     /// With a slash at the path's end, as some listings want it.

@@ -16,7 +16,8 @@ impl Client {
     /// # Errors
     /// When no answer comes, or one larger than the bound; never for a status.
     pub async fn forward(&self, method: Method, target: &str, body: Option<Bytes>) -> Result<Response<Bytes>, Error> {
-        let call = Call { name: "forwarded request", method, target: target.to_owned(), body };
+        let headers = http::HeaderMap::new();
+        let call = Call { name: "forwarded request", method, target: target.to_owned(), body, headers };
         let (status, headers, body) = self.exchange(&call).await.map_err(|miss| missed_once(call.name, miss))?;
         let mut answer = Response::new(body);
         *answer.status_mut() = status;

@@ -167,6 +167,7 @@ impl Client {
         let url = format!("{}{}", self.inner.base.as_str().trim_end_matches('/'), call.target);
         let url = Url::parse(&url).map_err(|error| unsendable(error.to_string()))?;
         let mut request = self.inner.http.request(call.method.clone(), url.clone()).timeout(config.timeout);
+        request = request.headers(call.headers.clone());
         // A proxy signs for us.
         if let Some(credentials) = self.credentials().filter(|_| config.proxy_url.is_none()) {
             let header = credentials

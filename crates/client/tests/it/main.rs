@@ -6,3 +6,4 @@ mod hooks;
 mod retry;
 mod server;
 mod signature;
+mod site;
