@@ -16,6 +16,7 @@ pub mod optimize;
 pub mod params;
 mod pattern;
 pub mod plan;
+pub mod pulse;
 pub mod report;
 pub mod scopes;
 pub mod state;

@@ -1,0 +1,340 @@
+//! From bytes to a message.
+
+use super::exchange::{Exchange, InvalidExchange, Kind};
+use super::field::{Fields, shown};
+use super::guid;
+use super::message::{Job, JobAction, Message, PushAction, Wants};
+use crate::ids::TaskId;
+
+/// The largest body that is read, in bytes: a hundred times the largest that was recorded.
+pub const MAX_BODY_BYTES: usize = 2 << 20;
+/// The most jobs that one message may ask for.
+pub const MAX_JOBS: usize = 10_000;
+/// The most characters of a job's name. The longest builder name that was recorded has 77.
+pub const MAX_JOB_CHARS: usize = 512;
+/// How many times all performance jobs may be run: as often as the action `add-matching-jobs` does.
+pub const MAX_TIMES: u64 = 100;
+/// The most characters of a project's name, as in Treeherder's URLs.
+const MAX_PROJECT: usize = 50;
+/// The most characters of an email address are 254.
+const MAX_REQUESTER: usize = 255;
+/// The most characters of other texts.
+const MAX_TEXT: usize = 128;
+
+/// Why a message can't be understood. Shows nothing of it that could upset a terminal or a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Too many bytes.
+    #[error("the message has {0} bytes; {MAX_BODY_BYTES} are the most that is read")]
+    TooLarge(usize),
+    /// The body is no JSON that could be sent on.
+    #[error("the message is not valid JSON: {0}")]
+    NoJson(String),
+    /// The body is JSON of another shape.
+    #[error("the message is not a JSON object")]
+    NoObject,
+    /// It came from an exchange that nothing is known about.
+    #[error(transparent)]
+    Exchange(#[from] InvalidExchange),
+    /// No exchange was told, and the fields are those of none.
+    #[error(
+        "the message has the fields of none of Treeherder's: `requested_jobs` or `buildernames`; `resultset_id` and \
+         `action`; `job_guid` or `job_id`, and `action`"
+    )]
+    NoKind,
+    /// A field is missing.
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    /// A field is not what it should be.
+    #[error("`{field}` must be {needed}")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What is wanted instead.
+        needed: &'static str,
+    },
+    /// A text is too long.
+    #[error("`{field}` has more than {max} characters")]
+    Long {
+        /// Which.
+        field: &'static str,
+        /// The most that is read.
+        max: usize,
+    },
+    /// An old and a new spelling of one field don't say the same.
+    #[error("`{0}` and `{1}` are one field, and say different things")]
+    Disagree(&'static str, &'static str),
+    /// Something that nobody knows how to do.
+    #[error("the action {action} is none of {known}")]
+    Action {
+        /// What it wants.
+        action: String,
+        /// What is known.
+        known: &'static str,
+    },
+    /// A job that can't be told from others.
+    #[error("`job_guid` is of no Taskcluster task (<task id or UUID>/<run>), and there is no `job_id`")]
+    NoJob,
+    /// It is addressed to others than it speaks of.
+    #[error("the routing key is {key}, but the message is `{expected}`'s")]
+    RoutingKey {
+        /// The message's.
+        key: String,
+        /// What its fields make.
+        expected: String,
+    },
+}
+
+impl Message {
+    /// Understands a message. `exchange` and `routing_key` are those it was delivered with, where they are known; then its
+    /// body has to agree with them. Fields that aren't known are passed over.
+    ///
+    /// # Errors
+    /// For what is not one of Treeherder's messages of version 1, or is above a bound.
+    pub fn read(exchange: Option<&str>, routing_key: Option<&str>, body: &[u8]) -> Result<Self, Unreadable> {
+        let fields = Fields::read(body)?;
+        let exchange = match exchange {
+            Some(name) => name.parse()?,
+            None => Exchange::of_treeherder(infer(&fields)?),
+        };
+        if fields.needed_number("version")? != 1 {
+            return Err(Unreadable::Field { field: "version", needed: "1" });
+        }
+        let project = project(&fields)?.to_owned();
+        let requester = fields.needed_text("requester", MAX_REQUESTER)?.to_owned();
+        let wants = match exchange.kind {
+            Kind::AddNewJobs => new_jobs(&fields)?,
+            Kind::PushAction => on_push(&fields)?,
+            Kind::JobAction => on_job(&fields)?,
+        };
+        let message = Self { exchange, project, requester, wants };
+        if let Some(key) = routing_key {
+            check_key(&message, fields.text("build_system_type", MAX_TEXT)?, key)?;
+        }
+        Ok(message)
+    }
+}
+
+/// The kind that has these fields and no other's.
+fn infer(fields: &Fields) -> Result<Kind, Unreadable> {
+    let jobs = fields.has("requested_jobs") || fields.has("buildernames");
+    let job = fields.has("job_guid") || fields.has("job_id");
+    match (jobs, job, fields.has("action")) {
+        (true, false, false) => Ok(Kind::AddNewJobs),
+        (false, true, true) => Ok(Kind::JobAction),
+        (false, false, true) if fields.has("resultset_id") => Ok(Kind::PushAction),
+        _ => Err(Unreadable::NoKind),
+    }
+}
+
+fn project(fields: &Fields) -> Result<&str, Unreadable> {
+    let project = fields.needed_text("project", MAX_PROJECT)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if project.bytes().all(plain) {
+        return Ok(project);
+    }
+    Err(Unreadable::Field { field: "project", needed: "a project's short name: A-Z, a-z, 0-9, `-` and `_`" })
+}
+
+/// One field in two spellings: either, or both if they say the same.
+fn one_of<T: PartialEq>(
+    (name, new): (&'static str, Option<T>),
+    (old_name, old): (&'static str, Option<T>),
+) -> Result<Option<T>, Unreadable> {
+    match (new, old) {
+        (Some(new), Some(old)) if new != old => Err(Unreadable::Disagree(name, old_name)),
+        (new, old) => Ok(new.or(old)),
+    }
+}
+
+fn new_jobs(fields: &Fields) -> Result<Wants, Unreadable> {
+    let names = |name| Ok::<_, Unreadable>((name, fields.names(name)?));
+    let decision = |name| Ok::<_, Unreadable>((name, decision(fields, name)?));
+    let jobs =
+        one_of(names("requested_jobs")?, names("buildernames")?)?.ok_or(Unreadable::Missing("requested_jobs"))?;
+    let decision = one_of(decision("decision_task_id")?, decision("decisionTaskID")?)?;
+    let resultset = fields.number("resultset_id")?;
+    if resultset.is_none() && decision.is_none() {
+        return Err(Unreadable::Missing("resultset_id"));
+    }
+    Ok(Wants::NewJobs { resultset, decision, jobs })
+}
+
+fn decision(fields: &Fields, name: &'static str) -> Result<Option<TaskId>, Unreadable> {
+    let id = fields.maybe_text(name, MAX_TEXT)?.map(str::parse).transpose();
+    id.map_err(|_| Unreadable::Field { field: name, needed: "a task id, or empty" })
+}
+
+fn on_push(fields: &Fields) -> Result<Wants, Unreadable> {
+    let name = fields.needed_text("action", MAX_TEXT)?;
+    let action = PushAction::ALL.into_iter().find(|action| action.as_str() == name);
+    let known = "cancel_all, trigger_missing_jobs and trigger_all_talos_jobs";
+    let action = action.ok_or_else(|| Unreadable::Action { action: shown(name), known })?;
+    let times = fields.number("times")?.unwrap_or(1);
+    let times = u32::try_from(times).ok().filter(|times| (1..=MAX_TIMES).contains(&u64::from(*times)));
+    let times = times.ok_or(Unreadable::Field { field: "times", needed: "a number from 1 to 100" })?;
+    Ok(Wants::OnPush { resultset: fields.needed_number("resultset_id")?, action, times })
+}
+
+fn on_job(fields: &Fields) -> Result<Wants, Unreadable> {
+    let name = fields.needed_text("action", MAX_TEXT)?;
+    let action = JobAction::ALL.into_iter().find(|action| action.as_str() == name);
+    let known = "backfill, cancel and retrigger";
+    let action = action.ok_or_else(|| Unreadable::Action { action: shown(name), known })?;
+    let number = fields.number("job_id")?;
+    let job = match fields.text("job_guid", MAX_TEXT)?.and_then(guid::task_of) {
+        Some((task, _)) => Job::Task(task),
+        None => Job::Number(number.ok_or(Unreadable::NoJob)?),
+    };
+    Ok(Wants::OnJob { job, action })
+}
+
+/// Whether a message was published under the key that its fields make. Who may publish is decided by exchange, and a queue
+/// is bound by key: neither may be got around by what the body says.
+fn check_key(message: &Message, build_system: Option<&str>, key: &str) -> Result<(), Unreadable> {
+    let project = &message.project;
+    let expected = match (message.action(), message.kind()) {
+        (Some(action), Kind::JobAction) => {
+            let told = key.split('.').next().unwrap_or_default();
+            format!("{}.{project}.{action}", build_system.unwrap_or(told))
+        }
+        (Some(action), Kind::AddNewJobs | Kind::PushAction) => format!("{project}.{action}"),
+        (None, Kind::AddNewJobs | Kind::PushAction | Kind::JobAction) => project.clone(),
+    };
+    if key == expected { Ok(()) } else { Err(Unreadable::RoutingKey { key: shown(key), expected }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn read(value: &Value) -> Result<Message, Unreadable> {
+        Message::read(None, None, value.to_string().as_bytes())
+    }
+
+    fn with(mut value: Value, field: &str, other: Value) -> Value {
+        value[field] = other;
+        value
+    }
+
+    fn jobs() -> Value {
+        json!({"version": 1, "project": "try", "requester": "ann@lander.example", "resultset_id": "87376",
+               "requested_jobs": ["a", "b", "a"], "decision_task_id": ""})
+    }
+
+    fn push() -> Value {
+        json!({"version": 1, "project": "try", "requester": "ann@lander.example", "resultset_id": "87376",
+               "action": "cancel_all", "times": 1})
+    }
+
+    fn job() -> Value {
+        json!({"version": 1, "project": "try", "requester": "ann@lander.example", "build_system_type": "buildbot",
+               "job_id": 7, "job_guid": "c6ae49505944c574e9247bcce81e8d2cb99b0721", "action": "retrigger"})
+    }
+
+    #[test]
+    fn each_kind_is_told_by_its_fields() {
+        let kinds = [jobs(), push(), job()].map(|value| read(&value).unwrap());
+        assert_eq!(kinds.each_ref().map(Message::kind), Kind::ALL);
+        assert_eq!(
+            kinds[0].wants,
+            Wants::NewJobs { resultset: Some(87376), decision: None, jobs: vec!["a".into(), "b".into()] }
+        );
+        assert_eq!(kinds[2].wants, Wants::OnJob { job: Job::Number(7), action: JobAction::Retrigger });
+        assert_eq!(read(&with(jobs(), "action", json!("cancel_all"))), Err(Unreadable::NoKind), "of two kinds");
+    }
+
+    #[test]
+    fn a_job_on_taskcluster_is_a_task() {
+        let guid = "bfcfef92-9000-4121-ac73-d634028e5705/0";
+        let read = read(&with(job(), "job_guid", json!(guid))).unwrap();
+        let task = Job::Task("v8_vkpAAQSGsc9Y0Ao5XBQ".parse().unwrap());
+        assert_eq!(read.wants, Wants::OnJob { job: task, action: JobAction::Retrigger });
+    }
+
+    #[test]
+    fn a_routing_key_has_to_agree_with_the_body() {
+        let read = |value: &Value, key: &str| Message::read(None, Some(key), value.to_string().as_bytes());
+        for (value, right) in [(jobs(), "try"), (push(), "try.cancel_all"), (job(), "buildbot.try.retrigger")] {
+            assert!(read(&value, right).is_ok(), "{right}");
+            for wrong in ["", "autoland", "autoland.cancel_all", "try.cancel", "taskcluster.try.retrigger", "#"] {
+                assert!(matches!(read(&value, wrong), Err(Unreadable::RoutingKey { .. })), "{right} {wrong}");
+            }
+        }
+        let unsaid = with(job(), "build_system_type", Value::Null);
+        assert!(read(&unsaid, "taskcluster.try.retrigger").is_ok());
+        assert!(read(&unsaid, "a.b.try.retrigger").is_err());
+    }
+
+    #[test]
+    fn an_exchange_has_to_agree_with_the_body() {
+        let from = |kind: Kind, value: &Value| {
+            let name = Exchange { namespace: "treeherder-stage".into(), kind }.to_string();
+            Message::read(Some(&name), None, value.to_string().as_bytes())
+        };
+        assert_eq!(from(Kind::PushAction, &push()).unwrap().exchange.namespace, "treeherder-stage");
+        assert_eq!(from(Kind::PushAction, &jobs()), Err(Unreadable::Missing("action")));
+        assert_eq!(from(Kind::AddNewJobs, &push()), Err(Unreadable::Missing("requested_jobs")));
+        assert_eq!(from(Kind::JobAction, &jobs()), Err(Unreadable::Missing("action")));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            (with(jobs(), "version", json!(2)), "`version` must be 1"),
+            (with(jobs(), "version", Value::Null), "`version` is missing"),
+            (with(jobs(), "project", json!("a.b")), "`project` must be a project's short name"),
+            (with(jobs(), "project", json!("x".repeat(51))), "`project` has more than 50"),
+            (with(jobs(), "requester", json!("")), "`requester` must be text that isn't empty"),
+            (with(jobs(), "requester", json!("a\u{1b}[31m")), "without control characters"),
+            (with(jobs(), "requested_jobs", json!([])), "1 to 10000"),
+            (with(jobs(), "requested_jobs", json!(vec!["a"; 10_001])), "1 to 10000"),
+            (with(jobs(), "requested_jobs", json!([1])), "`requested_jobs` must be text"),
+            (with(jobs(), "requested_jobs", json!(["a\nb"])), "without control characters"),
+            (with(jobs(), "requested_jobs", json!("a")), "a list of texts"),
+            (with(jobs(), "requested_jobs", json!(["x".repeat(513)])), "more than 512"),
+            (with(jobs(), "buildernames", json!(["c"])), "are one field"),
+            (with(jobs(), "decision_task_id", json!("short")), "a task id, or empty"),
+            (with(jobs(), "resultset_id", json!("-1")), "`resultset_id` must be a whole number"),
+            (with(jobs(), "resultset_id", json!("")), "`resultset_id` must be a whole number"),
+            (with(jobs(), "resultset_id", json!(1.5)), "`resultset_id` must be a whole number"),
+            (with(jobs(), "resultset_id", Value::Null), "`resultset_id` is missing"),
+            (with(push(), "times", json!(101)), "`times` must be a number from 1 to 100"),
+            (with(push(), "times", json!(0)), "`times` must be a number from 1 to 100"),
+            (with(push(), "action", json!("delete_all")), "the action `delete_all` is none of cancel_all"),
+            (with(job(), "action", json!("\u{1b}[31m")), "without control characters"),
+            (with(job(), "job_id", Value::Null), "`job_guid` is of no Taskcluster task"),
+            (json!([1]), "not a JSON object"),
+            (json!({}), "none of Treeherder's"),
+        ];
+        for (value, part) in cases {
+            let error = read(&value).unwrap_err().to_string();
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_or_too_much_is_refused() {
+        for body in [&b""[..], b"{", b"garbage", b"\xff", b"{\"a\": \"\\ud800\"}", b"{\"a\\u0000\": 1}"] {
+            assert!(matches!(Message::read(None, None, body), Err(Unreadable::NoJson(_))), "{body:?}");
+        }
+        let deep = "[".repeat(100_000);
+        assert!(matches!(Message::read(None, None, deep.as_bytes()), Err(Unreadable::NoJson(_))));
+        let large = vec![b' '; MAX_BODY_BYTES + 1];
+        assert_eq!(Message::read(None, None, &large), Err(Unreadable::TooLarge(large.len())));
+    }
+
+    #[test]
+    fn an_empty_list_is_no_decision_task_either() {
+        for empty in [json!(""), json!([]), Value::Null] {
+            assert!(read(&with(jobs(), "decision_task_id", empty)).is_ok());
+        }
+        let task = "AWMGHageTsSoYmoMR1_cRw";
+        let Wants::NewJobs { decision, .. } = read(&with(jobs(), "decision_task_id", json!(task))).unwrap().wants
+        else {
+            panic!("it asks for jobs");
+        };
+        assert_eq!(decision.map(|id| id.to_string()).as_deref(), Some(task));
+    }
+}
