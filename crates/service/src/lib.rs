@@ -7,6 +7,7 @@
 //! ```
 
 mod asked;
+pub mod config;
 mod request;
 mod state;
 

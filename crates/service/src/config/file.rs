@@ -1,0 +1,311 @@
+//! The file as a whole.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+use toml::de::DeTable;
+use url::Url;
+
+use super::duration;
+use super::http::Http;
+use super::problem::{Invalid, Problem};
+use super::project::{self, Project};
+use super::pulse::Pulse;
+use super::table::{Reading, Table};
+
+/// The largest file that is read, in bytes.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+const DAY: Duration = Duration::from_secs(86_400);
+/// The longest that anything is kept.
+const MAX_KEEP: Duration = Duration::from_secs(3660 * 86_400);
+
+/// What the service is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// `root_url`: the Taskcluster deployment; none where the environment names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_url: Option<String>,
+    /// `journal`: the SQLite file that requests are written down in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<PathBuf>,
+    /// `[keep]`: for how long.
+    pub keep: Keep,
+    /// `[carry]`: how requests are carried out.
+    pub carry: Carrying,
+    /// `[http]`: the HTTP API.
+    pub http: Http,
+    /// `[log]`: what is told on the way.
+    pub log: Log,
+    /// `[pulse]`: the broker that is listened to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pulse: Option<Pulse>,
+    /// `[project.NAME]`: the projects that are served, by their short names.
+    pub project: BTreeMap<String, Project>,
+}
+
+/// How long things are kept after they have come to their end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Keep {
+    /// `requests`: requests and their reports.
+    #[serde(serialize_with = "duration::serialize")]
+    pub requests: Duration,
+    /// `audit`: who asked for what, and why it was let through or not.
+    #[serde(serialize_with = "duration::serialize")]
+    pub audit: Duration,
+    /// `log`: the log lines of requests.
+    #[serde(serialize_with = "duration::serialize")]
+    pub log: Duration,
+}
+
+/// How requests are carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Carrying {
+    /// `at_once`: how many are carried at the same time; the others wait their turn, project by project.
+    pub at_once: usize,
+    /// `longest_pause`: the longest pause between two looks at an action task, and between two tries while Taskcluster
+    /// doesn't answer.
+    #[serde(serialize_with = "duration::serialize")]
+    pub longest_pause: Duration,
+    /// `give_up`: after how long a request that can't be carried out because something doesn't answer has failed.
+    #[serde(serialize_with = "duration::serialize")]
+    pub give_up: Duration,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Log {
+    /// `format`.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+impl Config {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// All that is wrong with it, with the places.
+    pub fn read(text: &str) -> Result<Self, Invalid> {
+        if text.len() > MAX_FILE_BYTES {
+            return Err(Invalid(vec![Problem::new(text, 0, format!("it has more than {MAX_FILE_BYTES} bytes"))]));
+        }
+        let (entries, errors) = DeTable::parse_recoverable(text);
+        let reading = Reading::new(text);
+        for error in &errors {
+            reading.problem(error.span().map_or(0, |span| span.start), error.message().to_owned());
+        }
+        let config = reading.root(entries.get_ref(), Self::of);
+        match reading.problems() {
+            problems if problems.is_empty() => Ok(config),
+            problems => Err(Invalid(problems)),
+        }
+    }
+
+    /// The same as a file, all defaults filled in.
+    ///
+    /// # Errors
+    /// A path that isn't UTF-8 can't be written.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    fn of(table: &Table<'_>) -> Self {
+        Self {
+            root_url: table.parsed("root_url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned())),
+            journal: table.text("journal").map(PathBuf::from),
+            keep: table.table("keep", Keep::read),
+            carry: table.table("carry", Carrying::read),
+            http: table.table("http", Http::read),
+            log: table.table("log", Log::read),
+            pulse: table.maybe("pulse", Pulse::read),
+            project: table.named_tables("project", project::name, Project::read).into_iter().collect(),
+        }
+    }
+}
+
+impl Keep {
+    fn read(table: &Table<'_>) -> Self {
+        let days = |key, days| table.duration(key, Duration::from_secs(60)..=MAX_KEEP).unwrap_or(DAY * days);
+        Self { requests: days("requests", 90), audit: days("audit", 365), log: days("log", 30) }
+    }
+}
+
+impl Carrying {
+    fn read(table: &Table<'_>) -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            at_once: table.number("at_once", 1..=10_000).map_or(100, |number| usize::try_from(number).unwrap_or(100)),
+            longest_pause: table
+                .duration("longest_pause", Duration::from_millis(10)..=seconds(600))
+                .unwrap_or(seconds(10)),
+            give_up: table.duration("give_up", seconds(1)..=DAY * 30).unwrap_or(DAY),
+        }
+    }
+}
+
+impl Log {
+    fn read(table: &Table<'_>) -> Self {
+        let format = table.parsed("format", |text| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("it must be \"text\" or \"json\""),
+        });
+        Self { format: format.unwrap_or(LogFormat::Text) }
+    }
+}
+
+/// The URL of a server that is spoken to over HTTP, without anything secret in it.
+pub(super) fn web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("a URL that begins with https:// or http:// is needed".to_owned());
+    }
+    if url.password().is_some() || !url.username().is_empty() {
+        return Err("it carries a user name or password: secrets come from the environment".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../../../docs/reference/service.toml");
+    const PAGE: &str = include_str!("../../../../docs/reference/service.md");
+
+    /// Every key that is read, by way of a file that has one of each section.
+    fn keys() -> BTreeSet<String> {
+        let entries = DeTable::parse(EXAMPLE).unwrap();
+        let reading = Reading::new(EXAMPLE);
+        reading.root(entries.get_ref(), Config::of);
+        reading.asked()
+    }
+
+    /// The keys that the page documents: the first column of the tables under a section's heading.
+    fn documented() -> BTreeSet<String> {
+        let mut section = String::new();
+        let mut keys = BTreeSet::new();
+        for line in PAGE.lines() {
+            if let Some(heading) = line.strip_prefix("### ") {
+                let name = heading.trim_matches('`').trim_matches(['[', ']']);
+                section = if heading.starts_with("`[") { format!("{name}.") } else { String::new() };
+                keys.extend(section.strip_suffix('.').map(str::to_owned));
+            } else if let Some(row) = line.strip_prefix("| `") {
+                let key = row.split('`').next().unwrap();
+                if key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+                    keys.insert(format!("{section}{key}"));
+                }
+            }
+        }
+        keys.remove("project.NAME");
+        keys
+    }
+
+    /// The names of all that a value has in it.
+    fn leaves(value: &serde_json::Value, path: &str, into: &mut BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for (name, field) in fields {
+                    let name = if path == "project" { "NAME" } else { name };
+                    let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                    into.insert(path.clone());
+                    leaves(field, &path, into);
+                }
+            }
+            serde_json::Value::Array(list) => list.iter().for_each(|entry| leaves(entry, path, into)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_page_documents_every_key_and_no_other() {
+        let mut keys = keys();
+        keys.insert("project".to_owned());
+        let mut documented = documented();
+        documented.insert("project".to_owned());
+        documented.insert("project.NAME.pulse".to_owned());
+        assert_eq!(documented, keys);
+    }
+
+    #[test]
+    fn every_key_that_is_read_is_kept_and_every_one_that_is_kept_is_read() {
+        let mut kept = BTreeSet::new();
+        leaves(&serde_json::to_value(Config::read(EXAMPLE).unwrap()).unwrap(), "", &mut kept);
+        kept.remove("project.NAME");
+        assert_eq!(kept, keys());
+    }
+
+    #[test]
+    fn what_was_understood_reads_the_same_again() {
+        for text in ["", EXAMPLE] {
+            let config = Config::read(text).unwrap();
+            let again = config.to_toml().unwrap();
+            assert_eq!(Config::read(&again), Ok(config), "{again}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_with_its_place() {
+        let text = "\
+root_ulr = \"https://tc.example.com\"
+journal = 3
+
+[http]
+listen = \"everywhere\"
+in_flight = 0
+
+[keep]
+audit = \"1 week\"
+
+[project.lander]
+levle = \"3\"
+
+[project.\"a b\"]
+level = \"4\"
+
+[pulse]
+url = \"amqps://ann:s3cret@pulse.example.com\"
+";
+        let told: Vec<String> = Config::read(text).unwrap_err().0.iter().map(Problem::to_string).collect();
+        let expected = [
+            "line 1, column 1: there is no key `root_ulr`: did you mean `root_url`?",
+            "line 2, column 11: `journal`: a text is needed, and this is a number",
+            "line 5, column 10: `http.listen`: an address and a port are needed, such as \"127.0.0.1:8080\"",
+            "line 6, column 13: `http.in_flight`: it must be 1 to 100000",
+            "line 9, column 9: `keep.audit`: a duration is needed, such as \"90 days\", \"30 s\"",
+            "line 11, column 10: `project.lander.level`: it is missing",
+            "line 12, column 1: there is no key `project.lander.levle`: did you mean `level`?",
+            "line 14, column 10: `project.a b` can't be called that: 1 to 100 letters, digits, `-` and `_` are needed",
+            "line 15, column 9: `project.a b.level`: it must be \"1\", \"2\", \"3\" or \"t\"",
+            "line 17, column 1: `pulse.user`: it is missing",
+            "line 18, column 7: `pulse.url`: it carries a password: put it into TASKGRAFT_PULSE_PASSWORD",
+        ];
+        assert_eq!(told, expected);
+        assert!(!told.join("").contains("s3cret"));
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_all_its_places() {
+        let told = Config::read("a = \n[http\nlisten = 1 2\n").unwrap_err().0;
+        assert!(told.len() >= 3, "{told:?}");
+        assert!(Config::read(&" ".repeat(MAX_FILE_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn a_file_without_anything_has_defaults() {
+        let config = Config::read("").unwrap();
+        assert_eq!((config.http.listen.port(), config.carry.at_once, config.pulse), (8080, 100, None));
+    }
+}

@@ -1,0 +1,138 @@
+//! `[pulse]`: the broker that is listened to.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use url::Url;
+
+use super::duration;
+use super::table::Table;
+
+/// Where messages come from, and how they are taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pulse {
+    /// `url`: `amqps://HOST[:PORT][/VHOST]`, or `amqp://` without TLS; without user and password.
+    pub url: String,
+    /// `user`: queues are named after it, `queue/USER/NAME`. Its password comes from the environment.
+    pub user: String,
+    /// `prefetch`: how many messages may be on their way before they are acknowledged.
+    pub prefetch: u16,
+    /// `duplicate_window`: for how long an equal message without an id of its own is the same message.
+    #[serde(serialize_with = "duration::serialize")]
+    pub duplicate_window: Duration,
+    /// `dead_letter`: the name of the queue for messages that can't be understood.
+    pub dead_letter: String,
+    /// `task_events`: whether the queue service's exchanges are listened to, so that states are live.
+    pub task_events: bool,
+    /// `[[pulse.handler]]`: the exchanges that are listened to.
+    pub handler: Vec<Handler>,
+}
+
+/// An exchange that is listened to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Handler {
+    /// `exchange`.
+    pub exchange: String,
+    /// `kind`: what its messages say; by default as the last part of the exchange's name.
+    pub kind: HandlerKind,
+    /// `keys`: patterns of routing keys.
+    pub keys: Vec<String>,
+    /// `queue`: the name of the queue that is bound to it.
+    pub queue: String,
+}
+
+/// What an exchange's messages ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum HandlerKind {
+    /// To add jobs to a push.
+    #[serde(rename = "resultset-runnable-job-actions")]
+    RunnableJobs,
+    /// Something about a push as a whole.
+    #[serde(rename = "resultset-actions")]
+    Push,
+    /// Something about a job.
+    #[serde(rename = "job-actions")]
+    Job,
+}
+
+impl HandlerKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::RunnableJobs, Self::Push, Self::Job];
+
+    /// The word for it: the last part of the exchange that Treeherder publishes such messages to.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RunnableJobs => "resultset-runnable-job-actions",
+            Self::Push => "resultset-actions",
+            Self::Job => "job-actions",
+        }
+    }
+
+    fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+impl Pulse {
+    pub(super) fn read(table: &Table<'_>) -> Self {
+        let url = table.parsed("url", amqp_url);
+        let user = table.parsed("user", |text| if is_name(text) { Ok(text.to_owned()) } else { Err(NAME) });
+        let dead = table.parsed("dead_letter", |text| if is_name(text) { Ok(text.to_owned()) } else { Err(NAME) });
+        let window = Duration::ZERO..=Duration::from_secs(86_400);
+        Self {
+            url: table.required("url", url).unwrap_or_default(),
+            user: table.required("user", user).unwrap_or_default(),
+            prefetch: table.number("prefetch", 1..=65_535).and_then(|n| u16::try_from(n).ok()).unwrap_or(500),
+            duplicate_window: table.duration("duplicate_window", window).unwrap_or(Duration::from_secs(60)),
+            dead_letter: dead.unwrap_or_else(|| "taskgraft-dead".to_owned()),
+            task_events: table.flag("task_events").unwrap_or(false),
+            handler: table.tables("handler", Handler::read),
+        }
+    }
+}
+
+impl Handler {
+    fn read(table: &Table<'_>) -> Self {
+        let exchange = table.text("exchange");
+        let exchange = table.required("exchange", exchange).unwrap_or_default();
+        let last = exchange.rsplit('/').next().unwrap_or_default();
+        let kinds = HandlerKind::ALL.map(|kind| format!("\"{}\"", kind.as_str())).join(", ");
+        let kind =
+            table.parsed("kind", |text| HandlerKind::named(text).ok_or_else(|| format!("it must be one of {kinds}")));
+        let kind = kind.or_else(|| HandlerKind::named(last)).unwrap_or_else(|| {
+            if !exchange.is_empty() {
+                table.wrong("kind", format!("it is missing, and the exchange's name ends with none of {kinds}"));
+            }
+            HandlerKind::Job
+        });
+        let queue = table.parsed("queue", |text| if is_name(text) { Ok(text.to_owned()) } else { Err(NAME) });
+        Self {
+            kind,
+            keys: table.texts("keys").unwrap_or_else(|| vec!["#".to_owned()]),
+            queue: queue.unwrap_or_else(|| format!("taskgraft-{}", kind.as_str())),
+            exchange,
+        }
+    }
+}
+
+const NAME: &str = "1 to 100 letters, digits, `-`, `_`, `.` and `/` are needed";
+
+fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
+    (1..=100).contains(&text.len()) && text.bytes().all(plain)
+}
+
+fn amqp_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if url.password().is_some() {
+        return Err("it carries a password: put it into TASKGRAFT_PULSE_PASSWORD".to_owned());
+    }
+    if !url.username().is_empty() {
+        return Err("it carries a user name: that is the key `user`".to_owned());
+    }
+    if !matches!(url.scheme(), "amqp" | "amqps") || !url.has_host() {
+        return Err("a URL that begins with amqps:// or amqp:// is needed".to_owned());
+    }
+    Ok(text.to_owned())
+}
