@@ -47,6 +47,11 @@ pub(crate) fn another(up: &Up, decision: &str) {
     made(up, decision, |_| {}, str::to_owned, |_| {});
 }
 
+/// Makes the push once more, with another decision task and other artifacts, by their names without `public/`.
+pub(crate) fn another_publishing(up: &Up, decision: &str, files: impl FnOnce(&mut BTreeMap<&str, Vec<u8>>)) {
+    made(up, decision, |_| {}, str::to_owned, files);
+}
+
 /// Makes the push with other artifacts, by their names without `public/`.
 pub(crate) fn publishing(up: &Up, files: impl FnOnce(&mut BTreeMap<&str, Vec<u8>>)) {
     made(up, DECISION, |_| {}, str::to_owned, files);

@@ -1,64 +1,13 @@
 //! Workers that are killed anywhere: another one, or the same again, ends with exactly the tasks of one request.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::{Value, json};
-use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState, TaskState};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Worker, action_task, add, changed_action_task, log, resolved, runs, status};
-use crate::pushes::{another, members_of};
+use super::deeds::{Asked, Deed};
+use super::{Worker, log, resolved, runs, status};
 use crate::server::Up;
-
-/// A job that needs another, which needs others.
-const JOBS: [&str; 2] = ["lint-c", "test-unit-3"];
-/// So many servers are at work at once: most of the time goes by while claims expire.
-const LANES: usize = 8;
-
-/// What the action does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    /// It adds jobs that have no tasks.
-    Add,
-    /// It cancels all that is left of the push.
-    CancelAll,
-}
-
-impl Deed {
-    fn begin(self, up: &Up, decision: &str) -> TaskId {
-        match self {
-            Self::Add => add(up, decision, &JOBS),
-            Self::CancelAll => {
-                let open = |task: &mut Value| {
-                    task["taskQueueId"] = json!("proj-lander/nobodys");
-                    task["metadata"]["name"] = json!("open");
-                };
-                changed_action_task(up, decision, "any", &json!({}), open);
-                action_task(up, decision, "cancel-all", &json!(null))
-            }
-        }
-    }
-
-    /// Checks that it was done, and once.
-    fn check(self, up: &Up, decision: &str, killed: &str) {
-        let mut members = members_of(up, decision);
-        members.remove("Action: Add");
-        let counts: BTreeMap<_, _> = members.iter().map(|(label, ids)| (label.as_str(), ids.len())).collect();
-        match self {
-            Self::Add => {
-                assert!(JOBS.iter().all(|label| counts.contains_key(label)), "{killed}: {counts:?}");
-                assert!(counts.values().all(|count| *count == 1), "{killed}: {counts:?}");
-            }
-            Self::CancelAll => {
-                assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("open", 1)], "{killed}");
-                let cancelled = (RunState::Exception, Some(ReasonResolved::Canceled));
-                assert_eq!(runs(&status(up, members["open"][0])), [cancelled], "{killed}");
-            }
-        }
-    }
-}
 
 /// Who goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +16,18 @@ enum Next {
     Other,
     /// The same worker again, at once.
     Same,
+}
+
+impl Next {
+    /// How long a claim lasts, in seconds: the same worker need not wait for its end; another one must.
+    fn claim(self) -> &'static str {
+        if self == Self::Same { "1200" } else { "4" }
+    }
+
+    /// So many servers are at work at once: where claims expire, that is what most of the time goes by with.
+    fn lanes(self) -> usize {
+        if self == Self::Same { 3 } else { 8 }
+    }
 }
 
 /// From now on the n-th request that a worker makes for a run, claiming it included, meets `fault`; the others pass.
@@ -87,12 +48,9 @@ fn nth_of_a_run(proxy: &Proxy, n: usize, fault: Fault) {
 
 /// Kills the worker of an action at its n-th request. False if the action was done before.
 fn killed_at(up: &Up, proxy: &Proxy, n: usize, (deed, next): (Deed, Next)) -> bool {
-    let mut bytes = [u8::try_from(n).unwrap(); 16];
-    bytes[0] = 7;
     let killed = format!("{deed:?} killed at {n}");
-    let decision = TaskId::from_bytes(bytes);
-    another(up, decision.as_str());
-    let action = deed.begin(up, decision.as_str());
+    let asked = Asked::on_a_push(up, deed, u8::try_from(n).unwrap());
+    let action = asked.action;
     nth_of_a_run(proxy, n, if n.is_multiple_of(2) { Fault::LateAnswer } else { Fault::Silence });
     let name = format!("w{n}");
     let first = Worker::start(up, &name, &["--capacity", "1"]);
@@ -112,20 +70,18 @@ fn killed_at(up: &Up, proxy: &Proxy, n: usize, (deed, next): (Deed, Next)) -> bo
     assert!(earlier.iter().all(|run| *run == expired), "{killed}: {earlier:?}");
     let same_run = next == Next::Same || before.state.is_resolved();
     assert_eq!(earlier.is_empty(), same_run, "{killed}: {earlier:?}");
-    deed.check(up, decision.as_str(), &killed);
+    asked.check(up, &killed);
     held
 }
 
 fn killed_at_every_step(deed: Deed, next: Next) {
     let steps = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for lane in 0..LANES {
+        for lane in 0..next.lanes() {
             let steps = &steps;
             scope.spawn(move || {
                 let proxy = Proxy::start();
-                // The same worker need not wait for a claim to end; another one must.
-                let claim = if next == Next::Same { "1200" } else { "4" };
-                let url = proxy.url();
+                let (claim, url) = (next.claim(), proxy.url());
                 let up =
                     Up::with(&["--no-worker", "--claim-seconds", claim, "--long-poll-ms", "100", "--root-url", &url]);
                 proxy.forward_to(up.address());
@@ -133,14 +89,13 @@ fn killed_at_every_step(deed: Deed, next: Next) {
                 let mut n = if next == Next::Same { lane + 1 } else { lane };
                 while killed_at(&up, &proxy, n, (deed, next)) {
                     steps.fetch_add(1, Ordering::SeqCst);
-                    n += LANES;
+                    n += next.lanes();
                 }
             });
         }
     });
     let steps = steps.into_inner();
-    let least = if deed == Deed::CancelAll { 10 } else { 20 };
-    assert!(steps > least, "an action has more steps than {steps}");
+    assert!(steps > deed.fewest_steps(), "{deed:?} has more steps than {steps}");
 }
 
 #[test]
@@ -156,4 +111,29 @@ fn killed_at_any_step_the_same_worker_goes_on_at_once() {
 #[test]
 fn all_is_cancelled_wherever_the_worker_is_killed() {
     killed_at_every_step(Deed::CancelAll, Next::Same);
+}
+
+#[test]
+fn a_task_is_run_again_once_wherever_the_worker_is_killed() {
+    killed_at_every_step(Deed::Rerun, Next::Same);
+}
+
+#[test]
+fn many_jobs_are_retriggered_once_wherever_the_worker_is_killed() {
+    killed_at_every_step(Deed::RetriggerMultiple, Next::Same);
+}
+
+#[test]
+fn what_failed_is_retriggered_once_wherever_the_worker_is_killed() {
+    killed_at_every_step(Deed::RetriggerFailed, Next::Same);
+}
+
+#[test]
+fn what_is_missing_is_run_once_wherever_the_worker_is_killed() {
+    killed_at_every_step(Deed::RunMissing, Next::Same);
+}
+
+#[test]
+fn earlier_pushes_get_a_job_once_wherever_the_worker_is_killed() {
+    killed_at_every_step(Deed::Backfill, Next::Same);
 }

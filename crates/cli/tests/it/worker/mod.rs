@@ -1,5 +1,6 @@
 //! `taskgraft worker`, as processes on action tasks.
 
+mod deeds;
 mod dies;
 mod ends;
 mod stops;
@@ -25,12 +26,13 @@ use crate::server::{Up, wait_for};
 /// Where action tasks wait for the worker.
 const QUEUE: &str = "proj-lander/action";
 /// What an action task may do: all that its project may.
-const SCOPES: [&str; 5] = [
+const SCOPES: [&str; 6] = [
     "assume:repo:github.com/example/lander:action:generic",
     "queue:create-task:*",
     "queue:route:*",
     "queue:scheduler-id:lander-level-3",
     "queue:cancel-task:*",
+    "queue:rerun-task:*",
 ];
 /// Nothing here takes longer.
 const LONGEST: Duration = Duration::from_secs(120);
