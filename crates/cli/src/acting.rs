@@ -88,6 +88,8 @@ pub(crate) fn explain(error: ActionError, push: Option<&Push>) -> Failure {
         | ActionError::Refused(_)
         | ActionError::Authority(_)
         | ActionError::OtherRequest(_)
+        | ActionError::OtherInput { .. }
+        | ActionError::Crowded(_)
         | ActionError::Uncreatable(_)
         | ActionError::Artifacts(_) => Failure::mistake(message),
         ActionError::Gather(_) | ActionError::Stopped | ActionError::RunPlan(_) | ActionError::Write { .. } => {

@@ -89,7 +89,8 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     };
     let Some(action) = args.action.clone() else { return list(&offer, args.json, out) };
     let key = asking::request_id(args.request_id.as_deref(), env.task_id.as_deref())?;
-    let ask = Ask { action, subject, input, key: key.to_string(), shown: None };
+    let known = args.request_id.is_some() || env.task_id.is_some();
+    let ask = Ask { action, subject, input, key: key.to_string(), fresh: !known, shown: None };
     let prepared = match Prepared::new(&client, &offer, ask).await {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -98,7 +99,6 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         }
     };
     let through = Through { client: &client, artifacts: &artifacts, offer: &offer, env, out };
-    let known = args.request_id.is_some() || env.task_id.is_some();
     let before = if known { through.asked_before(&prepared).await? } else { None };
     let sent = match before {
         Some(sent) => sent,

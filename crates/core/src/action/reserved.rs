@@ -5,6 +5,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::ids::TaskId;
+use crate::ids::derive::Digest;
+use crate::json::to_string_sorted;
 use crate::plan::{Outline, PlanHash, Strayed};
 
 /// The reserved key of an action's input.
@@ -12,6 +15,12 @@ pub const KEY: &str = "taskgraft";
 
 /// The most characters of a requester's key.
 pub const MAX_KEY: usize = 128;
+
+/// What stands in a sealed key between its name and its seal.
+const SEAL: &str = ".for.";
+
+/// From where on an integer is not every reader's: a hooks service that is written in JavaScript rounds it.
+const SAFE: f64 = 9_007_199_254_740_992.0;
 
 /// The most bytes that verdicts may take up in what [`add`] writes. An image that runs an action gets its input as one
 /// environment variable, of which Linux takes 128 KiB.
@@ -44,6 +53,9 @@ pub enum ReservedError {
     /// There are verdicts without the hash that they are checked by.
     #[error("read the input's reserved key `{KEY}`: `verdicts` are there, but not the hash `plan`")]
     NoHash,
+    /// The key is sealed for something else.
+    #[error("use the key `{0}`: it is for another input")]
+    OtherInput(String),
     /// The hash is of other verdicts.
     #[error("read the input's reserved key `{KEY}`: `plan` is not the hash of `verdicts`")]
     Hash,
@@ -57,6 +69,28 @@ impl Reserved {
     pub fn keyed(key: &str) -> Result<Self, ReservedError> {
         let fits = (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         if fits { Ok(Self { key: key.to_owned(), plan: None, verdicts: None }) } else { Err(ReservedError::Key) }
+    }
+
+    /// Only a key, `NAME.for.SEAL`, that by itself tells what it is for: no action task carries it out for another subject
+    /// or input.
+    ///
+    /// # Errors
+    /// If it can't be one.
+    pub fn sealed(name: &str, subject: Option<TaskId>, input: &Value) -> Result<Self, ReservedError> {
+        Self::keyed(&format!("{name}{SEAL}{}", seal(subject, input)))
+    }
+
+    /// Whether the key is sealed. If not, what it is for is what it was used for first.
+    ///
+    /// # Errors
+    /// If it is sealed for another subject or input than this.
+    pub fn is_sealed(&self, subject: Option<TaskId>, input: &Value) -> Result<bool, ReservedError> {
+        let sealed = self.key.rsplit_once(SEAL).and_then(|(_, sealed)| sealed.parse::<TaskId>().ok());
+        match sealed {
+            None => Ok(false),
+            Some(sealed) if sealed == seal(subject, input) => Ok(true),
+            Some(_) => Err(ReservedError::OtherInput(self.key.clone())),
+        }
     }
 
     /// The same with the outline of the plan that was shown. One that is too long leaves only its hash.
@@ -96,6 +130,29 @@ impl Reserved {
             (Some(hash), Some(verdicts)) if verdicts.hash() != *hash => Err(ReservedError::Hash),
             _ => Ok(read),
         }
+    }
+}
+
+/// A hash of what a key is for, written as ids are.
+fn seal(subject: Option<TaskId>, input: &Value) -> TaskId {
+    let subject = subject.map(|task| task.to_string()).unwrap_or_default();
+    // An action without input is sent an empty one when a key goes with it.
+    let input = if input.is_null() { "{}".to_owned() } else { to_string_sorted(&plain(input)) };
+    Digest::new("key").part(&subject).part(&input).task_id()
+}
+
+/// `value` with numbers as every reader of JSON has them: 1.0 is 1.
+#[expect(clippy::cast_possible_truncation, reason = "whole and in bounds")]
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if float.fract() == 0.0 && float.abs() < SAFE => (float as i64).into(),
+            Some(float) => float.into(),
+            None => value.clone(),
+        },
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
     }
 }
 
@@ -155,6 +212,25 @@ mod tests {
         }
         assert_eq!(split_off(json!([1])).unwrap(), (json!([1]), None));
         assert_eq!(split_off(json!({"a": 1})).unwrap(), (json!({"a": 1}), None));
+    }
+
+    #[test]
+    fn a_sealed_key_is_for_one_subject_and_input_however_that_is_written() {
+        let (task, other) = (Some(TaskId::from_bytes([1; 16])), Some(TaskId::from_bytes([2; 16])));
+        let input = json!({"tasks": ["a"], "times": 1, "deep": [{"x": 0.5}]});
+        let reserved = Reserved::sealed("R", task, &input).unwrap();
+        assert!(reserved.key.starts_with("R.for.") && reserved.key.len() == 28, "{}", reserved.key);
+        let rounded = json!({"times": 1.0, "deep": [{"x": 0.5}], "tasks": ["a"]});
+        assert_eq!([&input, &rounded].map(|input| reserved.is_sealed(task, input)), [Ok(true), Ok(true)]);
+        for (subject, input) in [(other, input.clone()), (None, input.clone()), (task, json!({"tasks": ["b"]}))] {
+            assert_eq!(reserved.is_sealed(subject, &input), Err(ReservedError::OtherInput(reserved.key.clone())));
+        }
+        let none = Reserved::sealed("R", None, &Value::Null).unwrap();
+        let sent = split_off(add(Value::Null, &none).unwrap()).unwrap();
+        assert_eq!(none.is_sealed(None, &sent.0), Ok(true));
+        for key in ["R", "R.for.nobody", "R.for."] {
+            assert_eq!(Reserved::keyed(key).unwrap().is_sealed(task, &input), Ok(false), "{key}");
+        }
     }
 
     #[test]

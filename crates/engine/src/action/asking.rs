@@ -12,6 +12,7 @@ use taskgraft_core::scopes::satisfies;
 
 use super::ask::ActionAsk;
 use super::error::ActionError;
+use super::first;
 use super::gather::{Asked, Gathered, gather};
 use super::perform::Terms;
 use super::run::{Keep, Means, OwnTask, admit, bound, still_right};
@@ -33,6 +34,8 @@ pub(super) struct Asking<'a> {
     /// Validated, its defaults filled in; under the reference's rules as it came.
     input: Value,
     reserved: Option<Reserved>,
+    /// Whether the key is one that may stand for something else.
+    open: bool,
     /// Everything of the request is derived from it.
     id: RequestId,
     own: Option<OwnTask>,
@@ -54,21 +57,49 @@ impl<'a> Asking<'a> {
         let action = action::by_callback(&ask.callback).filter(is_known);
         let action = action.ok_or_else(|| ActionError::UnknownAction(ask.callback.clone()))?;
         let (input, reserved) = reserved::split_off(ask.input.clone())?;
+        let open = match &reserved {
+            Some(reserved) => !reserved.is_sealed(ask.task, &input)?,
+            None => false,
+        };
         let input = match terms.policy {
             Policy::Graft => action.input(input)?,
             Policy::Reference => input,
         };
         let id = match &reserved {
-            Some(reserved) => RequestKey::Requester {
-                client_id: own.as_ref().and_then(asker).unwrap_or_default().to_owned(),
-                group: ask.group,
-                action: action.name.to_owned(),
-                key: reserved.key.clone(),
+            Some(reserved) => {
+                keyed(own.as_ref().and_then(|own| asker(&own.task.extra)), ask.group, action, &reserved.key)
             }
-            .id(),
             None => terms.request.clone(),
         };
-        Ok(Self { means, terms, action, group: ask.group, task: ask.task, input, reserved, id, own })
+        Ok(Self { means, terms, action, group: ask.group, task: ask.task, input, reserved, open, id, own })
+    }
+
+    /// Checks that what the request's key stands for is this.
+    ///
+    /// # Errors
+    /// If an earlier action task carries it and was told something else, or that can't be looked up.
+    pub(super) async fn key_is_ours(&self) -> Result<(), ActionError> {
+        let (Some(reserved), Some(own), true) = (&self.reserved, &self.own, self.open) else { return Ok(()) };
+        let carried = |extra: &Value, ask: ActionAsk| {
+            let action = action::by_callback(&ask.callback)?;
+            let key = reserved::key_of(&ask.input)?;
+            let is_ours = keyed(asker(extra), ask.group, action, key) == self.id;
+            is_ours.then(|| self.is_told(action, ask))
+        };
+        match first::before(&self.means.client, self.group, own.run.task, carried).await? {
+            Some((task, false)) => Err(ActionError::OtherInput { key: reserved.key.clone(), task }),
+            Some((_, true)) | None => Ok(()),
+        }
+    }
+
+    /// Whether that is the same as what was asked.
+    fn is_told(&self, action: &Action, ask: ActionAsk) -> bool {
+        let Ok((input, _)) = reserved::split_off(ask.input) else { return false };
+        let input = match self.terms.policy {
+            Policy::Graft => action.input(input).ok(),
+            Policy::Reference => Some(input),
+        };
+        ask.task == self.task && input.is_some_and(|input| input == self.input)
     }
 
     /// What of the action's role an action task must hold.
@@ -321,7 +352,13 @@ fn asked_for(deeds: &Deeds) -> u64 {
     rounds.map(|round| (round.labels.len() as u64).saturating_mul(round.times.into())).fold(0, u64::saturating_add)
 }
 
-/// Who asked for the action, as its action task says.
-fn asker(own: &OwnTask) -> Option<&str> {
-    own.task.extra.pointer("/action/context/clientId").and_then(Value::as_str)
+/// Who asked for an action, as its action task's `extra` says.
+fn asker(extra: &Value) -> Option<&str> {
+    extra.pointer("/action/context/clientId").and_then(Value::as_str)
+}
+
+/// The id of a request that has a key.
+fn keyed(asker: Option<&str>, group: TaskId, action: &Action, key: &str) -> RequestId {
+    let (client_id, action) = (asker.unwrap_or_default().to_owned(), action.name.to_owned());
+    RequestKey::Requester { client_id, group, action, key: key.to_owned() }.id()
 }

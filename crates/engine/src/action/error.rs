@@ -32,6 +32,17 @@ pub enum ActionError {
     /// What travels beside the input is not what it should be.
     #[error(transparent)]
     Reserved(#[from] ReservedError),
+    /// The request's key stands for something else.
+    #[error("perform the action: the key `{key}` asked for something else before, see {task}")]
+    OtherInput {
+        /// The key.
+        key: String,
+        /// The action task that carried it first.
+        task: TaskId,
+    },
+    /// Whether the request's key stands for something else can't be told.
+    #[error("learn what the request's key stands for: the group has more than {0} tasks")]
+    Crowded(usize),
     /// The action decided that nothing is to be done.
     #[error("perform the action: {0}")]
     Refusal(#[from] Refusal),

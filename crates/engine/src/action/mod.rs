@@ -8,6 +8,7 @@ mod ask;
 mod asking;
 mod carry;
 mod error;
+mod first;
 mod gather;
 mod perform;
 mod run;

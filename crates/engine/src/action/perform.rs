@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, select, try_join};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{MAX_NEW, Plan, Policy};
 use taskgraft_core::time::Millis;
@@ -117,8 +117,11 @@ async fn prepare(
     if let Some(plan) = asking.taken_up(&with.keep, log).await? {
         return Ok(Prepared { plan, earlier: true, expires });
     }
-    let push = asking.push(Some(asking.permission())).await?;
-    let plan = asking.plan(&push, log).await?;
+    let planning = async {
+        let push = asking.push(Some(asking.permission())).await?;
+        asking.plan(&push, log).await
+    };
+    let (plan, ()) = try_join(planning, asking.key_is_ours()).await?;
     Ok(Prepared { plan, earlier: false, expires })
 }
 

@@ -98,7 +98,9 @@ pub(super) fn is_ours(extra: &Value, prepared: &Prepared, own: Option<&str>) -> 
     let asker = text(context, "clientId").is_none_or(|theirs| own.is_none_or(|own| own == theirs));
     let name = text(action, "name").is_none_or(|theirs| theirs == prepared.action);
     let key = reserved::key_of(input) == Some(prepared.key.as_str());
-    (asker && name && key).then(|| without_key(input) == without_key(&prepared.input))
+    let subject =
+        context.get("taskId").is_none_or(|theirs| theirs.as_str() == prepared.subject.as_ref().map(TaskId::as_str));
+    (asker && name && key).then(|| subject && without_key(input) == without_key(&prepared.input))
 }
 
 fn without_key(input: &Value) -> Value {
@@ -153,6 +155,7 @@ mod tests {
         let sending = Sending::Hook { group: "g".to_owned(), id: "h".to_owned(), payload: json!({}) };
         let prepared = Prepared {
             action: "poke".to_owned(),
+            subject: None,
             key: "mine".to_owned(),
             input: json!({"taskgraft": {"key": "mine"}}),
             carries_key: true,

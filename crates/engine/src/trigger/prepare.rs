@@ -33,6 +33,9 @@ pub struct Ask {
     pub input: Value,
     /// The asker's name for the request: the same one does the work once.
     pub key: String,
+    /// Whether that name stands for this and nothing else, whatever happens: it was drawn for it, or whoever asks sees to
+    /// that. It is then sealed, and nobody has to search a group for what else it may have been used for.
+    pub fresh: bool,
     /// The outline of the plan that the asker was shown.
     pub shown: Option<Outline>,
 }
@@ -42,7 +45,9 @@ pub struct Ask {
 pub struct Prepared {
     /// The action's name.
     pub action: String,
-    /// The asker's name for the request.
+    /// The task that it is for; none for the push as a whole.
+    pub subject: Option<TaskId>,
+    /// The name of the request, which the asker uses to ask for it again.
     pub key: String,
     /// The validated input, defaults filled in, as it is sent.
     pub input: Value,
@@ -146,13 +151,15 @@ impl Prepared {
     fn on(offer: &Offer, ask: Ask, subject: Option<(TaskId, Value)>, now: Timestamp) -> Result<Self, PrepareError> {
         let definition = subject.as_ref().map(|(id, task)| member(*id, task, offer.group)).transpose()?;
         let chosen = offer.catalog.choose(&ask.action, definition.as_ref().map(|task| &task.tags))?;
-        let reserved = Reserved::keyed(&ask.key)?;
+        let ours = offer.catalog.is_ours();
+        let input = checked(chosen, ask.input, ours)?;
+        let reserved = named(&ask.key, ask.fresh, ask.subject, &input)?;
+        let key = reserved.key.clone();
         let reserved = match ask.shown {
             Some(outline) => reserved.shown(outline),
             None => reserved,
         };
-        let ours = offer.catalog.is_ours();
-        let (input, carries_key) = carrying(chosen, checked(chosen, ask.input, ours)?, &reserved, ours);
+        let (input, carries_key) = carrying(chosen, input, &reserved, ours);
         bound(&input, ours)?;
         let mut context = offer.catalog.variables.clone();
         context.insert("taskGroupId".to_owned(), json!(offer.group));
@@ -169,7 +176,7 @@ impl Prepared {
                 Sending::Task(Definition { way, context, decision: offer.decision, input })
             }
         };
-        Ok(Self { action: ask.action, key: ask.key, input, carries_key, ours, sending })
+        Ok(Self { action: ask.action, subject: ask.subject, key, input, carries_key, ours, sending })
     }
 }
 
@@ -218,6 +225,16 @@ fn member(id: TaskId, task: &Value, group: TaskId) -> Result<TaskDefinition, Pre
     let definition: TaskDefinition = serde_json::from_value(task.clone()).map_err(unreadable)?;
     let theirs = definition.task_group_id;
     if theirs == group { Ok(definition) } else { Err(PrepareError::Elsewhere { task: id, theirs, group }) }
+}
+
+/// The key, sealed if it is fresh.
+fn named(key: &str, fresh: bool, subject: Option<TaskId>, input: &Value) -> Result<Reserved, ReservedError> {
+    if fresh {
+        return Reserved::sealed(key, subject, input);
+    }
+    let reserved = Reserved::keyed(key)?;
+    reserved.is_sealed(subject, input)?;
+    Ok(reserved)
 }
 
 /// The input with its defaults, if the action takes it. taskgraft's own action tasks refuse keys that they don't know,
@@ -285,7 +302,14 @@ mod tests {
 
     fn asked(offer: &Offer, action: &str, input: Value) -> Result<Prepared, PrepareError> {
         let shown = serde_json::from_value(json!({"lint": "new"})).unwrap();
-        let ask = Ask { action: action.to_owned(), subject: None, input, key: "k".to_owned(), shown: Some(shown) };
+        let ask = Ask {
+            action: action.to_owned(),
+            subject: None,
+            input,
+            key: "k".to_owned(),
+            fresh: false,
+            shown: Some(shown),
+        };
         Prepared::on(offer, ask, None, Timestamp::UNIX_EPOCH)
     }
 

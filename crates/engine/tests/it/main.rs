@@ -13,6 +13,7 @@ mod crash;
 mod graph;
 mod history;
 mod install;
+mod keys;
 mod own_actions;
 mod own_run;
 mod performing;

@@ -117,6 +117,7 @@ async fn ask(through: &Through<'_>, plan: &Plan, labels: &[&str], times: u32) ->
         subject: None,
         input: json!({"tasks": labels, "times": times}),
         key: plan.request.id.to_string(),
+        fresh: true,
         shown: Some(plan.outline()),
     };
     let prepared = Prepared::new(through.client, through.offer, ask).await?;
