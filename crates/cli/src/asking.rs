@@ -7,7 +7,6 @@ use std::time::Duration;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use taskgraft_client::Client;
-use taskgraft_core::glob::Glob;
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{self, MAX_TIMES, Moved, Plan, PlannedTask, Policy, Request, Verdict};
 use taskgraft_engine::{
@@ -79,33 +78,15 @@ impl Wishes {
 
     /// The request, for the labels that the patterns stand for.
     pub(crate) fn request(&self, push: &Push, id: RequestId) -> Result<Request, Failure> {
-        let labels = expand(push, &self.labels)?;
+        let labels = taskgraft_engine::expand(push, &self.labels).map_err(|none| {
+            Failure::mistake(none.to_string()).note("list them", list_command("", push)).closing(NOTHING)
+        })?;
         Ok(Request {
             partial: self.partial,
             rerun_failed: self.rerun_failed,
             ..Request::add(id, push.decision, push.group, &labels).repeated(self.times)
         })
     }
-}
-
-/// The labels that were meant: a label that exists is itself, whatever characters it has.
-fn expand(push: &Push, wanted: &[String]) -> Result<Vec<String>, Failure> {
-    let mut labels = Vec::new();
-    for text in wanted {
-        if push.graph.contains(text) || !Glob::is_pattern(text) {
-            labels.push(text.clone());
-            continue;
-        }
-        let before = labels.len();
-        let glob = Glob::new(text);
-        labels.extend(push.graph.labels().filter(|label| glob.matches(label)).map(|label| label.into_owned()));
-        if labels.len() == before {
-            return Err(Failure::mistake(format!("no job in this push is like `{text}`"))
-                .note("list them", list_command("", push))
-                .closing(NOTHING));
-        }
-    }
-    Ok(labels)
 }
 
 /// The key of a request: given, or that of the task that this runs in, or a fresh one.

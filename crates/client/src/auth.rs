@@ -3,8 +3,8 @@
 use futures_util::TryStreamExt as _;
 use http::Method;
 use taskgraft_core::api::auth::{
-    self, CreateClientRequest, CreateClientResponse, CreateRoleRequest, ListClientsResponse, ListRolesResponse, Role,
-    ScopeSet,
+    self, AuthenticateHawkRequest, AuthenticateHawkResponse, CreateClientRequest, CreateClientResponse,
+    CreateRoleRequest, ListClientsResponse, ListRolesResponse, Role, ScopeSet,
 };
 
 use crate::call::Call;
@@ -42,6 +42,15 @@ impl<'a> Auth<'a> {
     pub async fn expand_scopes(self, scopes: Vec<String>) -> Result<Vec<String>, Error> {
         let call = Self::call("expandScopes", Method::POST, &["scopes", "expand"])?.json(&ScopeSet { scopes })?;
         Ok(self.client.fetch::<ScopeSet>(call).await?.scopes)
+    }
+
+    /// Who signed a request that somebody else received, and what scopes they have. Whoever holds the payload has to compare
+    /// its hash, and to see to it that a signature counts once.
+    ///
+    /// # Errors
+    /// As any call; a signature that is not right is an answer, not an error.
+    pub async fn authenticate_hawk(self, request: &AuthenticateHawkRequest) -> Result<AuthenticateHawkResponse, Error> {
+        self.client.fetch(Self::call("authenticateHawk", Method::POST, &["authenticate-hawk"])?.json(request)?).await
     }
 
     /// A client.

@@ -12,6 +12,7 @@ pub mod graph;
 pub mod ids;
 pub mod json;
 pub mod morph;
+pub mod nonces;
 pub mod optimize;
 pub mod params;
 mod pattern;

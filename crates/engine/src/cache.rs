@@ -14,7 +14,7 @@ use taskgraft_core::ids::TaskId;
 use tempfile::NamedTempFile;
 
 use crate::memory::Memory;
-use crate::push::Left;
+use crate::push::{Left, Run};
 
 /// The files that were longest unused go until a cache has no more bytes than this.
 const MAX_BYTES: u64 = 2 << 30;
@@ -33,7 +33,7 @@ pub struct Cache {
     dir: PathBuf,
     max: u64,
     /// What was read of it, where this process lives on.
-    memory: Option<Arc<Memory<Left>>>,
+    memory: Option<Arc<Memory<Run, Left>>>,
 }
 
 impl Cache {
@@ -69,7 +69,7 @@ impl Cache {
         self.memory().map_or((0, 0), Memory::counts)
     }
 
-    pub(crate) fn memory(&self) -> Option<&Memory<Left>> {
+    pub(crate) fn memory(&self) -> Option<&Memory<Run, Left>> {
         self.memory.as_deref()
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
 use futures_util::{StreamExt as _, future, stream};
 use taskgraft_client::{Client, Error};
@@ -124,14 +125,14 @@ pub(crate) async fn earlier_as_reference(
     }
     let mut sources = vec![decision_source(push)];
     for (kind, of) in oldest_first(actions, BTreeSet::new()) {
-        sources.push(Source { kind, of: Some(of), labels: read_labels(artifacts, of, None).await? });
+        sources.push(Source { kind, of: Some(of), labels: Arc::new(read_labels(artifacts, of, None).await?) });
     }
     if let Some(place) = Place::new(push, SourceKind::Cron, "revision", revision, "cron") {
         let tasks = client.index().list_tasks(&place.path).await?.into_iter().map(|task| (place.kind, task)).collect();
         let cron = oldest_first(tasks, BTreeSet::new());
         for (kind, of) in cron {
             match read_labels(artifacts, of, None).await {
-                Ok(labels) => sources.push(Source { kind, of: Some(of), labels }),
+                Ok(labels) => sources.push(Source { kind, of: Some(of), labels: Arc::new(labels) }),
                 // The reference tolerates this for cron tasks only.
                 Err(PushError::Fetch(error)) if error.is_missing() => {}
                 Err(error) => return Err(error),
@@ -142,7 +143,7 @@ pub(crate) async fn earlier_as_reference(
 }
 
 pub(crate) fn decision_source(push: &Push) -> Source {
-    Source { kind: SourceKind::Decision, of: push.decision, labels: push.labels.clone() }
+    Source { kind: SourceKind::Decision, of: push.decision, labels: Arc::clone(&push.labels) }
 }
 
 /// Each task once, by when it will be forgotten: tasks of one push live equally long, so that is their order of making.
@@ -173,7 +174,7 @@ async fn read_one(
     }
     let run = status.runs.last().filter(|run| run.resolved.is_some()).map(|run| run.run_id);
     match read_labels(artifacts, of, run).await {
-        Ok(labels) => Ok(Source { kind, of: Some(of), labels }),
+        Ok(labels) => Ok(Source { kind, of: Some(of), labels: Arc::new(labels) }),
         Err(error) => Err(no_labels(error.to_string())),
     }
 }

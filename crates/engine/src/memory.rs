@@ -1,50 +1,56 @@
-//! What decision tasks left, kept read by a process that lives on: its next action on the same push reads nothing again.
+//! What was read or looked up, kept by a process that lives on: its next action on the same push reads nothing again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use taskgraft_core::ids::TaskId;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
-/// A run of a decision task: its artifacts never change once it is resolved.
-pub(crate) type Key = (TaskId, u16);
-
-/// Values by run, the longest unused forgotten first.
+/// Values by key, the longest unused forgotten first.
 #[derive(Debug)]
-pub(crate) struct Memory<T> {
-    /// The most bytes that all of them may stand for together; the newest stays whatever it is worth.
+pub struct Memory<K, T> {
+    /// The most that all of them may weigh together; the newest stays whatever it weighs.
     max: u64,
+    /// How long a value counts after its making began; for good where this is not set.
+    fresh: Option<Duration>,
     /// The last used last.
-    entries: Mutex<Vec<Entry<T>>>,
+    entries: Mutex<Vec<Entry<K, T>>>,
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
-    key: Key,
+struct Entry<K, T> {
+    key: K,
+    begun: Instant,
     value: Arc<OnceCell<(Arc<T>, u64)>>,
 }
 
-impl<T> Memory<T> {
-    pub(crate) fn new(max: u64) -> Self {
-        Self { max, entries: Mutex::default(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+impl<K: Eq, T> Memory<K, T> {
+    /// A memory of values that never change, for as much as weighs `max`.
+    #[must_use]
+    pub fn new(max: u64) -> Self {
+        Self { max, fresh: None, entries: Mutex::default(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+    }
+
+    /// The same for values that count only so long.
+    #[must_use]
+    pub fn for_a_while(max: u64, fresh: Duration) -> Self {
+        Self { fresh: Some(fresh), ..Self::new(max) }
     }
 
     /// How often a value was there, and how often it had to be made.
-    pub(crate) fn counts(&self) -> (u64, u64) {
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
         (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
-    /// The value of `key`, made by `make` with its size in bytes if it isn't there. Who asks meanwhile waits for it.
+    /// The value of `key`, made by `make` with its weight if it isn't there. Who asks meanwhile waits for it.
     ///
     /// # Errors
     /// What `make` fails with; then the next who asks tries again.
-    pub(crate) async fn get<E>(
-        &self,
-        key: Key,
-        make: impl Future<Output = Result<(Arc<T>, u64), E>>,
-    ) -> Result<Arc<T>, E> {
+    pub async fn get<E>(&self, key: K, make: impl Future<Output = Result<(Arc<T>, u64), E>>) -> Result<Arc<T>, E> {
         let cell = self.cell(key);
         let there = cell.initialized();
         let (value, _) = cell.get_or_try_init(|| make).await?;
@@ -54,11 +60,15 @@ impl<T> Memory<T> {
         Ok(Arc::clone(value))
     }
 
-    fn cell(&self, key: Key) -> Arc<OnceCell<(Arc<T>, u64)>> {
+    fn cell(&self, key: K) -> Arc<OnceCell<(Arc<T>, u64)>> {
         let mut entries = self.lock();
+        let now = Instant::now();
+        if let Some(fresh) = self.fresh {
+            entries.retain(|entry| now.duration_since(entry.begun) < fresh);
+        }
         let entry = match entries.iter().position(|entry| entry.key == key) {
             Some(at) => entries.remove(at),
-            None => Entry { key, value: Arc::default() },
+            None => Entry { key, begun: now, value: Arc::default() },
         };
         let value = Arc::clone(&entry.value);
         entries.push(entry);
@@ -68,14 +78,14 @@ impl<T> Memory<T> {
     /// Forgets the longest unused until the rest fits.
     fn forget(&self) {
         let mut entries = self.lock();
-        let size = |entry: &Entry<T>| entry.value.get().map_or(0, |(_, size)| *size);
+        let size = |entry: &Entry<K, T>| entry.value.get().map_or(0, |(_, size)| *size);
         let mut all: u64 = entries.iter().map(size).sum();
         while all > self.max && entries.len() > 1 {
             all -= size(&entries.remove(0));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry<T>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry<K, T>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,12 +94,8 @@ impl<T> Memory<T> {
 mod tests {
     use super::*;
 
-    fn key(n: u8) -> Key {
-        (TaskId::from_bytes([n; 16]), 0)
-    }
-
-    async fn get(memory: &Memory<u8>, n: u8, size: u64) -> Arc<u8> {
-        memory.get(key(n), async { Ok::<_, ()>((Arc::new(n), size)) }).await.unwrap()
+    async fn get(memory: &Memory<u8, u8>, n: u8, size: u64) -> Arc<u8> {
+        memory.get(n, async { Ok::<_, ()>((Arc::new(n), size)) }).await.unwrap()
     }
 
     #[tokio::test]
@@ -108,13 +114,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_counts_for_a_while_is_made_again_after_it() {
+        for (fresh, counts) in [(Duration::ZERO, (0, 2)), (Duration::from_secs(3600), (1, 1))] {
+            let memory = Memory::for_a_while(10, fresh);
+            get(&memory, 1, 5).await;
+            get(&memory, 1, 5).await;
+            assert_eq!(memory.counts(), counts);
+        }
+    }
+
+    #[tokio::test]
     async fn many_who_ask_at_once_have_it_made_once_and_a_failure_is_not_kept() {
-        let memory = Memory::<u8>::new(10);
-        let failed = memory.get(key(1), async { Err("no") }).await;
+        let memory = Memory::<u8, u8>::new(10);
+        let failed = memory.get(1, async { Err("no") }).await;
         assert_eq!(failed, Err("no"));
         let made = AtomicU64::new(0);
         let make = || {
-            memory.get(key(1), async {
+            memory.get(1, async {
                 made.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 Ok::<_, ()>((Arc::new(7), 1))

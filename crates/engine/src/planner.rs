@@ -1,6 +1,7 @@
 //! From a push and a request to a plan: look up, decide, look up what that raised, until nothing is open.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use taskgraft_client::Client;
 use taskgraft_core::definition::ArtifactUrls;
@@ -11,6 +12,7 @@ use taskgraft_core::plan::{self, Answers, Attempt, Facts, Plan, PlanError, Polic
 
 use crate::fetch::Artifacts;
 use crate::history::{self, Notice};
+use crate::kept::Kept;
 use crate::lookup;
 use crate::push::{Push, PushError};
 
@@ -27,6 +29,8 @@ const MAX_SHOWN: usize = 200;
 pub enum Lookups {
     /// The queue and the index, and the artifacts of earlier actions.
     Online(Client, Artifacts),
+    /// The same, with answers that count for a while, by the rules of [`Policy::Graft`].
+    Kept(Arc<Kept>),
     /// Nobody: every look-up counts as not found. The root URL is for artifact references.
     Offline {
         /// Such as `https://tc.example.com`.
@@ -34,6 +38,17 @@ pub enum Lookups {
         /// When the plan is made.
         now: jiff::Timestamp,
     },
+}
+
+impl Lookups {
+    /// When a plan is made, and where artifact references point.
+    pub(crate) fn now_and_urls(&self) -> (jiff::Timestamp, ArtifactUrls) {
+        match self {
+            Self::Online(client, _) => (client.clock().now(), artifact_urls(client)),
+            Self::Kept(kept) => (kept.client().clock().now(), artifact_urls(kept.client())),
+            Self::Offline { root_url, now } => (*now, ArtifactUrls { root: root_url.clone(), proxy: None }),
+        }
+    }
 }
 
 /// A plan and what it was made of.
@@ -165,6 +180,7 @@ pub(crate) async fn plan_closure(
         };
         let answers = match lookups {
             Lookups::Online(client, _) => lookup::answers(client, &wants, policy).await?,
+            Lookups::Kept(kept) => kept.answers(&wants).await?,
             Lookups::Offline { .. } => Answers::default(),
         };
         facts.answer(&wants, answers);
@@ -204,6 +220,7 @@ pub(crate) async fn earlier_work(
     policy: Policy,
 ) -> Result<EarlierWork, PlannerError> {
     let (sources, notices) = match (lookups, policy) {
+        (Lookups::Kept(kept), _) => return Ok(kept.earlier(push).await?.clone()),
         (Lookups::Offline { .. }, _) => (vec![history::decision_source(push)], Vec::new()),
         (Lookups::Online(client, artifacts), Policy::Reference) => {
             (history::earlier_as_reference(client, artifacts, push).await?, Vec::new())
@@ -215,10 +232,7 @@ pub(crate) async fn earlier_work(
 
 /// What is known before the first decision: the push and its group.
 pub(crate) fn first_facts(lookups: &Lookups, push: &Push, policy: Policy) -> Facts {
-    let (now, urls) = match lookups {
-        Lookups::Online(client, _) => (client.clock().now(), artifact_urls(client)),
-        Lookups::Offline { root_url, now } => (*now, ArtifactUrls { root: root_url.clone(), proxy: None }),
-    };
+    let (now, urls) = lookups.now_and_urls();
     let mut facts = Facts::new(now, urls, push.parameters.clone());
     facts.scheduler_id = push.scheduler_id();
     facts.group = push.group_fact.clone();

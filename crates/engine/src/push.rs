@@ -42,7 +42,7 @@ pub struct Push {
     /// full-task-graph.json.
     pub graph: Arc<GraphFile>,
     /// label-to-taskid.json.
-    pub labels: BTreeMap<String, TaskId>,
+    pub labels: Arc<BTreeMap<String, TaskId>>,
 }
 
 /// Why a push can't be read.
@@ -249,17 +249,20 @@ async fn own_group(
     Ok((task.task_group_id, group_fact(client, task.task_group_id).await?))
 }
 
+/// A run of a decision task: its artifacts never change once it is resolved.
+pub(crate) type Run = (TaskId, u16);
+
 /// What a decision task left for its push.
 #[derive(Debug, Clone)]
 pub(crate) struct Left {
     pub(crate) parameters: Parameters,
     pub(crate) graph: Arc<GraphFile>,
-    pub(crate) labels: BTreeMap<String, TaskId>,
+    pub(crate) labels: Arc<BTreeMap<String, TaskId>>,
 }
 
 impl Left {
     pub(crate) fn only(parameters: Parameters) -> Result<Self, ReadError> {
-        Ok(Self { parameters, graph: Arc::new(GraphFile::read("{}".into())?), labels: BTreeMap::new() })
+        Ok(Self { parameters, graph: Arc::new(GraphFile::read("{}".into())?), labels: Arc::default() })
     }
 }
 
@@ -293,7 +296,7 @@ async fn read(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Result<(
         read_labels(artifacts, task, run),
     )
     .await?;
-    Ok((Left { parameters, graph: Arc::new(graph), labels }, bytes))
+    Ok((Left { parameters, graph: Arc::new(graph), labels: Arc::new(labels) }, bytes))
 }
 
 /// A decision task's parameters.

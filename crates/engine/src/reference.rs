@@ -43,7 +43,7 @@ pub async fn load(
     let decision = find_decision_task(client, &parameters, trust_domain, group).await?;
     let graph = Arc::new(read_graph(artifacts, decision, None).await?);
     let labels = read_labels(artifacts, decision, None).await?;
-    Ok(push(decision, trust_domain, Left { parameters, graph, labels }))
+    Ok(push(decision, trust_domain, Left { parameters, graph, labels: Arc::new(labels) }))
 }
 
 /// The same without graph and labels: for an action that is only about tasks that exist. The group counts as its own

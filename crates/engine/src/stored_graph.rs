@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use taskgraft_core::definition::ArtifactUrls;
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::json::{GraphFile, MAX_GRAPH_BYTES, ReadError};
 use taskgraft_core::plan::{Facts, Policy, Purpose, Request, Source, SourceKind};
 
 use crate::cache::map;
 use crate::parameters::{ParametersError, read_parameters};
-use crate::planner::{Lookups, Planned, PlannerError, artifact_urls, plan_closure};
+use crate::planner::{Lookups, Planned, PlannerError, plan_closure};
 
 /// The largest file that lists labels or tasks, in bytes.
 const MAX_LIST: u64 = 256 << 20;
@@ -83,12 +83,9 @@ pub async fn optimize(
     let closure = graph.closure(&labels.iter().map(String::as_str).collect::<Vec<_>>())?;
     let mut request = Request::add(id, stored.decision, stored.decision, &labels);
     request.purpose = Purpose::Optimize { do_not_optimize };
-    let (now, urls) = match lookups {
-        Lookups::Online(client, _) => (client.clock().now(), artifact_urls(client)),
-        Lookups::Offline { root_url, now } => (*now, ArtifactUrls { root: root_url.clone(), proxy: None }),
-    };
+    let (now, urls) = lookups.now_and_urls();
     let mut facts = Facts::new(now, urls, parameters);
-    facts.sources = vec![Source { kind: SourceKind::Decision, of: stored.decision, labels: existing }];
+    facts.sources = vec![Source { kind: SourceKind::Decision, of: stored.decision, labels: Arc::new(existing) }];
     let plan = plan_closure(lookups, &closure, &request, &mut facts, policy).await?;
     Ok(Planned { plan, facts, notices: Vec::new() })
 }

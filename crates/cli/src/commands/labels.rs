@@ -1,14 +1,11 @@
 //! `taskgraft labels`.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
-use taskgraft_client::Client;
 use taskgraft_core::glob::Glob;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::Policy;
 use taskgraft_core::state::TaskState;
-use taskgraft_engine::{Push, PushError};
+use taskgraft_engine::{PushError, newest};
 
 use crate::env::Env;
 use crate::exit::Failure;
@@ -70,18 +67,4 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
         return Ok(());
     }
     Ok(out.say(&columns.text())?)
-}
-
-/// The newest task of each label: those that the decision task names, and those that others added to its group.
-async fn newest(client: &Client, push: &Push) -> Result<HashMap<String, (TaskId, TaskState)>, Failure> {
-    let ids: Vec<TaskId> = push.labels.values().copied().collect();
-    let statuses = push::statuses(client, &ids).await?;
-    let named = push.labels.iter().filter_map(|(label, id)| Some((label.clone(), (*id, statuses.get(id)?.state))));
-    let mut newest: HashMap<_, _> = named.collect();
-    if let Some(group) = push.group {
-        for member in push::members(client, group).await? {
-            newest.insert(member.task.metadata.name, (member.status.task_id, member.status.state));
-        }
-    }
-    Ok(newest)
 }

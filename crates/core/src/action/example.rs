@@ -55,7 +55,7 @@ impl Example {
 
     pub(super) fn source(&mut self, labels: &[(&str, u8)]) {
         let labels = labels.iter().map(|(label, task)| ((*label).to_owned(), id(*task))).collect();
-        self.sources.push(Source { kind: SourceKind::Decision, of: Some(id(0)), labels });
+        self.sources.push(Source { kind: SourceKind::Decision, of: Some(id(0)), labels: std::sync::Arc::new(labels) });
     }
 
     /// `created` in minutes.

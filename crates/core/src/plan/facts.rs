@@ -1,6 +1,7 @@
 //! Everything that was looked up for a plan, and what is still to be looked up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,8 +35,8 @@ pub struct Source {
     pub kind: SourceKind,
     /// The task whose artifact it is, if it is known.
     pub of: Option<TaskId>,
-    /// Label to task id.
-    pub labels: BTreeMap<String, TaskId>,
+    /// Label to task id; shared, since a large push's list has tens of thousands.
+    pub labels: Arc<BTreeMap<String, TaskId>>,
 }
 
 /// What counts of a task's status.

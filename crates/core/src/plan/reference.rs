@@ -120,7 +120,7 @@ pub(super) fn follow(graph: &TaskGraph, request: &Request, facts: &Facts) -> Res
 
 fn optimized(part: &Part<'_>, facts: &Facts) -> Result<Optimized, PlanError> {
     let mut existing: BTreeMap<Label, Vec<TaskId>> = BTreeMap::new();
-    for (label, id) in facts.sources.iter().flat_map(|source| &source.labels) {
+    for (label, id) in facts.sources.iter().flat_map(|source| source.labels.iter()) {
         existing.insert(label.as_str().into(), vec![*id]);
     }
     let index = facts.index.iter().filter_map(|(path, id)| Some((path.clone(), (*id)?))).collect();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use jiff::Timestamp;
 use rusqlite::Transaction;
 use serde_json::{Value, json};
+use taskgraft_core::nonces::{Nonces, Refused};
 use taskgraft_core::scopes::satisfies;
 use url::Url;
 
@@ -12,7 +13,6 @@ use super::certificate::{self, TemporaryCredentials};
 use super::directory::{Directory, DirectoryError};
 use super::grant::Grant;
 use super::hawk::{self, Signature, Unauthenticated};
-use super::nonces::{Nonces, Refused};
 use super::{Authentication, RootCredentials, SignedRequest};
 use crate::store::Store;
 

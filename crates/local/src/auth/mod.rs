@@ -7,7 +7,6 @@ mod grant;
 mod hawk;
 mod jobs;
 mod judge;
-mod nonces;
 mod request;
 mod roles;
 mod root;

@@ -105,7 +105,7 @@ async fn as_push(lander: &Lander, push: &str, claimed: Claimed) -> Result<Push, 
     let id = claimed.status.task_id;
     let read = Push::offline(&recorded, Some(id)).await?;
     let task = Some((claimed.task, claimed.status));
-    Ok(Push { labels: BTreeMap::new(), task, trust_domain: Some("lander".to_owned()), ..read })
+    Ok(Push { labels: std::sync::Arc::default(), task, trust_domain: Some("lander".to_owned()), ..read })
 }
 
 /// Optimises the targets as decision tasks do, and creates those that stay, with what they need.

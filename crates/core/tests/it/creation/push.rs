@@ -1,6 +1,7 @@
 //! Pushes made up for tests: a graph, a decision task, and what ran so far.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -72,7 +73,7 @@ impl Push {
         queue.plant(id(1), decision, TaskState::Completed);
         let group = taskgraft_core::plan::GroupFact { scheduler_id: "lander-level-3".to_owned(), sealed: None };
         queue.groups.insert(id(1), group);
-        let sources = vec![Source { kind: SourceKind::Decision, of: Some(id(1)), labels: BTreeMap::new() }];
+        let sources = vec![Source { kind: SourceKind::Decision, of: Some(id(1)), labels: Arc::default() }];
         Self { graph: TaskGraph::new(tasks).unwrap(), queue, sources, index: BTreeMap::new() }
     }
 
@@ -85,14 +86,14 @@ impl Push {
     pub(crate) fn add_ran(&mut self, label: &str, task_id: TaskId, state: TaskState) {
         let definition = json!({"taskGroupId": id(1), "schedulerId": "lander-level-3", "metadata": {"name": label}});
         self.queue.plant(task_id, definition, state);
-        self.sources[0].labels.insert(label.to_owned(), task_id);
+        Arc::make_mut(&mut self.sources[0].labels).insert(label.to_owned(), task_id);
     }
 
     /// A list of an earlier action's tasks.
     pub(crate) fn action(mut self, of: TaskId, label: &str, task_id: TaskId, state: TaskState) -> Self {
         let definition = json!({"taskGroupId": id(1), "schedulerId": "lander-level-3", "metadata": {"name": label}});
         self.queue.plant(task_id, definition, state);
-        let labels = BTreeMap::from([(label.to_owned(), task_id)]);
+        let labels = Arc::new(BTreeMap::from([(label.to_owned(), task_id)]));
         self.sources.push(Source { kind: SourceKind::Action, of: Some(of), labels });
         self
     }

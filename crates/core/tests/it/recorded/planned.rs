@@ -66,7 +66,7 @@ fn planned(graph: &TaskGraph, request: &Request, mut facts: Facts, recorded: &Re
 fn facts(parameters: Parameters, decision: TaskId, existing: &Value) -> Facts {
     let urls = ArtifactUrls { root: ROOT.to_owned(), proxy: None };
     let mut facts = Facts::new(CREATED.parse().unwrap(), urls, parameters);
-    let labels = serde_json::from_value(existing.clone()).unwrap();
+    let labels = std::sync::Arc::new(serde_json::from_value(existing.clone()).unwrap());
     facts.sources = vec![Source { kind: SourceKind::Decision, of: Some(decision), labels }];
     facts
 }

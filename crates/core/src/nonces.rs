@@ -3,20 +3,21 @@
 //! Remembered are fingerprints of (client, timestamp, nonce), in groups by the timestamp's minute. When there are too
 //! many, the oldest minute is forgotten, and from then on timestamps of that minute and before are refused: the time
 //! that a signature is good for gets shorter, but none ever counts twice. Only signatures that were right come here, so
-//! nobody without credentials can fill it. A restart forgets what it holds.
+//! nobody without credentials can fill it. A restart forgets what it holds: who can't have that refuses what was signed
+//! before the start ([`Nonces::since`]).
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 
 /// How far a signature's timestamp may be from now, in seconds. A real deployment's value.
-pub(super) const MAX_SKEW: i64 = 15 * 60;
+pub const MAX_SKEW: i64 = 15 * 60;
 
 /// The most signatures remembered; eight bytes each, and some room.
 const MOST: usize = 4_000_000;
 
 /// Why a signature does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub enum Refused {
     /// It was seen before.
     Replayed,
     /// Too old, or from the future.
@@ -25,12 +26,14 @@ pub(super) enum Refused {
 
 /// Signatures seen.
 #[derive(Debug)]
-pub(super) struct Nonces {
+pub struct Nonces {
     seen: BTreeMap<i64, HashSet<u64>>,
     count: usize,
     most: usize,
     /// The first minute whose timestamps are accepted.
     floor: i64,
+    /// The first second whose timestamps are accepted.
+    since: i64,
     keys: RandomState,
 }
 
@@ -42,13 +45,22 @@ impl Default for Nonces {
 
 impl Nonces {
     fn holding(most: usize) -> Self {
-        Self { seen: BTreeMap::new(), count: 0, most, floor: i64::MIN, keys: RandomState::new() }
+        Self { seen: BTreeMap::new(), count: 0, most, floor: i64::MIN, since: i64::MIN, keys: RandomState::new() }
+    }
+
+    /// The same, where nothing counts that was signed before `since` (seconds since 1970).
+    #[must_use]
+    pub fn since(since: i64) -> Self {
+        Self { since, ..Self::default() }
     }
 
     /// Notes a signature made at `ts` (seconds since 1970), unless it doesn't count.
-    pub(super) fn note(&mut self, client: &str, ts: i64, nonce: &str, now: i64) -> Result<(), Refused> {
+    ///
+    /// # Errors
+    /// If it was seen before, or its time is too far from `now`.
+    pub fn note(&mut self, client: &str, ts: i64, nonce: &str, now: i64) -> Result<(), Refused> {
         let minute = ts.div_euclid(60);
-        if (now - ts).abs() > MAX_SKEW || minute < self.floor {
+        if (now - ts).abs() > MAX_SKEW || minute < self.floor || ts < self.since {
             return Err(Refused::Stale);
         }
         self.forget_before((now - MAX_SKEW).div_euclid(60));
@@ -94,6 +106,13 @@ mod tests {
         assert_eq!(nonces.note("c", MAX_SKEW + 1, "n", 0), Err(Refused::Stale));
         assert_eq!(nonces.note("c", MAX_SKEW, "n", 0), Ok(()));
         assert_eq!(nonces.note("c", -MAX_SKEW, "n", 0), Ok(()));
+    }
+
+    #[test]
+    fn nothing_counts_that_was_signed_before_the_start() {
+        let mut nonces = Nonces::since(1000);
+        assert_eq!(nonces.note("c", 999, "n", 1000), Err(Refused::Stale));
+        assert_eq!(nonces.note("c", 1000, "n", 1000), Ok(()));
     }
 
     #[test]
