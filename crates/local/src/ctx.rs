@@ -11,7 +11,7 @@ use url::Url;
 use crate::auth::Auth;
 use crate::http::{ApiError, ErrorCode, Schemas};
 use crate::queue::Queue;
-use crate::store::Store;
+use taskgraft_store::Store;
 
 /// The time. Injected, so that tests can move it.
 pub trait Clock: Send + Sync {

@@ -9,7 +9,7 @@ mod index;
 mod lock;
 pub mod queue;
 mod server;
-pub mod store;
+mod tables;
 pub mod worker;
 
 pub use ctx::{Clock, Ctx, SystemClock};

@@ -13,7 +13,7 @@ use taskgraft_core::time::Millis;
 use super::grant::Grant;
 use super::hawk::Unauthenticated;
 use crate::http::ApiError;
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// What everybody holds, without signature too.
 pub(super) const ANONYMOUS: &str = "assume:anonymous";

@@ -14,7 +14,7 @@ use super::directory::{Directory, DirectoryError};
 use super::grant::Grant;
 use super::hawk::{self, Signature, Unauthenticated};
 use super::{Authentication, RootCredentials, SignedRequest};
-use crate::store::Store;
+use taskgraft_store::Store;
 
 /// Judges signatures against the clients and roles there are.
 pub struct Auth {

@@ -8,7 +8,7 @@ use taskgraft_core::api::hooks::{FiredBy, Hook};
 use taskgraft_core::ids::TaskId;
 
 use crate::http::ApiError;
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// A hook and what only this service knows of it.
 #[derive(Clone)]
@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn of_each_hook_the_latest_fires_are_kept() {
         let mut connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("../store/migrations/0001.sql")).unwrap();
-        connection.execute_batch(include_str!("../store/migrations/0002.sql")).unwrap();
+        connection.execute_batch(include_str!("../migrations/0001.sql")).unwrap();
+        connection.execute_batch(include_str!("../migrations/0002.sql")).unwrap();
         let tx = connection.transaction().unwrap();
         for (hook, fired) in [("a", 5), ("a", 20), ("b", 30), ("a", 40), ("a", 50), ("a", 60)] {
             let row = "INSERT INTO hook_fires VALUES (NULL, 'g', ?1, ?2, 'schedule', ?2, '')";

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use taskgraft_core::scopes::ScopeExpression;
 use taskgraft_core::time::format_ms;
 
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// The codes that clients tell errors apart by; each has one HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::time::{self, Millis};
 
 use crate::http::Page;
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// The longest index path, in bytes: what can be answered with.
 pub(super) const MAX_PATH: usize = 255;
@@ -197,8 +197,9 @@ fn moment(ms: i64) -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
+    use crate::tables::MIGRATIONS;
     use serde_json::json;
+    use taskgraft_store::Store;
 
     const A: &str = "AAAAAAAAQAGAAAAAAAAAAA";
     const B: &str = "BBBBBBBBQAGAAAAAAAAAAA";
@@ -213,7 +214,7 @@ mod tests {
 
     async fn run<T: Send + 'static>(work: impl FnOnce(&Transaction<'_>) -> T + Send + 'static) -> T {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("db")).unwrap();
+        let store = Store::open(&dir.path().join("db"), &MIGRATIONS).unwrap();
         store.write(|tx| Ok::<_, StoreError>(work(tx))).await.unwrap()
     }
 

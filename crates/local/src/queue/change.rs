@@ -14,7 +14,7 @@ use super::task::{Task, parsed, state_code};
 use crate::Ctx;
 use crate::http::ApiError;
 use crate::index;
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// A transaction in which tasks change, and what has happened in it so far.
 pub(super) struct Changes<'a> {

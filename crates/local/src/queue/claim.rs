@@ -19,7 +19,7 @@ use super::workers::{self, Worker};
 use super::{credentials, run_id, task_id};
 use crate::Ctx;
 use crate::http::{ApiError, Call, Reply};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// A run that is now a worker's, and what its credentials may do besides.
 struct Taken {

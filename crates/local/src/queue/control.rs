@@ -13,7 +13,7 @@ use super::task::{Task, parsed, priority_code};
 use super::task_id;
 use crate::Ctx;
 use crate::http::{ApiError, Call, Reply};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// What one of these endpoints does, and how it says that it can't.
 struct Control {

@@ -17,7 +17,7 @@ use super::task::{Task, parsed, priority_code, state_code};
 use super::{groups, task_id};
 use crate::Ctx;
 use crate::http::{ApiError, Call, Reply};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// A task to be inserted: all that can be judged without looking at what there is has been.
 pub(crate) struct NewTask {

@@ -18,7 +18,7 @@ use super::lists::{Listed, PAGE, list};
 use super::task::{TASKS, Task, moment, parsed};
 use crate::Ctx;
 use crate::http::{ApiError, Call, Page, Reply};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// How much longer a group is kept than the task that made it last.
 const GRACE: SignedDuration = SignedDuration::from_hours(1);

@@ -14,7 +14,7 @@ use super::task::{TASKS, Task};
 use super::workers;
 use crate::Ctx;
 use crate::http::ApiError;
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// How many tasks or artifacts a transaction deals with at most.
 const AT_ONCE: usize = 100;

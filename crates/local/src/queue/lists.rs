@@ -13,7 +13,7 @@ use super::task::{TASKS_DEFINED, Task, raw};
 use super::task_id;
 use crate::Ctx;
 use crate::http::{ApiError, Call, Page, Reply};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// The most entries on a page.
 pub(super) const PAGE: usize = 1000;

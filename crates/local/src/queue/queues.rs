@@ -16,7 +16,7 @@ use super::task::{TASKS_DEFINED, Task, moment, raw, split_queue_id};
 use super::workers::queue_of;
 use crate::Ctx;
 use crate::http::{ApiError, Call, Page, Reply};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// A task queue that somebody claimed from lately; `taskqueue-response.json`.
 #[derive(Debug, Clone, Serialize)]

@@ -9,7 +9,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{Life, Run, TaskState};
 use taskgraft_core::time::Millis;
 
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// A task without its definition.
 #[derive(Debug, Clone)]

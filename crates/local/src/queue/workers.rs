@@ -11,7 +11,7 @@ use taskgraft_core::time::Millis;
 use super::task::{Task, moment, parsed, split_queue_id};
 use crate::Ctx;
 use crate::http::{ApiError, Call, Page, Reply};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// How long a worker is remembered.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);

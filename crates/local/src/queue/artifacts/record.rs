@@ -7,7 +7,7 @@ use taskgraft_core::api::queue::{Artifact as Listed, StorageType};
 use taskgraft_core::time::Millis;
 
 use crate::queue::task::{moment, parsed};
-use crate::store::StoreError;
+use taskgraft_store::StoreError;
 
 /// An artifact of one run.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use serde_json::json;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::ExceptionReason;
 use taskgraft_local::queue::Settings;
-use taskgraft_local::store::StoreError;
+use taskgraft_store::StoreError;
 
 use super::Place;
 use crate::support::fresh_id;

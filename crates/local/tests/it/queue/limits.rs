@@ -1,7 +1,7 @@
 //! Bad input, and too much of it.
 
 use serde_json::json;
-use taskgraft_local::store::StoreError;
+use taskgraft_store::StoreError;
 
 use super::{Place, message_of, status_of};
 use crate::support::fresh_id;

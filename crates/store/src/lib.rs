@@ -1,4 +1,5 @@
-//! Everything that lasts: one SQLite file, one thread that writes it, a few connections that read it.
+//! Everything that lasts: one SQLite file, one thread that writes it, a few connections that read it. What the tables
+//! are is its user's: the embedded Taskcluster's and the service's journal both stand on this.
 //!
 //! A write is acknowledged only after its commit is on disk (WAL, `synchronous=FULL`). Requests that arrive together
 //! share one commit, each within a savepoint of its own; `writer.rs` says in which order.
@@ -77,21 +78,17 @@ struct Shared {
 
 impl Store {
     /// Opens the database at `path`, makes it if there is none (readable by its owner only), and brings its tables
-    /// up to date.
+    /// up to date: `migrations[n]` leads from version n to version n + 1, and none is ever edited once released.
+    /// Other processes may have it open.
     ///
     /// # Errors
     /// The file cannot be opened, is no database, or was written by a newer version.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    pub fn open(path: &Path, migrations: &[&str]) -> Result<Self, StoreError> {
+        make(path).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
         let mut connection = connect(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        migrate::to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        migrate::up(&mut connection)?;
+        migrate::up(&mut connection, migrations)?;
         let readers = Readers::open(path, READERS)?;
         Ok(Self { shared: Arc::new(Shared { writer: Writer::start(connection)?, readers }) })
     }
@@ -146,6 +143,15 @@ impl Store {
             Ok(result) => result,
             Err(_) => Err(StoreError::Gone.into()),
         }
+    }
+}
+
+/// Makes the file. One that exists is not opened: closing it would drop the locks that another connection of this
+/// process holds on it.
+fn make(path: &Path) -> std::io::Result<()> {
+    match std::fs::OpenOptions::new().create_new(true).append(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

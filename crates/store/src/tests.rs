@@ -1,20 +1,22 @@
 use super::*;
 
+const TABLES: &[&str] = &["CREATE TABLE names (name TEXT PRIMARY KEY)"];
+
 fn open() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("db")).unwrap();
+    let store = Store::open(&dir.path().join("db"), TABLES).unwrap();
     (dir, store)
 }
 
 async fn count(store: &Store) -> i64 {
     store
-        .read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM task_groups", [], |row| row.get(0))?))
+        .read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM names", [], |row| row.get(0))?))
         .await
         .unwrap()
 }
 
 fn insert(tx: &Transaction<'_>, id: &str) -> Result<(), StoreError> {
-    tx.execute("INSERT INTO task_groups (group_id, scheduler_id, expires) VALUES (?, '-', 0)", [id])?;
+    tx.execute("INSERT INTO names VALUES (?)", [id])?;
     Ok(())
 }
 
@@ -101,8 +103,8 @@ fn migrations_lead_from_any_version_to_the_newest() {
     let all = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"];
     for have in 0..=all.len() {
         let mut connection = Connection::open_in_memory().unwrap();
-        migrate::apply(&mut connection, &all[..have]).unwrap();
-        migrate::apply(&mut connection, &all).unwrap();
+        migrate::up(&mut connection, &all[..have]).unwrap();
+        migrate::up(&mut connection, &all).unwrap();
         let y: i64 = connection.query_row("SELECT sum(y) FROM a", [], |row| row.get(0)).unwrap();
         assert_eq!(y, 2);
     }
@@ -111,17 +113,47 @@ fn migrations_lead_from_any_version_to_the_newest() {
 #[test]
 fn a_failed_migration_leaves_the_version_before() {
     let mut connection = Connection::open_in_memory().unwrap();
-    assert!(migrate::apply(&mut connection, &["CREATE TABLE a (x)", "CREATE TABLE b (x); NONSENSE"]).is_err());
+    assert!(migrate::up(&mut connection, &["CREATE TABLE a (x)", "CREATE TABLE b (x); NONSENSE"]).is_err());
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 1);
-    migrate::apply(&mut connection, &["", "CREATE TABLE b (x)"]).unwrap();
+    migrate::up(&mut connection, &["", "CREATE TABLE b (x)"]).unwrap();
 }
 
 #[test]
 fn data_of_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
-    drop(Store::open(&path).unwrap());
+    drop(Store::open(&path, TABLES).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(Store::open(&path), Err(StoreError::Newer { found: 99, .. })));
+    assert!(matches!(Store::open(&path, TABLES), Err(StoreError::Newer { found: 99, .. })));
+}
+
+#[test]
+fn the_file_is_its_owners_only_and_one_that_exists_is_left_as_it_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("db");
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    drop(Store::open(&path, TABLES).unwrap());
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    drop(Store::open(&path, TABLES).unwrap());
+    assert_eq!(mode(), 0o640);
+}
+
+#[test]
+fn those_who_open_a_new_file_at_once_make_its_tables_once() {
+    let all = ["CREATE TABLE a (x)", "INSERT INTO a VALUES (1)", "INSERT INTO a VALUES (2)"];
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        std::thread::scope(|scope| {
+            for opener in [0; 4].map(|_| scope.spawn(|| Store::open(&path, &all).map(drop))) {
+                opener.join().unwrap().unwrap();
+            }
+        });
+        let rows: i64 =
+            Connection::open(&path).unwrap().query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 2);
+    }
 }
