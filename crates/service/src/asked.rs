@@ -1,5 +1,7 @@
 //! What somebody asks for, as the doors understand it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskgraft_core::ids::TaskId;
@@ -70,4 +72,50 @@ pub enum Subject {
         /// The number.
         id: u64,
     },
+}
+
+impl PushName {
+    /// The project, if the name says it.
+    #[must_use]
+    pub fn project(&self) -> Option<&str> {
+        match self {
+            Self::Revision { project, .. } | Self::Resultset { project, .. } | Self::OfJob { project, .. } => {
+                Some(project)
+            }
+            Self::Decision(_) | Self::OfTask(_) => None,
+        }
+    }
+}
+
+/// For people, with the input as JSON.
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.action)?;
+        if let Some(subject) = &self.subject {
+            write!(f, " for {subject}")?;
+        }
+        write!(f, " on {}", self.push)?;
+        if self.input.is_null() { Ok(()) } else { write!(f, " with {}", self.input) }
+    }
+}
+
+impl fmt::Display for PushName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decision(task) => write!(f, "the push of decision task {task}"),
+            Self::Revision { project, revision } => write!(f, "{project}@{revision}"),
+            Self::Resultset { project, id } => write!(f, "push {id} of {project}"),
+            Self::OfTask(task) => write!(f, "the push of task {task}"),
+            Self::OfJob { project, id } => write!(f, "the push of job {id} of {project}"),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task(task) => write!(f, "task {task}"),
+            Self::Job { project, id } => write!(f, "job {id} of {project}"),
+        }
+    }
 }

@@ -8,6 +8,7 @@
 
 mod asked;
 pub mod config;
+pub mod journal;
 mod request;
 mod state;
 

@@ -27,6 +27,12 @@ impl Door {
             Self::Http => "http",
         }
     }
+
+    /// The door of that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        [Self::Pulse, Self::Http].into_iter().find(|door| door.as_str() == word)
+    }
 }
 
 /// Who asks.
@@ -97,6 +103,8 @@ pub struct Request {
     pub asker: Asker,
     /// For what.
     pub asked: Asked,
+    /// The project of its push: as the asker names it, then as it is.
+    pub project: Option<String>,
     /// Where it stands.
     pub state: State,
     /// The push's decision task, once known.
@@ -109,6 +117,8 @@ pub struct Request {
     pub report: Option<Value>,
     /// Why it was refused or failed.
     pub error: Option<String>,
+    /// Whether cancelling it takes the tasks along that only it needed.
+    pub with_dependencies: bool,
     /// When it was written down.
     pub received: Millis,
     /// When its state last changed.

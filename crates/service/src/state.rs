@@ -86,6 +86,12 @@ impl State {
         }
     }
 
+    /// The state of that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
     /// Whether nothing more happens by itself.
     #[must_use]
     pub fn is_terminal(self) -> bool {
@@ -111,6 +117,27 @@ impl Event {
         Self::Cancelled,
         Self::Retried,
     ];
+
+    /// The word for it, as it is written down.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Refused => "refused",
+            Self::Sent => "sent",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::CancelAsked => "cancel_asked",
+            Self::Cancelled => "cancelled",
+            Self::Retried => "retried",
+        }
+    }
+
+    /// The event of that word.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|event| event.as_str() == word)
+    }
 }
 
 impl fmt::Display for Event {
@@ -177,6 +204,18 @@ mod tests {
                 }
             }
             assert!(reached.into_iter().any(State::is_terminal), "{state}");
+        }
+    }
+
+    #[test]
+    fn words_are_those_of_the_wire() {
+        for state in State::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+            assert_eq!(State::named(state.as_str()), Some(state));
+        }
+        for event in Event::ALL {
+            assert_eq!(serde_json::to_value(event).unwrap(), event.as_str());
+            assert_eq!(Event::named(event.as_str()), Some(event));
         }
     }
 

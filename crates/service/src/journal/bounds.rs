@@ -1,0 +1,37 @@
+//! How large what the journal keeps may be, in bytes.
+
+use super::JournalError;
+
+/// A request's key, an asker's name, an exchange, a routing key.
+pub(super) const NAME: usize = 1024;
+
+/// What is asked, and on what authority, as JSON.
+pub(super) const ASKED: usize = 1024 * 1024;
+
+/// A plan or a report, as JSON.
+pub(super) const OUTCOME: usize = 64 * 1024 * 1024;
+
+/// A reason, and each text of the audit log. Longer ones are cut.
+pub(super) const REASON: usize = 8 * 1024;
+
+/// A log line. Longer ones are cut.
+pub(super) const LINE: usize = 16 * 1024;
+
+/// A message that nobody understood. Of a longer one the beginning is kept.
+pub(super) const BODY: usize = 1024 * 1024;
+
+/// How many log lines a request has at most.
+pub(super) const LINES: i64 = 10_000;
+
+/// How much is read at once at most, in rows.
+pub(super) const ROWS: u32 = 1000;
+
+/// Refuses what is larger than `most`.
+pub(super) fn check(what: &'static str, text: &str, most: usize) -> Result<(), JournalError> {
+    if text.len() <= most { Ok(()) } else { Err(JournalError::TooLarge { what, bytes: text.len(), most }) }
+}
+
+/// `text`, or as much of its beginning as fits.
+pub(super) fn cut(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+}

@@ -1,0 +1,151 @@
+//! Writing down what becomes of a request.
+
+use rusqlite::{Transaction, params};
+use serde_json::Value;
+use taskgraft_core::ids::{RequestId, TaskId};
+
+use super::audit::{self, Entry};
+use super::steps::{self, What};
+use super::{Journal, JournalError, bounds, rows};
+use crate::request::Request;
+use crate::state::{Event, next};
+
+/// What was learnt about a request. What is none stays as it was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Change {
+    /// The project of its push.
+    pub project: Option<String>,
+    /// The decision task of its push.
+    pub decision: Option<TaskId>,
+    /// The action task that carries it out.
+    pub action_task: Option<TaskId>,
+    /// What was planned.
+    pub plan: Option<Value>,
+    /// What became of it.
+    pub report: Option<Value>,
+    /// Why it was refused or failed.
+    pub error: Option<String>,
+    /// Whether cancelling it takes the tasks along that only it needed.
+    pub with_dependencies: Option<bool>,
+    /// For the audit log: who wants this; none for whoever asked in the first place.
+    pub by: Option<String>,
+    /// For the audit log: why, as which rule allows it; none for the error.
+    pub why: Option<String>,
+}
+
+impl Journal {
+    /// Lets `event` happen to a request, and returns how it then stands. Trying again forgets the error and the report
+    /// of the time before.
+    ///
+    /// # Errors
+    /// If that can't happen in its state, if there is no such request, or if it can't be written: then nothing changed.
+    pub async fn apply(&self, id: &RequestId, event: Event, change: Change) -> Result<Request, JournalError> {
+        self.alter(id, Some(event), change).await
+    }
+
+    /// Adds to what is known of a request, in whatever state it is.
+    ///
+    /// # Errors
+    /// If there is no such request, or it can't be written.
+    pub async fn facts(&self, id: &RequestId, change: Change) -> Result<Request, JournalError> {
+        self.alter(id, None, change).await
+    }
+
+    async fn alter(&self, id: &RequestId, event: Option<Event>, change: Change) -> Result<Request, JournalError> {
+        let texts = Texts::of(&change)?;
+        let (id, now) = (id.clone(), self.now());
+        let write = move |tx: &Transaction<'_>| {
+            let (n, mut request) = rows::find(tx, &id)?.ok_or(JournalError::Unknown(id))?;
+            let (by, why) = (change.by.clone(), change.why.clone());
+            if let Some(event) = event {
+                request.state = next(request.state, event)?;
+                request.changed = now;
+                if event == Event::Retried {
+                    request.retries = request.retries.saturating_add(1);
+                    request.error = None;
+                    request.report = None;
+                }
+            }
+            learn(&mut request, change);
+            update(tx, n, &request)?;
+            outcome(tx, n, &texts, event == Some(Event::Retried))?;
+            if let Some(event) = event {
+                let by = by.as_deref().unwrap_or(&request.asker.name);
+                let why = why.as_deref().or(request.error.as_deref()).unwrap_or_default();
+                audit::insert(tx, now, &Entry::of(&request, by, why, event.as_str()))?;
+            }
+            let seq = steps::insert(tx, n, now, event.map_or(What::Facts, What::Event), request.state)?;
+            Ok((request, seq))
+        };
+        let tides = self.inner.tides.clone();
+        self.inner.store.write_then(write, move |seq| tides.step(Some(seq))).await
+    }
+}
+
+/// A plan and a report as JSON.
+struct Texts {
+    plan: Option<String>,
+    report: Option<String>,
+}
+
+impl Texts {
+    fn of(change: &Change) -> Result<Self, JournalError> {
+        let text = |what, value: &Option<Value>| -> Result<Option<String>, JournalError> {
+            let Some(value) = value else { return Ok(None) };
+            let text = value.to_string();
+            bounds::check(what, &text, bounds::OUTCOME)?;
+            Ok(Some(text))
+        };
+        Ok(Self { plan: text("a plan", &change.plan)?, report: text("a report", &change.report)? })
+    }
+}
+
+fn learn(request: &mut Request, change: Change) {
+    fn set<T>(fact: &mut Option<T>, learnt: Option<T>) {
+        if learnt.is_some() {
+            *fact = learnt;
+        }
+    }
+    set(&mut request.project, change.project);
+    set(&mut request.decision, change.decision);
+    set(&mut request.action_task, change.action_task);
+    set(&mut request.plan, change.plan);
+    set(&mut request.report, change.report);
+    set(&mut request.error, change.error.map(|error| bounds::cut(&error, bounds::REASON).to_owned()));
+    request.with_dependencies = change.with_dependencies.unwrap_or(request.with_dependencies);
+}
+
+fn update(tx: &Transaction<'_>, n: i64, request: &Request) -> Result<(), JournalError> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE requests SET project = ?, state = ?, decision = ?, action_task = ?, error = ?, with_dependencies = ?, \
+         changed = ?, retries = ? WHERE n = ?",
+    )?;
+    statement.execute(params![
+        request.project,
+        request.state.as_str(),
+        request.decision.as_ref().map(TaskId::as_str),
+        request.action_task.as_ref().map(TaskId::as_str),
+        request.error,
+        request.with_dependencies,
+        request.changed.epoch(),
+        request.retries,
+        n,
+    ])?;
+    Ok(())
+}
+
+/// Writes the plan and the report that were learnt; `forget` drops the report there was.
+fn outcome(tx: &Transaction<'_>, n: i64, texts: &Texts, forget: bool) -> Result<(), JournalError> {
+    if forget {
+        tx.prepare_cached("UPDATE outcomes SET report = NULL WHERE request = ?")?.execute([n])?;
+    }
+    if texts.plan.is_none() && texts.report.is_none() {
+        return Ok(());
+    }
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO outcomes (request, plan, report) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (request) DO UPDATE SET plan = coalesce(?2, plan), report = coalesce(?3, report)",
+    )?;
+    statement.execute(params![n, texts.plan, texts.report])?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Dead letters: messages that nobody understood, kept so that somebody can look, and have them tried again.
+
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use serde::Serialize;
+use taskgraft_core::ids::RequestId;
+use taskgraft_core::time::Millis;
+use tokio::sync::watch;
+
+use super::{Journal, JournalError, Listed, Page, bounds, rows, steps};
+
+const SELECT: &str = "SELECT letters.n, at, exchange, routing_key, message_id, reason, body, size, wishes.n, became \
+     FROM letters LEFT JOIN wishes ON wishes.letter = letters.n";
+
+/// A message that nobody understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLetter {
+    /// The exchange it was published to.
+    pub exchange: String,
+    /// Its routing key.
+    pub routing_key: String,
+    /// Its AMQP message id, if it has one.
+    pub message_id: Option<String>,
+    /// What is wrong with it.
+    pub reason: String,
+    /// It. Of more than 1 MiB the beginning is kept.
+    pub body: Vec<u8>,
+}
+
+/// A dead letter as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Its number.
+    pub n: i64,
+    /// When it came.
+    pub at: Millis,
+    /// The message and what is wrong with it.
+    pub message: NewLetter,
+    /// The size of the whole body in bytes; larger than what is kept if it was cut.
+    pub size: u64,
+    /// Whether somebody wants it tried again, which has not happened yet.
+    pub wanted: bool,
+    /// The request that it turned out to be when it was tried again.
+    pub became: Option<RequestId>,
+}
+
+/// What trying a dead letter again came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum Settled {
+    /// It is this request.
+    Request(RequestId),
+    /// It is as dead as before, for this reason.
+    Dead(String),
+}
+
+impl Letter {
+    /// Whether only its beginning was kept.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.size > self.message.body.len() as u64
+    }
+}
+
+impl Journal {
+    /// Keeps a message that nobody understood, and returns its number.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub async fn dead_letter(&self, letter: NewLetter) -> Result<i64, JournalError> {
+        let (now, most) = (self.now(), self.inner.settings.letters);
+        self.inner.store.write(move |tx| insert(tx, now, &letter, most)).await
+    }
+
+    /// Dead letters, the newest first.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn dead_letters(&self, page: Page) -> Result<Listed<Letter>, JournalError> {
+        let read = move |tx: &Transaction<'_>| {
+            let sql = format!("{SELECT} WHERE letters.n < ? ORDER BY letters.n DESC LIMIT ?");
+            let mut statement = tx.prepare_cached(&sql)?;
+            let found = statement.query_map(params![page.after.unwrap_or(i64::MAX), page.rows() + 1], |row| {
+                letter(row).map(|letter| (letter.n, letter))
+            })?;
+            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+        };
+        self.inner.store.read(read).await
+    }
+
+    /// Wants a dead letter tried again: whoever listens does so.
+    ///
+    /// # Errors
+    /// If there is none of that number, if it was cut, or it can't be written.
+    pub async fn want_letter(&self, n: i64) -> Result<(), JournalError> {
+        let tides = self.inner.tides.clone();
+        self.inner
+            .store
+            .write_then(move |tx| Ok(((), want(tx, n)?)), move |mark| steps::raise(&tides.letters, mark))
+            .await
+    }
+
+    /// Dead letters that somebody wants tried again, those first that were wanted first.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn wanted_letters(&self, limit: u32) -> Result<Vec<Letter>, JournalError> {
+        let read = move |tx: &Transaction<'_>| {
+            let sql = format!("{SELECT} WHERE wishes.n IS NOT NULL ORDER BY wishes.n LIMIT ?");
+            let mut statement = tx.prepare_cached(&sql)?;
+            let found = statement.query_map([limit.clamp(1, bounds::ROWS)], letter)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        };
+        self.inner.store.read(read).await
+    }
+
+    /// Says what trying a dead letter again came to.
+    ///
+    /// # Errors
+    /// If there is none of that number, or it can't be written.
+    pub async fn settle_letter(&self, n: i64, settled: Settled) -> Result<(), JournalError> {
+        let write = move |tx: &Transaction<'_>| {
+            let (became, reason) = match &settled {
+                Settled::Request(id) => (Some(id.as_str()), None),
+                Settled::Dead(reason) => (None, Some(bounds::cut(reason, bounds::REASON))),
+            };
+            let mut statement =
+                tx.prepare_cached("UPDATE letters SET became = ?2, reason = coalesce(?3, reason) WHERE n = ?1")?;
+            let found = statement.execute(params![n, became, reason])?;
+            tx.prepare_cached("DELETE FROM wishes WHERE letter = ?")?.execute([n])?;
+            if found == 0 { Err(JournalError::NoLetter(n)) } else { Ok(()) }
+        };
+        self.inner.store.write(write).await
+    }
+
+    /// Wakes whoever holds it when somebody wants a dead letter tried again.
+    #[must_use]
+    pub fn subscribe_letters(&self) -> watch::Receiver<i64> {
+        self.inner.tides.letters.subscribe()
+    }
+}
+
+fn insert(tx: &Transaction<'_>, now: Millis, letter: &NewLetter, most: u32) -> Result<i64, JournalError> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO letters (at, exchange, routing_key, message_id, reason, body, size) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let size = i64::try_from(letter.body.len()).unwrap_or(i64::MAX);
+    statement.execute(params![
+        now.epoch(),
+        bounds::cut(&letter.exchange, bounds::NAME),
+        bounds::cut(&letter.routing_key, bounds::NAME),
+        letter.message_id.as_deref().map(|id| bounds::cut(id, bounds::NAME)),
+        bounds::cut(&letter.reason, bounds::REASON),
+        letter.body.get(..bounds::BODY).unwrap_or(&letter.body),
+        size,
+    ])?;
+    let n = tx.last_insert_rowid();
+    // Numbers have no gaps but where letters went for their age, so at most as many stay as may.
+    tx.prepare_cached("DELETE FROM letters WHERE n <= ?")?.execute([n - i64::from(most)])?;
+    Ok(n)
+}
+
+fn want(tx: &Transaction<'_>, n: i64) -> Result<i64, JournalError> {
+    let mut statement = tx.prepare_cached("SELECT length(body) < size FROM letters WHERE n = ?")?;
+    let cut: Option<bool> = statement.query_row([n], |row| row.get(0)).optional()?;
+    if cut.ok_or(JournalError::NoLetter(n))? {
+        return Err(JournalError::Cut(n));
+    }
+    // Wanted twice before anybody looked, it is tried once.
+    tx.prepare_cached("INSERT INTO wishes (letter) VALUES (?) ON CONFLICT DO NOTHING")?.execute([n])?;
+    let mut statement = tx.prepare_cached("SELECT n FROM wishes WHERE letter = ?")?;
+    Ok(statement.query_row([n], |row| row.get(0))?)
+}
+
+fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
+    let wanted: Option<i64> = row.get(8)?;
+    let became: Option<String> = row.get(9)?;
+    Ok(Letter {
+        n: row.get(0)?,
+        at: rows::moment(row, 1)?,
+        message: NewLetter {
+            exchange: row.get(2)?,
+            routing_key: row.get(3)?,
+            message_id: row.get(4)?,
+            reason: row.get(5)?,
+            body: row.get(6)?,
+        },
+        size: row.get::<_, i64>(7)?.unsigned_abs(),
+        wanted: wanted.is_some(),
+        became: if became.is_some() { Some(rows::parsed(row, 9)?) } else { None },
+    })
+}

@@ -1,0 +1,73 @@
+//! What was logged about a request, so that one can be followed without the whole log.
+
+use rusqlite::{Transaction, params};
+use serde::Serialize;
+use taskgraft_core::ids::RequestId;
+use taskgraft_core::time::Millis;
+
+use super::{Journal, JournalError, Listed, Page, bounds, rows};
+
+/// A line to keep. It is cut at 16 KiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLine {
+    /// About which request.
+    pub request: RequestId,
+    /// When it was logged.
+    pub at: Millis,
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// A line that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// Its number.
+    pub n: i64,
+    /// When it was logged.
+    pub at: Millis,
+    /// The line.
+    pub text: String,
+}
+
+impl Journal {
+    /// Keeps log lines, all or none. Those of requests that are not in the journal are dropped, and so is what a
+    /// request has beyond 10,000.
+    ///
+    /// # Errors
+    /// If they can't be written.
+    pub async fn log(&self, lines: Vec<NewLine>) -> Result<(), JournalError> {
+        self.inner.store.write(move |tx| lines.iter().try_for_each(|line| insert(tx, line))).await
+    }
+
+    /// What was logged about a request, the oldest first.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn log_of(&self, id: &RequestId, page: Page) -> Result<Listed<Line>, JournalError> {
+        let id = id.clone();
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(
+                "SELECT lines.n, at, text FROM lines JOIN requests ON requests.n = lines.request \
+                 WHERE id = ? AND lines.n > ? ORDER BY lines.n LIMIT ?",
+            )?;
+            let after = page.after.unwrap_or(0);
+            let found = statement.query_map(params![id.as_str(), after, page.rows() + 1], |row| {
+                let line = Line { n: row.get(0)?, at: rows::moment(row, 1)?, text: row.get(2)? };
+                Ok((line.n, line))
+            })?;
+            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+        };
+        self.inner.store.read(read).await
+    }
+}
+
+fn insert(tx: &Transaction<'_>, line: &NewLine) -> Result<(), JournalError> {
+    let mut count = tx.prepare_cached("UPDATE requests SET lines = lines + 1 WHERE id = ? AND lines < ?")?;
+    if count.execute(params![line.request.as_str(), bounds::LINES])? == 0 {
+        return Ok(());
+    }
+    let mut statement =
+        tx.prepare_cached("INSERT INTO lines (request, at, text) SELECT n, ?2, ?3 FROM requests WHERE id = ?1")?;
+    statement.execute(params![line.request.as_str(), line.at.epoch(), bounds::cut(&line.text, bounds::LINE)])?;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The journal: every request is written down here before anything is done about it, and everything that becomes of it.
+//!
+//! One SQLite file. What a call that writes has returned from is on disk. A request's state changes by
+//! [`next`](crate::next) alone; each change is a [`Step`] with a number, numbers only grow in the order of the commits,
+//! and so whoever has seen all up to one number misses nothing by asking for what follows it. Other processes may read
+//! and write the same file: their steps wake those who wait here as well, after a moment.
+
+mod audit;
+mod bounds;
+mod change;
+mod error;
+mod letters;
+mod lines;
+mod purge;
+mod read;
+mod receive;
+mod rows;
+mod settings;
+mod steps;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use taskgraft_client::Clock;
+use taskgraft_core::time::Millis;
+use taskgraft_store::Store;
+
+pub use audit::{AuditFilter, Audited, Entry};
+pub use change::Change;
+pub use error::JournalError;
+pub use letters::{Letter, NewLetter, Settled};
+pub use lines::{Line, NewLine};
+pub use purge::Purged;
+pub use read::{Filter, Listed, Page};
+pub use receive::Received;
+pub use settings::{Keep, Settings};
+pub use steps::{Step, What};
+
+use steps::Tides;
+
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+
+/// The open journal. Cheap to clone; the file is closed with the last clone.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    tides: Tides,
+}
+
+impl Journal {
+    /// Opens the journal at `path`; makes it if there is none, readable by its owner only.
+    ///
+    /// # Errors
+    /// The file can't be opened, is no journal, or was written by a newer taskgraft.
+    pub async fn open(path: &Path, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
+        let store = Store::open(path, &MIGRATIONS)?;
+        let tides = Tides::of(&store).await?;
+        let look = settings.look;
+        let inner = Arc::new(Inner { store, settings, clock, tides });
+        if let Some(every) = look {
+            tokio::spawn(steps::look(Arc::downgrade(&inner), every));
+        }
+        Ok(Self { inner })
+    }
+
+    /// Now, as the journal writes it down.
+    fn now(&self) -> Millis {
+        self.inner.clock.now().into()
+    }
+}

@@ -1,0 +1,124 @@
+//! Reading requests.
+
+use rusqlite::{Transaction, named_params};
+use taskgraft_core::ids::RequestId;
+use taskgraft_core::time::Millis;
+
+use super::{Journal, JournalError, bounds, rows};
+use crate::request::{Door, Request};
+use crate::state::State;
+
+/// Which requests. What is none lets all through.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// In this state.
+    pub state: Option<State>,
+    /// Come by this door.
+    pub door: Option<Door>,
+    /// For a push of this project.
+    pub project: Option<String>,
+    /// Asked by this asker, by name.
+    pub asker: Option<String>,
+    /// Received then or later.
+    pub since: Option<Millis>,
+}
+
+/// A part of a long list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Where the part before ended, as [`Listed::next`] said; none for the beginning.
+    pub after: Option<i64>,
+    /// How many at most; 1000 at once are the most.
+    pub limit: u32,
+}
+
+impl Page {
+    /// The first `limit`.
+    #[must_use]
+    pub fn first(limit: u32) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// How many rows to read: at least one.
+    pub(super) fn rows(self) -> u32 {
+        self.limit.clamp(1, bounds::ROWS)
+    }
+}
+
+/// What a part of a list holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next part begins; none if there is no more.
+    pub next: Option<i64>,
+}
+
+impl<T> Listed<T> {
+    /// A part out of numbered rows, of which one more than `limit` was read if there is one.
+    pub(super) fn of(mut rows: Vec<(i64, T)>, limit: u32) -> Self {
+        let limit = limit as usize;
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(|(n, _)| *n);
+        Self { items: rows.into_iter().map(|(_, item)| item).collect(), next }
+    }
+}
+
+impl Journal {
+    /// A request, whole.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn get(&self, id: &RequestId) -> Result<Option<Request>, JournalError> {
+        let id = id.clone();
+        let read = move |tx: &Transaction<'_>| Ok(rows::find(tx, &id)?.map(|(_, request)| request));
+        self.inner.store.read(read).await
+    }
+
+    /// Requests, the newest first, without their plans and reports, which are large.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn list(&self, filter: Filter, page: Page) -> Result<Listed<Request>, JournalError> {
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(&format!(
+                "SELECT {} FROM requests WHERE n < :after AND (:state IS NULL OR state = :state) \
+                 AND (:door IS NULL OR door = :door) AND (:project IS NULL OR project = :project) \
+                 AND (:asker IS NULL OR asker = :asker) AND received >= :since ORDER BY n DESC LIMIT :rows",
+                rows::COLUMNS
+            ))?;
+            let found = statement.query_map(
+                named_params! {
+                    ":after": page.after.unwrap_or(i64::MAX),
+                    ":state": filter.state.map(State::as_str),
+                    ":door": filter.door.map(Door::as_str),
+                    ":project": filter.project,
+                    ":asker": filter.asker,
+                    ":since": filter.since.map_or(i64::MIN, Millis::epoch),
+                    ":rows": page.rows() + 1,
+                },
+                rows::request,
+            )?;
+            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+        };
+        self.inner.store.read(read).await
+    }
+
+    /// Requests that are not at their end, the oldest first, without their plans and reports.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn unfinished(&self, page: Page) -> Result<Listed<Request>, JournalError> {
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(&format!(
+                "SELECT {} FROM requests WHERE state IN ('received', 'ready', 'asked', 'cancelling') AND n > ? \
+                 ORDER BY n LIMIT ?",
+                rows::COLUMNS
+            ))?;
+            let found = statement.query_map((page.after.unwrap_or(0), page.rows() + 1), rows::request)?;
+            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+        };
+        self.inner.store.read(read).await
+    }
+}

@@ -1,0 +1,177 @@
+//! Everything that happened to requests, in order, and waking those who wait for more.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rusqlite::{Row, Transaction, params};
+use serde::Serialize;
+use taskgraft_core::ids::RequestId;
+use taskgraft_core::time::Millis;
+use taskgraft_store::Store;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::{Inner, Journal, JournalError, bounds, rows};
+use crate::state::{Event, State};
+
+/// Something that happened to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Its number. Later steps have larger ones; there may be gaps.
+    pub seq: i64,
+    /// The request.
+    pub request: RequestId,
+    /// When.
+    pub at: Millis,
+    /// What.
+    pub what: What,
+    /// The request's state from then on.
+    pub state: State,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It was written down.
+    Received,
+    /// Something more is known of it.
+    Facts,
+    /// Its state changed.
+    Event(Event),
+}
+
+impl What {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Facts => "facts",
+            Self::Event(event) => event.as_str(),
+        }
+    }
+
+    fn named(word: &str) -> Option<Self> {
+        match word {
+            "received" => Some(Self::Received),
+            "facts" => Some(Self::Facts),
+            word => Event::named(word).map(Self::Event),
+        }
+    }
+}
+
+impl Serialize for What {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl Journal {
+    /// The first `limit` steps after number `seq`; 1000 at once are the most.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn since(&self, seq: i64, limit: u32) -> Result<Vec<Step>, JournalError> {
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(
+                "SELECT seq, id, at, what, steps.state FROM steps JOIN requests ON requests.n = steps.request \
+                 WHERE seq > ? ORDER BY seq LIMIT ?",
+            )?;
+            let found = statement.query_map((seq, limit.clamp(1, bounds::ROWS)), step)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        };
+        self.inner.store.read(read).await
+    }
+
+    /// The steps of one request, the first 1000.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn steps_of(&self, id: &RequestId) -> Result<Vec<Step>, JournalError> {
+        let id = id.clone();
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(
+                "SELECT seq, id, at, what, steps.state FROM steps JOIN requests ON requests.n = steps.request \
+                 WHERE id = ? ORDER BY seq LIMIT ?",
+            )?;
+            let found = statement.query_map(params![id.as_str(), bounds::ROWS], step)?;
+            Ok(found.collect::<Result<_, _>>()?)
+        };
+        self.inner.store.read(read).await
+    }
+
+    /// The number of the newest step; whoever holds this wakes when there is a newer one.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<i64> {
+        self.inner.tides.steps.subscribe()
+    }
+}
+
+fn step(row: &Row<'_>) -> rusqlite::Result<Step> {
+    Ok(Step {
+        seq: row.get(0)?,
+        request: rows::parsed(row, 1)?,
+        at: rows::moment(row, 2)?,
+        what: rows::word(row, 3, What::named)?,
+        state: rows::word(row, 4, State::named)?,
+    })
+}
+
+/// Writes a step down, and returns its number.
+pub(super) fn insert(tx: &Transaction<'_>, n: i64, at: Millis, what: What, state: State) -> Result<i64, JournalError> {
+    let mut statement = tx.prepare_cached("INSERT INTO steps (request, at, what, state) VALUES (?, ?, ?, ?)")?;
+    statement.execute(params![n, at.epoch(), what.as_str(), state.as_str()])?;
+    Ok(tx.last_insert_rowid())
+}
+
+/// How far the journal has come: the newest step, and the newest wish to try a message again.
+#[derive(Clone)]
+pub(super) struct Tides {
+    steps: Arc<watch::Sender<i64>>,
+    pub(super) letters: Arc<watch::Sender<i64>>,
+}
+
+impl Tides {
+    pub(super) async fn of(store: &Store) -> Result<Self, JournalError> {
+        let (steps, letters) = store.read(marks).await?;
+        Ok(Self { steps: Arc::new(watch::Sender::new(steps)), letters: Arc::new(watch::Sender::new(letters)) })
+    }
+
+    /// A step was written.
+    pub(super) fn step(&self, seq: Option<i64>) {
+        if let Some(seq) = seq {
+            raise(&self.steps, seq);
+        }
+    }
+}
+
+/// Numbers only grow: one that comes late wakes nobody.
+pub(super) fn raise(mark: &watch::Sender<i64>, to: i64) {
+    mark.send_if_modified(|mark| {
+        let higher = to > *mark;
+        *mark = to.max(*mark);
+        higher
+    });
+}
+
+/// The numbers given out last, which stay known when what had them is forgotten.
+fn marks(tx: &Transaction<'_>) -> Result<(i64, i64), JournalError> {
+    let mut statement = tx.prepare_cached("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?")?;
+    let mut mark = |table| statement.query_row([table], |row| row.get(0));
+    Ok((mark("steps")?, mark("wishes")?))
+}
+
+/// Looks every so often whether another process has written, until the journal is closed.
+pub(super) async fn look(journal: Weak<Inner>, every: Duration) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(inner) = journal.upgrade() else { return };
+        // A file that can't be read now is looked at again: whoever reads or writes it is told why.
+        if let Ok((steps, letters)) = inner.store.read(marks).await {
+            raise(&inner.tides.steps, steps);
+            raise(&inner.tides.letters, letters);
+        }
+    }
+}

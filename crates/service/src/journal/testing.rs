@@ -1,0 +1,81 @@
+//! A journal for tests, and a clock that goes where it is told.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use taskgraft_client::Clock;
+use taskgraft_core::ids::TaskId;
+
+use super::{Journal, Settings};
+use crate::{Asked, Asker, Authority, Door, NewRequest, PushName};
+
+/// Stands still unless moved; in milliseconds since 1970.
+#[derive(Debug)]
+pub(super) struct Hand(AtomicI64);
+
+impl Hand {
+    pub(super) fn go(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+pub(super) struct Place {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) clock: Arc<Hand>,
+    pub(super) journal: Journal,
+}
+
+impl Place {
+    pub(super) async fn new() -> Self {
+        Self::with(Settings { look: None, ..Settings::default() }).await
+    }
+
+    pub(super) async fn with(settings: Settings) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000)));
+        let journal = open(&dir.path().join("journal"), settings, &clock).await;
+        Self { dir, clock, journal }
+    }
+
+    /// The same file, as another process would open it.
+    pub(super) async fn again(&self, settings: Settings) -> Journal {
+        open(&self.dir.path().join("journal"), settings, &self.clock).await
+    }
+}
+
+async fn open(path: &Path, settings: Settings, clock: &Arc<Hand>) -> Journal {
+    let clock: Arc<dyn Clock> = Arc::<Hand>::clone(clock);
+    Journal::open(path, settings, clock).await.unwrap()
+}
+
+/// A request over HTTP: ann wants an action on one push.
+pub(super) fn wish(key: &str, action: &str) -> NewRequest {
+    NewRequest {
+        key: key.to_owned(),
+        door: Door::Http,
+        asker: Asker { name: "ann".to_owned(), authority: Authority::Nobody("a test".to_owned()) },
+        asked: Asked {
+            project: Some("lander".to_owned()),
+            push: PushName::Decision(TaskId::from_bytes([7; 16])),
+            resultset: None,
+            action: action.to_owned(),
+            subject: None,
+            input: serde_json::json!({"jobs": ["test-1"]}),
+        },
+    }
+}
