@@ -47,7 +47,20 @@ impl Site {
         query: &[(&str, &str)],
         headers: &HeaderMap,
     ) -> Result<Reply, Error> {
-        let call = Call::below(String::new(), name, Method::GET, segments)?;
+        self.fetch(Call::below(String::new(), name, Method::GET, segments)?, query, headers).await
+    }
+
+    /// The same for a path that ends in a slash, as Django's do.
+    ///
+    /// # Errors
+    /// As [`Site::get`].
+    pub async fn get_slashed(&self, name: &'static str, segments: &[&str]) -> Result<Reply, Error> {
+        let call = Call::below(String::new(), name, Method::GET, segments)?.with_slash();
+        self.fetch(call, &[], &HeaderMap::new()).await
+    }
+
+    async fn fetch(&self, call: Call, query: &[(&str, &str)], headers: &HeaderMap) -> Result<Reply, Error> {
+        let name = call.name;
         let call = query.iter().fold(call, |call, (key, value)| call.query(key, value));
         let call = Call { headers: headers.clone(), ..call };
         let mut tries = Tries::new(&self.client, name);

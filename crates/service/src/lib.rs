@@ -9,6 +9,7 @@
 mod asked;
 pub mod config;
 pub mod journal;
+pub mod pulse;
 mod request;
 mod state;
 

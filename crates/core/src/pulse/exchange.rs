@@ -61,12 +61,12 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One of Treeherder's exchanges: `exchange/<namespace>/v1/<name>`. Treeherder's own namespaces were `treeherder` and
+/// An exchange with such messages: Treeherder's are `exchange/<namespace>/v1/<name>`, its namespaces were `treeherder` and
 /// `treeherder-stage`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Exchange {
-    /// Who publishes there.
-    pub namespace: String,
+    /// Its full name.
+    pub name: String,
     /// What is published there.
     pub kind: Kind,
 }
@@ -75,7 +75,7 @@ impl Exchange {
     /// Where Treeherder itself publishes messages of a kind.
     #[must_use]
     pub fn of_treeherder(kind: Kind) -> Self {
-        Self { namespace: "treeherder".to_owned(), kind }
+        Self { name: format!("exchange/treeherder/v1/{}", kind.exchange()), kind }
     }
 }
 
@@ -93,22 +93,22 @@ impl FromStr for Exchange {
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         let parts: Vec<&str> = name.splitn(5, '/').collect();
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        match parts.as_slice() {
+        let kind = match parts.as_slice() {
             ["exchange", namespace, "v1", last]
                 if (1..=MAX_NAMESPACE).contains(&namespace.len()) && namespace.bytes().all(plain) =>
             {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.exchange() == *last);
-                kind.map(|kind| Self { namespace: (*namespace).to_owned(), kind })
+                Kind::ALL.into_iter().find(|kind| kind.exchange() == *last)
             }
             _ => None,
-        }
-        .ok_or_else(|| InvalidExchange(shown(name)))
+        };
+        let kind = kind.ok_or_else(|| InvalidExchange(shown(name)))?;
+        Ok(Self { name: name.to_owned(), kind })
     }
 }
 
 impl fmt::Display for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exchange/{}/v1/{}", self.namespace, self.kind.exchange())
+        f.write_str(&self.name)
     }
 }
 
@@ -120,10 +120,11 @@ mod tests {
     fn exchanges_read_as_they_are_written() {
         for namespace in ["treeherder", "treeherder-stage", "ann"] {
             for kind in Kind::ALL {
-                let exchange = Exchange { namespace: namespace.into(), kind };
-                assert_eq!(exchange.to_string().parse(), Ok(exchange));
+                let name = format!("exchange/{namespace}/v1/{}", kind.exchange());
+                assert_eq!(name.parse(), Ok(Exchange { name, kind }));
             }
         }
+        assert!(Kind::ALL.map(Exchange::of_treeherder).iter().all(|it| it.name.parse().as_ref() == Ok(it)));
     }
 
     #[test]

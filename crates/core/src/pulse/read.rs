@@ -92,9 +92,18 @@ impl Message {
     /// # Errors
     /// For what is not one of Treeherder's messages of version 1, or is above a bound.
     pub fn read(exchange: Option<&str>, routing_key: Option<&str>, body: &[u8]) -> Result<Self, Unreadable> {
+        let exchange = exchange.map(str::parse).transpose()?;
+        Self::read_from(exchange, routing_key, body)
+    }
+
+    /// The same for an exchange of which is known what is published there, whatever its name.
+    ///
+    /// # Errors
+    /// As [`Message::read`].
+    pub fn read_from(exchange: Option<Exchange>, routing_key: Option<&str>, body: &[u8]) -> Result<Self, Unreadable> {
         let fields = Fields::read(body)?;
         let exchange = match exchange {
-            Some(name) => name.parse()?,
+            Some(exchange) => exchange,
             None => Exchange::of_treeherder(infer(&fields)?),
         };
         if fields.needed_number("version")? != 1 {
@@ -270,10 +279,13 @@ mod tests {
     #[test]
     fn an_exchange_has_to_agree_with_the_body() {
         let from = |kind: Kind, value: &Value| {
-            let name = Exchange { namespace: "treeherder-stage".into(), kind }.to_string();
+            let name = format!("exchange/treeherder-stage/v1/{}", kind.exchange());
             Message::read(Some(&name), None, value.to_string().as_bytes())
         };
-        assert_eq!(from(Kind::PushAction, &push()).unwrap().exchange.namespace, "treeherder-stage");
+        assert_eq!(
+            from(Kind::PushAction, &push()).unwrap().exchange.name,
+            "exchange/treeherder-stage/v1/resultset-actions"
+        );
         assert_eq!(from(Kind::PushAction, &jobs()), Err(Unreadable::Missing("action")));
         assert_eq!(from(Kind::AddNewJobs, &push()), Err(Unreadable::Missing("requested_jobs")));
         assert_eq!(from(Kind::JobAction, &jobs()), Err(Unreadable::Missing("action")));

@@ -235,7 +235,6 @@ mod tests {
         keys.insert("project".to_owned());
         let mut documented = documented();
         documented.insert("project".to_owned());
-        documented.insert("project.NAME.pulse".to_owned());
         assert_eq!(documented, keys);
     }
 

@@ -4,11 +4,15 @@ use serde::Serialize;
 
 use super::file::web_url;
 use super::table::Table;
+use crate::pulse::handlers::TALOS;
 
 /// The levels that there are.
 const LEVELS: [&str; 4] = ["1", "2", "3", "t"];
 /// The most jobs that a rule may let through at once.
 const MAX_JOBS: u64 = 10_000;
+
+/// The most patterns that `add-matching-jobs` takes.
+const MAX_PATTERNS: usize = 100;
 
 /// A project, by its short name: the parameter `project` of its pushes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,9 +44,11 @@ pub struct Treeherder {
     pub project: Option<String>,
 }
 
-/// Which pulse messages are let through: nothing that no rule names.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+/// Which pulse messages are let through: nothing that no rule names. And what their words mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rules {
+    /// `talos`: patterns of the labels of performance jobs, which `trigger_all_talos_jobs` runs.
+    pub talos: Vec<String>,
     /// `[[project.NAME.pulse.allow]]`: the first that fits counts.
     pub allow: Vec<Allow>,
 }
@@ -88,7 +94,7 @@ impl Project {
             trust_domain: table.text("trust_domain"),
             repository: table.parsed("repository", |text| web_url(text).map(|_| text.to_owned())),
             treeherder: table.maybe("treeherder", Treeherder::read),
-            pulse: table.table("pulse", |table| Rules { allow: table.tables("allow", Allow::read) }),
+            pulse: table.table("pulse", Rules::read),
             buildbot: table.tables("buildbot", Buildbot::read),
         }
     }
@@ -98,6 +104,16 @@ impl Treeherder {
     fn read(table: &Table<'_>) -> Self {
         let url = table.parsed("url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned()));
         Self { url: table.required("url", url).unwrap_or_default(), project: table.text("project") }
+    }
+}
+
+impl Rules {
+    fn read(table: &Table<'_>) -> Self {
+        let talos = table.texts("talos").unwrap_or_else(|| TALOS.map(str::to_owned).to_vec());
+        if talos.is_empty() || talos.len() > MAX_PATTERNS {
+            table.wrong("talos", format!("1 to {MAX_PATTERNS} patterns are needed"));
+        }
+        Self { talos, allow: table.tables("allow", Allow::read) }
     }
 }
 

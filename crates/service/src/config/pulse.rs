@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use taskgraft_core::pulse::Kind;
 use url::Url;
 
 use super::duration;
@@ -33,45 +34,18 @@ pub struct Pulse {
 pub struct Handler {
     /// `exchange`.
     pub exchange: String,
-    /// `kind`: what its messages say; by default as the last part of the exchange's name.
-    pub kind: HandlerKind,
+    /// `kind`: what its messages ask for, as the last part of the exchange that Treeherder publishes such messages to; by
+    /// default as the last part of this exchange's name.
+    #[serde(serialize_with = "kind")]
+    pub kind: Kind,
     /// `keys`: patterns of routing keys.
     pub keys: Vec<String>,
     /// `queue`: the name of the queue that is bound to it.
     pub queue: String,
 }
 
-/// What an exchange's messages ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum HandlerKind {
-    /// To add jobs to a push.
-    #[serde(rename = "resultset-runnable-job-actions")]
-    RunnableJobs,
-    /// Something about a push as a whole.
-    #[serde(rename = "resultset-actions")]
-    Push,
-    /// Something about a job.
-    #[serde(rename = "job-actions")]
-    Job,
-}
-
-impl HandlerKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::RunnableJobs, Self::Push, Self::Job];
-
-    /// The word for it: the last part of the exchange that Treeherder publishes such messages to.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::RunnableJobs => "resultset-runnable-job-actions",
-            Self::Push => "resultset-actions",
-            Self::Job => "job-actions",
-        }
-    }
-
-    fn named(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
+fn kind<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.exchange())
 }
 
 impl Pulse {
@@ -92,25 +66,29 @@ impl Pulse {
     }
 }
 
+/// What is published to the exchange that Treeherder calls so.
+fn named(last: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| kind.exchange() == last)
+}
+
 impl Handler {
     fn read(table: &Table<'_>) -> Self {
         let exchange = table.text("exchange");
         let exchange = table.required("exchange", exchange).unwrap_or_default();
         let last = exchange.rsplit('/').next().unwrap_or_default();
-        let kinds = HandlerKind::ALL.map(|kind| format!("\"{}\"", kind.as_str())).join(", ");
-        let kind =
-            table.parsed("kind", |text| HandlerKind::named(text).ok_or_else(|| format!("it must be one of {kinds}")));
-        let kind = kind.or_else(|| HandlerKind::named(last)).unwrap_or_else(|| {
+        let kinds = Kind::ALL.map(|kind| format!("\"{}\"", kind.exchange())).join(", ");
+        let kind = table.parsed("kind", |text| named(text).ok_or_else(|| format!("it must be one of {kinds}")));
+        let kind = kind.or_else(|| named(last)).unwrap_or_else(|| {
             if !exchange.is_empty() {
                 table.wrong("kind", format!("it is missing, and the exchange's name ends with none of {kinds}"));
             }
-            HandlerKind::Job
+            Kind::JobAction
         });
         let queue = table.parsed("queue", |text| if is_name(text) { Ok(text.to_owned()) } else { Err(NAME) });
         Self {
             kind,
             keys: table.texts("keys").unwrap_or_else(|| vec!["#".to_owned()]),
-            queue: queue.unwrap_or_else(|| format!("taskgraft-{}", kind.as_str())),
+            queue: queue.unwrap_or_else(|| format!("taskgraft-{}", kind.exchange())),
             exchange,
         }
     }
