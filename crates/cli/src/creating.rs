@@ -8,10 +8,10 @@ use taskgraft_core::frontier::{Frontier, Mended, Outcome, Refused};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::PlanHash;
 use taskgraft_core::report::{ExitClass, Report, TaskReport, Terminal};
-use taskgraft_engine::{Plans, action};
+use taskgraft_engine::{Plans, action, trigger};
 
 use crate::exit::{Failure, Kind};
-use crate::follow::{self, Ended, Followed};
+use crate::follow::{self, Ended};
 use crate::output::{self, Out, span};
 use crate::progress::Progress;
 use crate::signals::Stop;
@@ -65,7 +65,7 @@ pub(crate) async fn carry_out(
     }
     let mut verdict = judge(&report);
     let mut ended = None;
-    let followed = followed(&report);
+    let followed = trigger::made(&report);
     // Who said --partial waits for what there is.
     if matches!(report.result, Terminal::Done | Terminal::Partial) {
         if !after.json {
@@ -104,12 +104,6 @@ pub(crate) fn summary(report: &Report, took: &str) -> String {
 pub(crate) fn left_alone(group: TaskId) -> Failure {
     Failure::new(Kind::NotGreen, "no longer following the jobs: they go on without")
         .note("look at them", format!("taskgraft group {group} --follow"))
-}
-
-/// The tasks that exist now.
-pub(crate) fn followed(report: &Report) -> Vec<Followed> {
-    let exist = report.tasks.iter().filter(|task| task.outcome.exists());
-    exist.map(|task| Followed { label: task.label.clone(), id: task.task_id }).collect()
 }
 
 /// What is to be said if the asker did not get what was asked for.

@@ -7,7 +7,6 @@ mod commands;
 mod connect;
 mod creating;
 mod embedded;
-mod end;
 mod env;
 mod exit;
 mod follow;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use taskgraft_engine::End;
 
-use crate::end::End;
 use crate::output::Out;
 
 /// The progress of tasks that are followed, on standard error.

@@ -4,33 +4,26 @@ use serde::Serialize;
 use taskgraft_client::Client;
 use taskgraft_core::action::catalog::{Catalog, ChooseError, Way};
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::plan::{Care, MAX_PLAN_BYTES, Plan};
-use taskgraft_core::report::{Report, TendOutcome, TendReport};
+use taskgraft_core::plan::{Care, Plan};
+use taskgraft_core::report::{Report, TendOutcome};
 use taskgraft_engine::action::ActionReport;
 use taskgraft_engine::trigger::{
-    self, FindError, Offer, OfferError, PrepareError, Prepared, RightsError, SendError, Sent,
+    self, FindError, Left, LeftError, Offer, OfferError, Outcome, PrepareError, Prepared, RightsError, SendError, Sent,
 };
-use taskgraft_engine::{Artifacts, PlansError, Push, Wanted};
+use taskgraft_engine::{Artifacts, End, FetchError, Followed, PlansError, Push};
 
 use crate::asking;
 use crate::connect;
 use crate::creating::{self, After};
-use crate::end::End;
 use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING};
-use crate::follow::{self, Ended, Followed};
+use crate::follow::{self, Ended};
 use crate::output::{self, Out};
 use crate::progress::Progress;
 use crate::signals::Stop;
 
 /// The action by which jobs are added, as the reference and its users call it.
 pub(crate) const ADD: &str = "add-new-jobs";
-/// How many of a failed action task's last log lines are shown.
-const LOG_LINES: usize = 12;
-/// The most bytes of a log or report that are read.
-const MAX_BYTES: u64 = 64 << 20;
-/// What an action's log says when the plan that was shown is no longer right.
-const MOVED: &str = "the facts have moved";
 
 /// An action on its way.
 pub(crate) struct Through<'a> {
@@ -57,12 +50,6 @@ struct Told<'a> {
     /// How the jobs ended, where they were followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<Vec<Ended>>,
-}
-
-/// What an action task left.
-pub(crate) struct Left {
-    pub(crate) report: Option<ActionReport>,
-    pub(crate) jobs: Vec<Followed>,
 }
 
 impl Through<'_> {
@@ -146,8 +133,8 @@ impl Through<'_> {
             () = stop.asked() => return Err(creating::left_alone(self.offer.group)),
         };
         drop(progress);
-        let left = self.left(task).await?;
-        let mut verdict = self.judge(task, ends.first().copied(), left.report.as_ref()).await;
+        let left = Left::of(self.client, self.artifacts, task).await?;
+        let mut verdict = self.judge(task, ends.first().copied(), &left).await;
         if prepared.carries_key && prepared.ours {
             let again =
                 format!("the same command with --request-id {} does what is missing, nothing twice", prepared.key);
@@ -190,26 +177,6 @@ impl Through<'_> {
         Ok(self.out.say(&format!("`{}` is asked for: taskgraft task {task} --log --follow", prepared.action))?)
     }
 
-    /// What the action task left: its report where it is taskgraft's, else whatever depends on it.
-    pub(crate) async fn left(&self, task: TaskId) -> Result<Left, Failure> {
-        let report: Option<ActionReport> = match self.artifact(task, "public/report.json").await {
-            Some(text) => serde_json::from_slice(&text).ok(),
-            None => None,
-        };
-        let jobs = match &report {
-            Some(report) => report.requests.iter().flat_map(jobs).collect(),
-            None => {
-                let dependents = self.client.queue().list_dependent_tasks(task).await?;
-                let job = |member: taskgraft_core::api::queue::TaskDefinitionAndStatus| Followed {
-                    label: member.task.metadata.name,
-                    id: member.status.task_id,
-                };
-                dependents.into_iter().map(job).collect()
-            }
-        };
-        Ok(Left { report, jobs })
-    }
-
     /// What a request made, ran again and cancelled.
     fn say(&self, task: TaskId, request: &Report) -> Result<(), Failure> {
         if !request.tasks.is_empty() {
@@ -219,7 +186,7 @@ impl Through<'_> {
         }
         for (care, words) in [(Care::Rerun, "run again"), (Care::Cancel, "cancelled")] {
             let tended = request.tended.iter().filter(|tend| tend.care == care && tend.outcome == TendOutcome::Done);
-            let names: Vec<String> = tended.map(name).collect();
+            let names: Vec<String> = tended.map(trigger::name).collect();
             if let Some(names) = output::repeated(names.iter().map(String::as_str)) {
                 self.out.say(&format!("{words}: {names}"))?;
             }
@@ -228,36 +195,30 @@ impl Through<'_> {
     }
 
     /// What is to be said if the action task did not do what it was asked for.
-    pub(crate) async fn judge(
-        &self,
-        task: TaskId,
-        end: Option<End>,
-        report: Option<&ActionReport>,
-    ) -> Result<(), Failure> {
-        for request in report.iter().flat_map(|report| &report.requests) {
-            let look = format!("taskgraft task {task} --log");
-            creating::judge_outcome(request).map_err(|failure| failure.note("look at it", look))?;
+    pub(crate) async fn judge(&self, task: TaskId, end: Option<End>, left: &Left) -> Result<(), Failure> {
+        let look = format!("taskgraft task {task} --log");
+        match left.outcome(end) {
+            Outcome::Good => Ok(()),
+            Outcome::Fell(request) => {
+                creating::judge_outcome(request).map_err(|failure| failure.note("look at it", look))
+            }
+            Outcome::NotGreen(end) => {
+                let (lines, moved) = trigger::last_lines(self.artifacts, task).await;
+                let state = end.map_or("unresolved", End::as_str);
+                let failure = if moved {
+                    let text = "the facts have moved since the plan was shown: the action task made nothing";
+                    Failure::new(Kind::Moved, text)
+                } else {
+                    Failure::new(Kind::NotGreen, format!("the action task is {state}"))
+                };
+                Err(failure.notes("its log", lines).note("look at it", look))
+            }
         }
-        if end.is_some_and(End::is_green) {
-            return Ok(());
-        }
-        let log = self.artifact(task, "public/logs/live.log").await.unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let mut lines: Vec<String> =
-            log.lines().rev().filter(|line| !line.trim().is_empty()).take(LOG_LINES).map(str::to_owned).collect();
-        lines.reverse();
-        let state = end.map_or("unresolved", End::as_str);
-        let failure = if lines.iter().any(|line| line.contains(MOVED)) {
-            Failure::new(Kind::Moved, "the facts have moved since the plan was shown: the action task made nothing")
-        } else {
-            Failure::new(Kind::NotGreen, format!("the action task is {state}"))
-        };
-        Err(failure.notes("its log", lines).note("look at it", format!("taskgraft task {task} --log")))
     }
 
     /// Keeps what the action task planned and did, so that `cancel` knows the request.
     async fn keep(&self, task: TaskId, report: &ActionReport) -> Result<(), Failure> {
-        let plan = self.artifact(task, "public/plan.json").await;
+        let plan = trigger::left(self.artifacts, task, "public/plan.json").await.ok().flatten();
         let plan = plan.and_then(|text| Plan::read(&text).ok());
         if let (Some(plan), [request]) = (plan, report.requests.as_slice())
             && plan.request.id == request.request
@@ -271,23 +232,6 @@ impl Through<'_> {
         }
         Ok(())
     }
-
-    async fn artifact(&self, task: TaskId, name: &str) -> Option<bytes::Bytes> {
-        let wanted = Wanted { task, run: None, name, max: MAX_BYTES.min(MAX_PLAN_BYTES as u64) };
-        self.artifacts.read(wanted).await.ok()
-    }
-}
-
-/// The tasks that exist now because of a request: made, or run again.
-fn jobs(request: &Report) -> Vec<Followed> {
-    let rerun = request.tended.iter().filter(|tend| tend.care == Care::Rerun);
-    let rerun = rerun.filter(|tend| matches!(tend.outcome, TendOutcome::Done | TendOutcome::NotDue));
-    let rerun = rerun.map(|tend| Followed { label: name(tend), id: tend.task_id });
-    creating::followed(request).into_iter().chain(rerun).collect()
-}
-
-fn name(tend: &TendReport) -> String {
-    tend.label.clone().unwrap_or_else(|| tend.task_id.to_string())
 }
 
 fn told<'a>(
@@ -348,6 +292,21 @@ fn trigger_scope(catalog: &Catalog, action: &str) -> Option<String> {
     let Way::Hook { group, id, .. } = &catalog.choose(action, None).ok()?.way else { return None };
     let id = id.rsplit_once('/').map_or_else(|| id.clone(), |(id, _)| format!("{id}/*"));
     Some(format!("hooks:trigger-hook:{group}/{id}"))
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        Self::other(format!("failed to {error}"))
+    }
+}
+
+impl From<LeftError> for Failure {
+    fn from(error: LeftError) -> Self {
+        match error {
+            LeftError::Fetch(error) => error.into(),
+            LeftError::Client(error) => error.into(),
+        }
+    }
 }
 
 impl From<OfferError> for Failure {

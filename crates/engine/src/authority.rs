@@ -39,8 +39,8 @@ pub enum AuthorityError {
         /// Its schedulerId.
         scheduler: String,
     },
-    /// The parameters are another repository's.
-    #[error("trust {decision}: the push's parameters name {parameters}, its scopes {}", .scopes.join(", "))]
+    /// The parameters, or whoever speaks of the push, name another repository.
+    #[error("trust {decision}: it is said to work for {parameters}, and its scopes are {}", .scopes.join(", "))]
     Repository {
         /// The decision or action task.
         decision: TaskId,
@@ -52,6 +52,18 @@ pub enum AuthorityError {
     /// The scopes name no repository.
     #[error("trust {0}: none of its scopes is `assume:repo:…`, so that nothing says which repository it works for")]
     NoRepository(TaskId),
+    /// The push is not what it is said to be.
+    #[error("trust {decision}: its {what} is `{theirs}`, not `{said}`")]
+    Other {
+        /// The decision task.
+        decision: TaskId,
+        /// Such as `project`.
+        what: &'static str,
+        /// What its own is.
+        theirs: String,
+        /// What it is said to be.
+        said: String,
+    },
     /// The action task is of another group.
     #[error("trust the action task {action}: it is of group {theirs}, not of {group}")]
     ActionGroup {
@@ -62,6 +74,58 @@ pub enum AuthorityError {
         /// The group that jobs are to join.
         group: TaskId,
     },
+}
+
+/// What a push is said to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// The project's short name.
+    pub project: Option<&'a str>,
+    /// The revision, or its beginning.
+    pub revision: Option<&'a str>,
+    /// The level.
+    pub level: Option<&'a str>,
+    /// The trust domain.
+    pub trust_domain: Option<&'a str>,
+    /// The URL of the repository that its decision task works for.
+    pub repository: Option<&'a str>,
+}
+
+/// Checks that a push is what it is said to be: by its parameters, which were checked to agree with the queue's word, and
+/// by that.
+///
+/// # Errors
+/// The first thing that it is not.
+pub(crate) fn check_said(
+    decision: TaskId,
+    task: &TaskDefinition,
+    parameters: &Parameters,
+    said: &Said<'_>,
+) -> Result<(), AuthorityError> {
+    let (domain, level) = trust_domain(&task.scheduler_id).unwrap_or_default();
+    let parameter = |name| parameters.text(name).unwrap_or_default();
+    let revision = parameter("head_rev");
+    let begins = |said: &str| revision.starts_with(&said.to_ascii_lowercase());
+    let other = |what, theirs: &str, said: &str| {
+        Err(AuthorityError::Other { decision, what, theirs: theirs.to_owned(), said: said.to_owned() })
+    };
+    let same = [
+        ("project", parameter("project"), said.project),
+        ("level", level, said.level),
+        ("trust domain", domain, said.trust_domain),
+    ];
+    for (what, theirs, said) in same {
+        if let Some(said) = said.filter(|said| *said != theirs) {
+            return other(what, theirs, said);
+        }
+    }
+    if let Some(said) = said.revision.filter(|said| !begins(said)) {
+        return other("revision", revision, said);
+    }
+    match said.repository {
+        Some(repository) => check_urls(decision, &task.scopes, &[repository.to_owned()]),
+        None => Ok(()),
+    }
 }
 
 /// The trust domain and level of a schedulerId such as `lander-level-3`.
@@ -117,8 +181,13 @@ fn check_named(
     parameters: &Parameters,
     names: &[&'static str],
 ) -> Result<(), AuthorityError> {
-    let scopes: Vec<String> = scopes.iter().filter(|scope| scope.starts_with("assume:repo:")).cloned().collect();
     let named: Vec<String> = names.iter().filter_map(|name| parameters.text(name).ok()).map(str::to_owned).collect();
+    check_urls(decision, scopes, &named)
+}
+
+/// That one of these repositories is one that the scopes are for.
+fn check_urls(decision: TaskId, scopes: &[String], named: &[String]) -> Result<(), AuthorityError> {
+    let scopes: Vec<String> = scopes.iter().filter(|scope| scope.starts_with("assume:repo:")).cloned().collect();
     let fits = |url: &String| {
         let role = repository_role(url);
         scopes.iter().any(|scope| {
@@ -243,6 +312,36 @@ mod tests {
         assert_eq!(check_head(decision(), &scopes, &push("example")), Ok(()));
         let strange = check_head(decision(), &scopes, &push("stranger")).unwrap_err();
         assert!(matches!(strange, AuthorityError::Repository { .. }), "{strange}");
+    }
+
+    #[test]
+    fn a_push_is_what_it_is_said_to_be() {
+        let own = "https://github.com/example/lander";
+        let parameters = Parameters::new(json!({
+            "level": "3", "head_repository": own, "project": "lander", "head_rev": "a1b2c3d4e5f6",
+        }))
+        .unwrap();
+        let task = task("lander-level-3", LANDER);
+        let check =
+            |said: Said<'_>| check_said(decision(), &task, &parameters, &said).map_err(|error| error.to_string());
+        let all = Said {
+            project: Some("lander"),
+            revision: Some("A1B2C3"),
+            level: Some("3"),
+            trust_domain: Some("lander"),
+            repository: Some(own),
+        };
+        assert_eq!((check(Said::default()), check(all)), (Ok(()), Ok(())));
+        for (said, part) in [
+            (Said { project: Some("other"), ..all }, "its project is `lander`, not `other`"),
+            (Said { revision: Some("b1"), ..all }, "its revision is `a1b2c3d4e5f6`"),
+            (Said { level: Some("1"), ..all }, "its level is `3`"),
+            (Said { trust_domain: Some("other"), ..all }, "its trust domain is `lander`"),
+            (Said { repository: Some("https://github.com/example/other"), ..all }, "example/other"),
+        ] {
+            let told = check(said).unwrap_err();
+            assert!(told.contains(part), "{told}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use taskgraft_core::params::Parameters;
 use taskgraft_core::plan::{GroupFact, Policy};
 use taskgraft_core::state::RunState;
 
-use crate::authority::{self, AuthorityError};
+use crate::authority::{self, AuthorityError, Said};
 use crate::fetch::{Artifacts, FetchError, Wanted};
 use crate::parameters::{self, ParametersError};
 use crate::project::Project;
@@ -76,7 +76,8 @@ pub enum PushError {
 
 impl PushError {
     /// Whether the service rather than the push is at fault, so that asking again may help.
-    pub(crate) fn is_transient(&self) -> bool {
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
         let transient = |error: &taskgraft_client::Error| !matches!(error, taskgraft_client::Error::Rejected { .. });
         match self {
             Self::Client(error) | Self::Fetch(FetchError::Client { error, .. }) => transient(error),
@@ -171,6 +172,18 @@ impl Push {
             graph,
             labels,
         })
+    }
+
+    /// Checks that the push is what it is said to be.
+    ///
+    /// # Errors
+    /// The first thing that it is not; where it was not looked up, nothing is known of it.
+    pub fn check(&self, said: &Said<'_>) -> Result<(), AuthorityError> {
+        let decision = self.decision.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
+        match &self.task {
+            Some((task, _)) => authority::check_said(decision, task, &self.parameters, said),
+            None => Err(AuthorityError::NoRepository(decision)),
+        }
     }
 
     /// The decision task that the index names for the push with these parameters.

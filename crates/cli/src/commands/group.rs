@@ -7,10 +7,11 @@ use taskgraft_core::api::queue::TaskDefinitionAndStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 use taskgraft_core::time::Millis;
+use taskgraft_engine::Followed;
 
 use crate::env::Env;
 use crate::exit::Failure;
-use crate::follow::{self, Followed};
+use crate::follow;
 use crate::output::{Out, Times};
 use crate::progress::Progress;
 use crate::{connect, push};

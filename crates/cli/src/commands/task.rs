@@ -9,10 +9,11 @@ use taskgraft_core::api::queue::TaskStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{Run, RunState, TaskState};
 use taskgraft_core::time::Millis;
+use taskgraft_engine::Followed;
 
 use crate::env::Env;
 use crate::exit::Failure;
-use crate::follow::{self, Followed};
+use crate::follow;
 use crate::output::{Out, Times, span};
 use crate::progress::Progress;
 use crate::{connect, push};

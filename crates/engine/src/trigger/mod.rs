@@ -9,13 +9,15 @@
 //! the work of one key once; what came of anybody else's is then not known, and said to be.
 
 mod find;
+mod left;
 mod offer;
 mod prepare;
 mod rights;
 mod send;
 
 pub use find::FindError;
+pub use left::{Left, LeftError, Outcome, last_lines, left, made, name};
 pub use offer::{Offer, OfferError};
 pub use prepare::{Ask, PrepareError, Prepared, Sending};
-pub use rights::{RightsError, check, grants};
+pub use rights::{RightsError, check, check_for, grants, needs};
 pub use send::{SendError, Sent, earlier, send};

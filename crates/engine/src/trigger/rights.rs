@@ -38,7 +38,27 @@ pub enum RightsError {
     Client(#[from] Error),
 }
 
+/// What whoever asks has to hold: for a hook the right to trigger it; for a task that is created, which gets no more than
+/// the decision task has, all of that.
+#[must_use]
+pub fn needs(offer: &Offer, prepared: &Prepared) -> Vec<String> {
+    match &prepared.sending {
+        Sending::Hook { group, id, .. } => vec![format!("hooks:trigger-hook:{group}/{id}")],
+        Sending::Task(_) => offer.scopes.clone(),
+    }
+}
+
 /// Checks that the push may have this done, and that the client's credentials may ask for it.
+///
+/// # Errors
+/// As [`check_for`].
+pub async fn check(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<(), RightsError> {
+    let auth = client.auth();
+    let (push, asker) = future::try_join(auth.expand_scopes(offer.scopes.clone()), auth.current_scopes()).await?;
+    judge(client, offer, prepared, (&push, &asker))
+}
+
+/// Checks that the push may have this done, and that somebody with the scopes `asker`, expanded, may ask for it.
 ///
 /// A hook may be named only by a decision task that holds `in-tree:hook-action:` for it; triggering it takes
 /// `hooks:trigger-hook:`. A task is created by the asker, narrowed to the decision task's scopes: the decision task's
@@ -46,25 +66,36 @@ pub enum RightsError {
 ///
 /// # Errors
 /// Whatever is missing, all of it.
-pub async fn check(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<(), RightsError> {
-    let auth = client.auth();
-    let (push, asker) = future::try_join(auth.expand_scopes(offer.scopes.clone()), auth.current_scopes()).await?;
-    let (of_push, of_asker) = match &prepared.sending {
-        Sending::Hook { group, id, .. } => (
-            scopes::missing(&push, &[format!("in-tree:hook-action:{group}/{id}")]),
-            scopes::missing(&asker, &[format!("hooks:trigger-hook:{group}/{id}")]),
-        ),
+pub async fn check_for(
+    client: &Client,
+    offer: &Offer,
+    prepared: &Prepared,
+    asker: &[String],
+) -> Result<(), RightsError> {
+    let push = client.auth().expand_scopes(offer.scopes.clone()).await?;
+    judge(client, offer, prepared, (&push, asker))
+}
+
+fn judge(
+    client: &Client,
+    offer: &Offer,
+    prepared: &Prepared,
+    (push, asker): (&[String], &[String]),
+) -> Result<(), RightsError> {
+    let of_push = match &prepared.sending {
+        Sending::Hook { group, id, .. } => scopes::missing(push, &[format!("in-tree:hook-action:{group}/{id}")]),
         Sending::Task(definition) => {
             let own = TaskId::from_bytes([0; 16]);
             let definition = definition.of(&prepared.action, own, client.clock().now())?;
             let scheduler = definition.get("schedulerId").and_then(|id| id.as_str()).unwrap_or("-");
-            let missing = preflight::missing(&push, [(prepared.action.as_str(), &definition)], scheduler);
-            (missing.scopes.into_keys().collect(), scopes::missing(&asker, &offer.scopes))
+            let missing = preflight::missing(push, [(prepared.action.as_str(), &definition)], scheduler);
+            missing.scopes.into_keys().collect()
         }
     };
     if !of_push.is_empty() {
         return Err(RightsError::Push { action: prepared.action.clone(), scopes: of_push });
     }
+    let of_asker = scopes::missing(asker, &needs(offer, prepared));
     if of_asker.is_empty() { Ok(()) } else { Err(RightsError::Asker(of_asker)) }
 }
 

@@ -8,8 +8,8 @@ use serde_json::json;
 use taskgraft_client::Client;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Plan, Policy, Verdict};
-use taskgraft_engine::trigger::{Ask, Offer, Prepared, send};
-use taskgraft_engine::{Artifacts, Cache, Lookups, Push};
+use taskgraft_engine::trigger::{Ask, Left, Offer, Prepared, send};
+use taskgraft_engine::{Artifacts, Cache, Followed, Lookups, Push};
 
 use super::checks;
 use super::decision::Decided;
@@ -20,7 +20,7 @@ use crate::asking::{self, Wishes};
 use crate::embedded::Embedded;
 use crate::env::Env;
 use crate::exit::Failure;
-use crate::follow::{self, Followed};
+use crate::follow;
 use crate::output::{self, Out, span};
 use crate::progress::Progress;
 use crate::through::{ADD, Through};
@@ -133,8 +133,8 @@ async fn done(through: &Through<'_>, actions: &[Followed], story: &mut Story<'_>
     let mut created = Vec::new();
     let (mut waited, mut took) = (SignedDuration::ZERO, SignedDuration::ZERO);
     for (action, end) in actions.iter().zip(ends) {
-        let left = through.left(action.id).await?;
-        through.judge(action.id, Some(end), left.report.as_ref()).await?;
+        let left = Left::of(through.client, through.artifacts, action.id).await?;
+        through.judge(action.id, Some(end), &left).await?;
         created.extend(left.jobs);
         let status = through.client.queue().status(action.id).await?;
         if let Some(run) = status.runs.last()

@@ -4,10 +4,10 @@ use taskgraft_client::Client;
 use taskgraft_core::api::queue::TaskDefinitionAndStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
+use taskgraft_engine::Followed;
 
 use super::decision::Decided;
 use crate::exit::Failure;
-use crate::follow::Followed;
 use crate::push;
 
 /// What push 1 built and push 2 must not build again.

@@ -8,13 +8,13 @@ mod story;
 
 use std::path::{Path, PathBuf};
 
-use taskgraft_engine::install;
+use taskgraft_engine::{Followed, install};
 use taskgraft_local::Config;
 
 use crate::embedded::{Embedded, WorkerOptions};
 use crate::env::Env;
 use crate::exit::{Failure, Kind, chain};
-use crate::follow::{self, Followed};
+use crate::follow;
 use crate::output::Out;
 use crate::progress::Progress;
 use crate::signals::Stop;
