@@ -1,10 +1,8 @@
 //! The push that a command is about: which one, its graph, and where its tasks stand.
 
-use std::collections::HashMap;
-
 use futures_util::TryStreamExt as _;
 use taskgraft_client::Client;
-use taskgraft_core::api::queue::{TaskDefinitionAndStatus, TaskStatus};
+use taskgraft_core::api::queue::TaskDefinitionAndStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Plan, Policy};
 use taskgraft_engine::{Artifacts, FetchError, Push, PushError, PushRef, ResolveError};
@@ -128,13 +126,4 @@ pub(crate) async fn members(client: &Client, group: TaskId) -> Result<Vec<TaskDe
         .await?;
     tasks.sort_by_key(|member| (member.task.created, member.status.task_id));
     Ok(tasks)
-}
-
-/// The statuses of these tasks; unknown ones are left out.
-pub(crate) async fn statuses(client: &Client, ids: &[TaskId]) -> Result<HashMap<TaskId, TaskStatus>, Failure> {
-    let mut found = HashMap::new();
-    for ids in ids.chunks(usize::from(PAGE)) {
-        found.extend(client.queue().statuses::<TaskStatus>(ids).await?);
-    }
-    Ok(found)
 }
