@@ -7,6 +7,7 @@
 //! ```
 
 mod asked;
+pub mod buildbot;
 pub mod config;
 pub mod journal;
 pub mod pulse;

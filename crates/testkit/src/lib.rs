@@ -1,6 +1,7 @@
 //! What the tests of several crates share: made-up graphs and templates, fuzzing, recordings, seeds, a proxy that breaks
-//! things, a message broker, and the Python that they run.
+//! things, a message broker, a Buildbot, and the Python that they run.
 
+pub mod buildbot;
 pub mod fuzz;
 pub mod graphs;
 pub mod proxy;

@@ -1,7 +1,10 @@
 //! `[project.NAME]`: a project that is served.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
+use super::duration;
 use super::file::web_url;
 use super::table::Table;
 use crate::pulse::handlers::TALOS;
@@ -10,6 +13,8 @@ use crate::pulse::handlers::TALOS;
 const LEVELS: [&str; 4] = ["1", "2", "3", "t"];
 /// The most jobs that a rule may let through at once.
 const MAX_JOBS: u64 = 10_000;
+/// The longest that a request waits for its builds.
+const MAX_FOLLOW: Duration = Duration::from_secs(86_400);
 
 /// The most patterns that `add-matching-jobs` takes.
 const MAX_PATTERNS: usize = 100;
@@ -84,6 +89,9 @@ pub struct Buildbot {
     /// `user`: who logs in there; nobody if it isn't said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// `follow`: for how long a request waits for the end of its builds before it reports them as they are.
+    #[serde(serialize_with = "duration::serialize")]
+    pub follow: Duration,
 }
 
 impl Project {
@@ -157,6 +165,7 @@ impl Buildbot {
             scheduler: table.required("scheduler", scheduler).unwrap_or_default(),
             builders: table.required("builders", builders).unwrap_or_default(),
             user: table.text("user"),
+            follow: table.duration("follow", Duration::ZERO..=MAX_FOLLOW).unwrap_or_default(),
         }
     }
 }

@@ -1,0 +1,196 @@
+//! A master: asked with its session, its builders remembered for a moment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use taskgraft_client::{Config, ConfigError, Reply, Site};
+use taskgraft_core::glob::Glob;
+use tokio::sync::Mutex;
+
+use super::Error;
+use super::answers::{self, ForceSchedulers};
+use super::session::log_in;
+use crate::config::Buildbot;
+
+/// The most builders that are read of a master.
+const MAX_BUILDERS: &str = "20000";
+/// The longest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 16 << 20;
+/// For how long builders are remembered.
+const FRESH: Duration = Duration::from_secs(60);
+/// And for how long it is that they couldn't be had: so many requests don't wait one after the other.
+const FRESH_FAILURE: Duration = Duration::from_secs(10);
+
+/// A Buildbot master, as one of its users.
+pub struct Master {
+    pub(super) settings: Buildbot,
+    password: Option<String>,
+    pub(super) site: Site,
+    pub(super) config: Config,
+    pub(super) patterns: Vec<Glob>,
+    session: Mutex<Option<Arc<HeaderMap>>>,
+    known: Mutex<Option<Remembered>>,
+}
+
+/// What a master has.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// All builders that it ever had, by number.
+    pub(super) names: BTreeMap<u64, String>,
+    /// Those that may be forced.
+    pub(super) forceable: Vec<String>,
+}
+
+/// What a master said when it was last asked.
+struct Remembered {
+    at: Timestamp,
+    known: Result<Arc<Known>, Error>,
+}
+
+impl Master {
+    /// A master, as its user with this password. Nothing is asked yet; patience and clock are those of `config`.
+    ///
+    /// # Errors
+    /// If its URL is unusable or TLS can't be set up.
+    pub fn new(settings: Buildbot, password: Option<String>, config: Config) -> Result<Self, ConfigError> {
+        let config = Config { root_url: settings.url.clone(), max_answer: MAX_ANSWER, ..config };
+        Ok(Self {
+            site: Site::new(config.clone())?,
+            patterns: settings.builders.iter().map(|pattern| Glob::new(pattern)).collect(),
+            settings,
+            password,
+            config,
+            session: Mutex::default(),
+            known: Mutex::default(),
+        })
+    }
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Whether the configuration lets a builder of that name be forced.
+    #[must_use]
+    pub fn may_force(&self, builder: &str) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(builder))
+    }
+
+    /// The names of the builders that can be forced: those that its force scheduler serves, that it still has, and that
+    /// the configuration allows. Remembered for a minute.
+    ///
+    /// # Errors
+    /// If the master can't say.
+    pub async fn builders(&self) -> Result<Vec<String>, Error> {
+        Ok(self.known().await?.forceable.clone())
+    }
+
+    pub(super) async fn known(&self) -> Result<Arc<Known>, Error> {
+        let mut known = self.known.lock().await;
+        if let Some(Remembered { at, known }) = &*known {
+            let fresh = if known.is_ok() { FRESH } else { FRESH_FAILURE };
+            if self.config.clock.now().duration_since(*at).unsigned_abs() < fresh {
+                return known.clone();
+            }
+        }
+        let read = self.read_builders().await.map(Arc::new);
+        *known = Some(Remembered { at: self.config.clock.now(), known: read.clone() });
+        read
+    }
+
+    async fn read_builders(&self) -> Result<Known, Error> {
+        let scheduler = ["api", "v2", "forceschedulers", &self.settings.scheduler];
+        let served = self.get::<ForceSchedulers>("forceschedulers", &scheduler, &[("field", "builder_names")]);
+        let fields = [("field", "builderid"), ("field", "name"), ("field", "masterids"), ("limit", MAX_BUILDERS)];
+        let builders = self.get::<answers::Builders>("builders", &["api", "v2", "builders"], &fields);
+        let (served, builders) = future::join(served, builders).await;
+        let served = match served {
+            Err(Error::Site(error)) if error.is_not_found() => None,
+            served => served?.forceschedulers.pop(),
+        };
+        let Some(served) = served else { return Err(Error::NoScheduler(self.settings.scheduler.clone())) };
+        let mut known = Known::default();
+        for builder in builders?.builders {
+            // A builder that was taken out of the master's configuration keeps its number, and no master.
+            let here = !builder.masterids.is_empty() && served.builder_names.contains(&builder.name);
+            if here && self.may_force(&builder.name) {
+                known.forceable.push(builder.name.clone());
+            }
+            known.names.insert(builder.builderid, builder.name);
+        }
+        Ok(known)
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        call: &'static str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, Error> {
+        let session = self.session().await?;
+        let reply = match self.site.get(call, segments, query, &session).await {
+            Err(taskgraft_client::Error::Rejected { status: 401 | 403, .. }) => {
+                let session = self.renew(&session).await?;
+                self.site.get(call, segments, query, &session).await
+            }
+            reply => reply,
+        };
+        answers::read(call, &reply?.body)
+    }
+
+    /// A control call, sent once; once more if the master turned it away for want of a session.
+    pub(super) async fn post<T: Serialize>(
+        &self,
+        call: &'static str,
+        segments: &[&str],
+        body: &T,
+    ) -> Result<Reply, Error> {
+        let session = self.session().await?;
+        let reply = self.site.post_once(call, segments, &session, body).await?;
+        if !matches!(reply.status.as_u16(), 401 | 403) || self.password.is_none() {
+            return Ok(reply);
+        }
+        let session = self.renew(&session).await?;
+        Ok(self.site.post_once(call, segments, &session, body).await?)
+    }
+
+    async fn session(&self) -> Result<Arc<HeaderMap>, Error> {
+        let mut session = self.session.lock().await;
+        if let Some(session) = &*session {
+            return Ok(Arc::clone(session));
+        }
+        let headers = Arc::new(self.log_in().await?);
+        Ok(Arc::clone(session.insert(headers)))
+    }
+
+    async fn log_in(&self) -> Result<HeaderMap, Error> {
+        match (&self.settings.user, &self.password) {
+            (Some(user), Some(password)) => log_in(&self.site, user, password).await,
+            (Some(_), None) | (None, _) => Ok(HeaderMap::new()),
+        }
+    }
+
+    /// A session that is not `stale`: sessions end, and a master that starts anew may know none.
+    async fn renew(&self, stale: &Arc<HeaderMap>) -> Result<Arc<HeaderMap>, Error> {
+        let mut session = self.session.lock().await;
+        if session.as_ref().is_some_and(|session| Arc::ptr_eq(session, stale)) {
+            *session = None;
+        }
+        drop(session);
+        self.session().await
+    }
+}
+
+impl fmt::Debug for Master {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Master").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

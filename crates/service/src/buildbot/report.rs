@@ -1,0 +1,87 @@
+//! What became of one builder that was asked for.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Forced};
+
+/// The last word on a builder of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildReport {
+    /// The master, as the configuration calls it.
+    pub master: String,
+    /// The builder.
+    pub builder: String,
+    /// Which copy, from 1.
+    pub copy: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How the build ended, in Buildbot's words; none before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// Where people see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why it was not forced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What became of a builder that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It was forced.
+    Forced,
+    /// The request had forced it before, before a crash for one.
+    Found,
+    /// The asker may not, or the master said no: nothing was forced.
+    Refused,
+    /// The master did not answer: nothing was forced.
+    Failed,
+    /// No answer says whether it was forced. Trying the request again looks again.
+    Unclear,
+}
+
+impl Outcome {
+    /// Whether the build is there.
+    #[must_use]
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Forced | Self::Found)
+    }
+}
+
+impl From<&Error> for Outcome {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Refused { .. } | Error::Login { .. } | Error::NoScheduler(_) => Self::Refused,
+            Error::Site(_) | Error::Unreadable { .. } => Self::Failed,
+            Error::Unclear { .. } => Self::Unclear,
+        }
+    }
+}
+
+impl BuildReport {
+    pub(super) fn of(master: &str, outcome: Outcome, forced: &Forced) -> Self {
+        Self {
+            master: master.to_owned(),
+            builder: forced.builder.clone(),
+            copy: forced.copy,
+            outcome,
+            result: forced.ended.map(str::to_owned),
+            url: Some(forced.url.clone()),
+            reason: None,
+        }
+    }
+
+    pub(super) fn not(master: &str, outcome: Outcome, (builder, copy): (&str, u32), reason: String) -> Self {
+        Self {
+            master: master.to_owned(),
+            builder: builder.to_owned(),
+            copy,
+            outcome,
+            result: None,
+            url: None,
+            reason: Some(reason),
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Jobs of a real Buildbot: a master and its worker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use taskgraft_client::{Config, Retry, Site};
+use taskgraft_core::ids::RequestId;
+use taskgraft_service::buildbot::{self, Build, BuildReport, Builders, Error, Mark, Master, Outcome, Wanted};
+use taskgraft_service::config;
+use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
+use taskgraft_testkit::proxy::{Fault, Proxy};
+
+const OK: &[&str] = &["true"];
+const BAD: &[&str] = &["false"];
+/// Ends only when it is stopped.
+const LONG: &[&str] = &["sleep", "3600"];
+/// What no builder should be called.
+const HOSTILE: [&str; 4] = ["a/b%2F..?x=y#z", "\"}, \"$(touch /tmp/x)\" é\u{202e}", "..", "*"];
+
+fn settings(url: String) -> config::Buildbot {
+    config::Buildbot {
+        name: "old".to_owned(),
+        url,
+        scheduler: SCHEDULER.to_owned(),
+        builders: vec!["*".to_owned()],
+        user: Some(USER.to_owned()),
+        follow: Duration::ZERO,
+    }
+}
+
+fn patient(tries: u32) -> Config {
+    let retry = Retry { tries, base: Duration::from_millis(10), ..Retry::default() };
+    Config { retry, ..Config::new("http://unused.example.com") }
+}
+
+fn master(settings: config::Buildbot) -> Arc<Master> {
+    Arc::new(Master::new(settings, Some(PASSWORD.to_owned()), patient(3)).unwrap())
+}
+
+fn request(id: &str) -> RequestId {
+    id.parse().unwrap()
+}
+
+fn wanted(id: &str, builders: &[&str], copies: u32) -> Wanted {
+    let build = Build { revision: "a1b2c3".into(), branch: "try".into(), project: "try".into(), ..Build::default() };
+    let builders = builders.iter().map(|name| (*name).to_owned()).collect();
+    let received = Timestamp::now();
+    Wanted { request: request(id), received, copies, build, builders: BTreeMap::from([(0, builders)]) }
+}
+
+async fn carry(master: &Arc<Master>, wanted: &Wanted) -> Vec<BuildReport> {
+    buildbot::carry(std::slice::from_ref(master), wanted).await
+}
+
+/// What the master has, by another way than the one that is tested: the reasons of all buildsets.
+async fn reasons(buildbot: &Buildbot) -> Vec<String> {
+    let site = Site::new(Config::new(buildbot.url())).unwrap();
+    let reply = site.get("buildsets", &["api", "v2", "buildsets"], &[], &Default::default()).await.unwrap();
+    let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+    let sets = answer["buildsets"].as_array().unwrap();
+    sets.iter().map(|set| set["reason"].as_str().unwrap().to_owned()).collect()
+}
+
+fn outcomes(reports: &[BuildReport]) -> Vec<(&str, u32, Outcome)> {
+    reports.iter().map(|report| (report.builder.as_str(), report.copy, report.outcome)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builders_are_forced_once_and_followed_to_their_end() {
+    let buildbot = Buildbot::start(&[("good", OK), ("bad", BAD), ("unserved", OK)], &["unserved"]);
+    let master = master(config::Buildbot { follow: Duration::from_secs(60), ..settings(buildbot.url()) });
+    assert_eq!(sorted(master.builders().await.unwrap()), ["bad", "good"]);
+    let wanted = wanted("R1", &["good", "bad"], 2);
+    let reports = carry(&master, &wanted).await;
+    let forced = Outcome::Forced;
+    assert_eq!(outcomes(&reports), [("good", 1, forced), ("bad", 1, forced), ("good", 2, forced), ("bad", 2, forced)]);
+    let results: Vec<_> = reports.iter().map(|report| report.result.as_deref().unwrap()).collect();
+    assert_eq!(results, ["success", "failure", "success", "failure"]);
+    for report in &reports {
+        let url = report.url.as_ref().unwrap();
+        assert!(url.starts_with(&format!("{}/#/builders/", buildbot.url())) && url.contains("/builds/"), "{url}");
+    }
+    // Again, and by a process that has forgotten everything: what is there is found.
+    for master in [&master, &self::master(settings(buildbot.url()))] {
+        assert!(carry(master, &wanted).await.iter().all(|report| report.outcome == Outcome::Found));
+    }
+    let reasons = reasons(&buildbot).await;
+    let mut marks: Vec<String> = reasons.iter().map(|reason| Mark::find(reason).unwrap().to_string()).collect();
+    marks.sort();
+    assert_eq!(marks, ["taskgraft request R1 copy 1", "taskgraft request R1 copy 2"]);
+    assert!(reasons[0].contains(USER), "Buildbot says who forced it: {reasons:?}");
+    // Another request whose id differs only where SQL's LIKE doesn't look closely.
+    assert!(master.find(&request("r1"), wanted.received).await.unwrap().is_empty());
+    assert!(master.find(&request("R_"), wanted.received).await.unwrap().is_empty());
+    let later = wanted.received + SignedDuration::from_hours(48);
+    assert!(master.find(&wanted.request, later).await.unwrap().is_empty(), "older than the request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_force_whose_answer_is_lost_is_found_and_not_repeated() {
+    let buildbot = Buildbot::start(&[("good", OK)], &[]);
+    let proxy = Proxy::start();
+    proxy.forward_to(buildbot.address());
+    let master = master(settings(proxy.url()));
+    for (id, fault) in [("LOST", Fault::LostAnswer), ("GATEWAY", Fault::BadGateway)] {
+        proxy.rule(move |method, _| if method == "POST" { fault } else { Fault::None });
+        let reports = carry(&master, &wanted(id, &["good"], 1)).await;
+        assert_eq!(outcomes(&reports), [("good", 1, Outcome::Forced)], "{fault:?}: {reports:?}");
+    }
+    assert_eq!(reasons(&buildbot).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_killed_between_force_and_answer_has_the_build_when_it_is_back() {
+    let buildbot = Buildbot::start(&[("good", OK)], &[]);
+    let proxy = Proxy::start();
+    proxy.forward_to(buildbot.address());
+    let patient = Retry { tries: 1000, cap: Duration::from_millis(50), ..Retry::default() };
+    let config = Config { retry: patient, ..Config::new("http://unused.example.com") };
+    let master = Arc::new(Master::new(settings(proxy.url()), Some(PASSWORD.to_owned()), config).unwrap());
+    proxy.rule(|method, _| if method == "POST" { Fault::LateAnswer } else { Fault::None });
+    let carrying = tokio::spawn(async move { carry(&master, &wanted("KILLED", &["good"], 1)).await });
+    tokio::task::block_in_place(|| assert!(proxy.held(|| carrying.is_finished())));
+    // The build is asked for, and its answer on the way.
+    tokio::task::block_in_place(|| {
+        buildbot.kill();
+        proxy.rule(|_, _| Fault::Reset);
+        buildbot.restart();
+        proxy.forward_to(buildbot.address());
+        proxy.heal();
+    });
+    let reports = carrying.await.unwrap();
+    assert_eq!(outcomes(&reports), [("good", 1, Outcome::Forced)], "{reports:?}");
+    assert_eq!(reasons(&buildbot).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_force_that_may_be_on_its_way_is_reported_as_unclear_and_settled_when_tried_again() {
+    let buildbot = Buildbot::start(&[("good", OK)], &[]);
+    let proxy = Proxy::start();
+    proxy.forward_to(buildbot.address());
+    let master = master(settings(proxy.url()));
+    let wanted = wanted("UNCLEAR", &["good"], 1);
+    let mut posts = 0;
+    proxy.rule(move |method, _| {
+        posts += usize::from(method == "POST");
+        assert!(posts <= 1, "forced again without a word");
+        if method == "POST" { Fault::Reset } else { Fault::None }
+    });
+    let reports = carry(&master, &wanted).await;
+    assert_eq!(outcomes(&reports), [("good", 1, Outcome::Unclear)]);
+    assert!(reports[0].reason.as_ref().unwrap().contains("not forced again by itself"), "{reports:?}");
+    proxy.heal();
+    assert_eq!(outcomes(&carry(&master, &wanted).await), [("good", 1, Outcome::Forced)]);
+    assert_eq!(reasons(&buildbot).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_down_is_said_to_be() {
+    let buildbot = Buildbot::start(&[("good", OK)], &[]);
+    let master = master(settings(buildbot.url()));
+    buildbot.kill();
+    let offers = buildbot::offers(std::slice::from_ref(&master)).await;
+    assert!(matches!(offers.as_slice(), [Builders::Silent(_)]));
+    let names = ["good".to_owned(), "label".to_owned()];
+    let split = buildbot::split(&names, |name| name == "label", &offers);
+    assert_eq!(split.builders, BTreeMap::from([(0, vec!["good".to_owned()])]), "it may be its builder");
+    let reports = carry(&master, &wanted("DOWN", &["good"], 1)).await;
+    assert_eq!(outcomes(&reports), [("good", 1, Outcome::Failed)]);
+    assert!(reports[0].reason.as_ref().unwrap().contains("no connection to http://127.0.0.1"), "{reports:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_master_refuses_is_told_in_its_words() {
+    let buildbot = Buildbot::start(&[("good", OK), ("unserved", OK)], &["unserved"]);
+    let master = master(settings(buildbot.url()));
+    for builder in ["unserved", "nothing-like-it"] {
+        let reports = carry(&master, &wanted("REFUSED", &[builder], 1)).await;
+        assert_eq!(outcomes(&reports), [(builder, 1, Outcome::Refused)], "{reports:?}");
+    }
+    // One that can be forced beside one that can't.
+    let reports = carry(&master, &wanted("BOTH", &["unserved", "good"], 1)).await;
+    assert_eq!(outcomes(&reports), [("unserved", 1, Outcome::Refused), ("good", 1, Outcome::Forced)]);
+    assert!(reports[0].reason.as_ref().unwrap().contains("doesn't serve it"), "{reports:?}");
+    let nobody = Arc::new(Master::new(settings(buildbot.url()), None, patient(1)).unwrap());
+    let reports = carry(&nobody, &wanted("NOBODY", &["good"], 1)).await;
+    assert!(reports[0].reason.as_ref().unwrap().contains("403: you need to have role"), "{reports:?}");
+    let wrong = Arc::new(Master::new(settings(buildbot.url()), Some("wrong".into()), patient(1)).unwrap());
+    let reports = carry(&wrong, &wanted("WRONG", &["good"], 1)).await;
+    assert_eq!(reports[0].reason.as_deref(), Some("failed to log in as `forcer`: 401"));
+    let elsewhere = self::master(config::Buildbot { scheduler: "none".into(), ..settings(buildbot.url()) });
+    assert!(matches!(elsewhere.builders().await, Err(Error::NoScheduler(_))));
+    assert_eq!(reasons(&buildbot).await.len(), 1, "nothing else was forced");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builders_with_hostile_names_are_builders() {
+    let commands: Vec<(&str, &[&str])> = HOSTILE.iter().map(|name| (*name, OK)).collect();
+    let buildbot = Buildbot::start(&commands, &[]);
+    let master = master(settings(buildbot.url()));
+    assert_eq!(sorted(master.builders().await.unwrap()), sorted(HOSTILE.map(str::to_owned).to_vec()));
+    for (n, name) in HOSTILE.iter().enumerate() {
+        let reports = carry(&master, &wanted(&format!("H{n}"), &[name], 1)).await;
+        assert_eq!(outcomes(&reports), [(*name, 1, Outcome::Forced)], "{reports:?}");
+        let found = master.find(&request(&format!("H{n}")), Timestamp::now()).await.unwrap();
+        assert_eq!(found.iter().map(|found| found.builder.as_str()).collect::<Vec<_>>(), [*name]);
+    }
+    // Names are texts, not patterns: one `*` is one builder.
+    assert_eq!(reasons(&buildbot).await.len(), HOSTILE.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_request_leaves_no_build_running() {
+    let buildbot = Buildbot::start(&[("long", LONG), ("waits", LONG)], &[]);
+    let master = master(settings(buildbot.url()));
+    let wanted = wanted("CANCEL", &["long", "waits"], 2);
+    assert!(carry(&master, &wanted).await.iter().all(|report| report.outcome == Outcome::Forced));
+    assert_eq!(master.cancel(&request("OTHER"), wanted.received).await.unwrap(), []);
+    assert_eq!(master.cancel(&wanted.request, wanted.received).await.unwrap().len(), 4);
+    let ended = master.follow(&wanted.request, wanted.received, Duration::from_secs(60)).await.unwrap();
+    assert!(ended.iter().all(|build| build.ended == Some("cancelled")), "{ended:?}");
+    assert_eq!(master.cancel(&wanted.request, wanted.received).await.unwrap(), []);
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
