@@ -1,14 +1,21 @@
 //! Cancelling requests, alone and beside others.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use taskgraft_engine::cancel;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::plan::{MAX_NEW, Policy, Request};
+use taskgraft_core::report::Terminal;
+use taskgraft_engine::action::{self, Action, Keep};
+use taskgraft_engine::{Cancelled, REPORT_ARTIFACT, cancel, cancel_action};
 
+use crate::acting::action_task;
 use crate::graph::layered;
-use crate::site::Site;
+use crate::proxy::Fault;
+use crate::site::{SCHEDULER, Site, request};
 
 /// Each name's states.
-async fn states(site: &Site, group: taskgraft_core::ids::TaskId) -> BTreeMap<String, Vec<&'static str>> {
+async fn states(site: &Site, group: TaskId) -> BTreeMap<String, Vec<&'static str>> {
     let group = site.group(group).await;
     let state = |task: &taskgraft_core::api::queue::TaskDefinitionAndStatus| task.status.state.as_str();
     group.into_iter().map(|(name, tasks)| (name, tasks.iter().map(state).collect())).collect()
@@ -41,4 +48,94 @@ async fn with_dependencies_only_what_nobody_else_waits_for_goes_too() {
     assert_eq!(cancel(&site.client(), &bob, true).await.unwrap().cancelled.len(), 1);
     assert_eq!(cancel(&site.client(), &ann, true).await.unwrap().cancelled.len(), 3);
     assert!(states(&site, decision).await.values().flatten().all(|state| *state == "exception"));
+}
+
+/// Carries `labels` out as a run of an action task, which ends without a report where `creates` is less than it takes.
+async fn through_an_action(site: &Site, decision: TaskId, labels: &[&str], creates: usize) -> TaskId {
+    let own = action_task(site, decision).await;
+    let made = AtomicUsize::new(0);
+    site.proxy.rule(move |method, path| {
+        let create = method == "PUT" && path.starts_with("/api/queue/v1/task/");
+        if create && made.fetch_add(1, Ordering::SeqCst) >= creates { Fault::Status(503) } else { Fault::None }
+    });
+    let machine = site.machine("worker");
+    let push = machine.load(decision).await;
+    let request = Request { action_task: Some(own.task), ..request(&push, labels, own.task.as_str()) };
+    let out = tempfile::tempdir().unwrap();
+    let (policy, max_new) = (Policy::Graft, MAX_NEW);
+    let action = Action { request, policy, keep: Keep::Run(own), out: out.path().to_owned(), max_new };
+    let report = action::run(&machine.means, &push, &action, std::future::pending(), |_| ()).await.unwrap();
+    site.proxy.heal();
+    if report.result == Terminal::Done {
+        let text = std::fs::read_to_string(out.path().join("report.json")).unwrap();
+        site.artifact(own.task, REPORT_ARTIFACT, &text).await;
+        site.client().queue().report_completed(own.task, own.run).await.unwrap();
+    }
+    own.task
+}
+
+async fn cancel_through(site: &Site, action: TaskId, with_dependencies: bool) -> Cancelled {
+    let machine = site.machine("service");
+    cancel_action(&site.client(), &machine.means.cache, action, with_dependencies).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_action_task_made_goes_by_its_report() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(2, 1), &[]).await;
+    let action = through_an_action(&site, decision, &["test-0-0", "test-1-0"], 100).await;
+    let bob = site.machine("bob").add(decision, &["test-1-0"], "R2").await.unwrap();
+    let done = cancel_through(&site, action, false).await;
+    assert_eq!((done.cancelled.len(), done.kept.len()), (2, 0), "the copies alone");
+    let done = cancel_through(&site, action, true).await;
+    assert_eq!((done.cancelled.len(), done.kept.len()), (1, 3), "build-0; Bob waits for build-1 and its toolchains");
+    let after = states(&site, decision).await;
+    assert_eq!(
+        (after["action"][0], after["build-0"][0], after["build-1"][0]),
+        ("completed", "exception", "unscheduled")
+    );
+    assert_eq!(after["test-1-0"].iter().filter(|state| **state == "exception").count(), 1);
+    assert_eq!(bob.result, Terminal::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dying_action_task_made_goes_by_its_plan_and_the_action_task_first() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 2), &[]).await;
+    // Both toolchains, the build and one of two copies.
+    let action = through_an_action(&site, decision, &["test-0-0", "test-0-1"], 4).await;
+    let before = states(&site, decision).await;
+    assert_eq!(before["action"][0], "running");
+    assert_eq!(before.keys().filter(|name| name.starts_with("test-")).count(), 1, "{before:?}");
+    let done = cancel_through(&site, action, false).await;
+    assert_eq!(done.cancelled.len(), 1);
+    let after = states(&site, decision).await;
+    assert_eq!((after["action"][0], after["build-0"][0]), ("exception", "unscheduled"));
+    let copies: Vec<_> = after.iter().filter(|(name, _)| name.starts_with("test-")).collect();
+    assert!(copies.iter().all(|(_, states)| **states == ["exception"]), "{after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_task_that_has_not_begun_is_all_there_is_to_cancel() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 1), &[]).await;
+    let action = site.task(decision, SCHEDULER, "action", &[]).await;
+    assert_eq!(cancel_through(&site, action, true).await, Cancelled::default());
+    assert_eq!(states(&site, decision).await["action"], ["exception"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_anothers_action_made_is_what_waits_for_it() {
+    let site = Site::start().await;
+    let (decision, _) = site.push(&layered(1, 1), &[]).await;
+    let action = action_task(&site, decision).await.task;
+    site.task(decision, SCHEDULER, "made", &[action]).await;
+    site.task(decision, SCHEDULER, "beside", &[]).await;
+    // Somebody in another group waits for it, too.
+    let (elsewhere, _) = site.push(&layered(1, 1), &[]).await;
+    site.task(elsewhere, SCHEDULER, "theirs", &[action]).await;
+    assert_eq!(cancel_through(&site, action, false).await.cancelled.len(), 1);
+    let after = states(&site, decision).await;
+    assert_eq!((after["action"][0], after["made"][0], after["beside"][0]), ("exception", "exception", "pending"));
+    assert_eq!(states(&site, elsewhere).await["theirs"], ["unscheduled"]);
 }
