@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use taskgraft_client::{Client, Config};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{MAX_NEW, Policy, Request};
 use taskgraft_core::report::Terminal;
@@ -12,7 +13,7 @@ use taskgraft_engine::{Cancelled, REPORT_ARTIFACT, cancel, cancel_action};
 use crate::acting::action_task;
 use crate::graph::layered;
 use crate::proxy::Fault;
-use crate::site::{SCHEDULER, Site, request};
+use crate::site::{SCHEDULER, Site, definition, request};
 
 /// Each name's states.
 async fn states(site: &Site, group: TaskId) -> BTreeMap<String, Vec<&'static str>> {
@@ -138,4 +139,53 @@ async fn what_anothers_action_made_is_what_waits_for_it() {
     let after = states(&site, decision).await;
     assert_eq!((after["action"][0], after["made"][0], after["beside"][0]), ("exception", "exception", "pending"));
     assert_eq!(states(&site, elsewhere).await["theirs"], ["unscheduled"]);
+}
+
+/// Cancels the jobs of a request with what they needed, while somebody comes to need `needed` right before it goes.
+async fn with_a_newcomer(
+    site: &Site,
+    needed: &'static str,
+) -> (Cancelled, TaskId, BTreeMap<String, Vec<&'static str>>) {
+    let (decision, scheduled) = site.push(&layered(1, 1), &["toolchain-a"]).await;
+    site.complete(scheduled["toolchain-a"]).await;
+    let report = site.machine("ann").add(decision, &["test-0-0"], "R1").await.unwrap();
+    let id = report.tasks.iter().find(|task| task.label == needed).unwrap().task_id;
+    let newcomer = definition(site.now(), decision, SCHEDULER, "newcomer", &[id]).to_string();
+    let root = format!("http://{}", site.running.address());
+    let credentials = site.client().config().credentials.clone();
+    site.proxy.rule(move |method, path| {
+        if method == "POST" && path.ends_with(&format!("{id}/cancel")) {
+            let config = Config { credentials: credentials.clone(), ..Config::new(root.as_str()) };
+            let newcomer = newcomer.clone();
+            let create = async move {
+                let client = Client::new(config).unwrap();
+                client.queue().create_task(TaskId::from_bytes([3; 16]), newcomer.into()).await.unwrap();
+            };
+            let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            std::thread::spawn(move || runtime().block_on(create)).join().unwrap();
+        }
+        Fault::None
+    });
+    let done = cancel(&site.client(), &report, true).await.unwrap();
+    site.proxy.heal();
+    (done, id, states(site, decision).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_comes_to_need_meanwhile_is_run_again() {
+    let site = Site::start().await;
+    let (done, id, after) = with_a_newcomer(&site, "toolchain-b").await;
+    assert_eq!((done.rerun, done.lost.len()), (vec![id], 0));
+    assert_eq!(
+        (after["toolchain-b"][0], after["newcomer"][0], after["build-0"][0]),
+        ("pending", "unscheduled", "exception")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_run_again_yet_is_told_as_lost() {
+    let site = Site::start().await;
+    let (done, id, after) = with_a_newcomer(&site, "build-0").await;
+    assert_eq!((done.rerun.len(), done.lost), (0, vec![id]), "toolchain-b is not completed");
+    assert_eq!(after["build-0"][0], "exception");
 }
