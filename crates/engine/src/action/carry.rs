@@ -55,14 +55,13 @@ impl Carry<'_> {
         let mut failed = None;
         let mut stopped = halt == Some(Halt::Interrupted);
         for frontier in &mut frontiers {
+            // Of what comes after nothing is begun.
+            if stopped {
+                frontier.halt(Halt::Interrupted);
+                continue;
+            }
             let labels: Vec<String> = frontier.plan().tasks.iter().map(|task| task.label.clone()).collect();
-            let already = stopped;
-            let stopping = async {
-                if !already {
-                    (&mut *stop).await;
-                }
-            };
-            let driven = create(client, frontier.clone(), own, stopping, |progress| {
+            let driven = create(client, frontier.clone(), own, &mut *stop, |progress| {
                 stopped |= progress == Progress::Halted(Halt::Interrupted);
                 say_progress(&progress, &labels, log);
             });

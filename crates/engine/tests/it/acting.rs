@@ -1,8 +1,10 @@
 //! Action tasks of an embedded Taskcluster, performed as a worker does.
 
+use std::future::pending;
+
 use serde_json::Value;
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::plan::Policy;
+use taskgraft_core::plan::{MAX_NEW, Policy};
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{self, ActionAsk, ActionError, ActionReport, Keep, Terms, With};
 
@@ -13,9 +15,16 @@ use crate::site::{Machine, SCHEDULER, Site};
 pub(crate) struct Acted {
     pub(crate) ended: Result<ActionReport, ActionError>,
     pub(crate) log: Vec<String>,
+    /// Where it wrote its artifacts.
+    out: tempfile::TempDir,
 }
 
 impl Acted {
+    /// Of somebody who stopped before anything was done.
+    pub(crate) fn given_up() -> Self {
+        Self { ended: Err(ActionError::Stopped), log: Vec::new(), out: tempfile::tempdir().unwrap() }
+    }
+
     /// The report, or a panic with the log.
     pub(crate) fn report(&self) -> &ActionReport {
         match &self.ended {
@@ -30,6 +39,11 @@ impl Acted {
             Ok(report) => panic!("{report:#?}\n{:#?}", self.log),
             Err(error) => error.to_string(),
         }
+    }
+
+    /// What it wrote as report.json.
+    pub(crate) fn written(&self) -> ActionReport {
+        serde_json::from_slice(&std::fs::read(self.out.path().join("report.json")).unwrap()).unwrap()
     }
 
     pub(crate) fn says(&self, part: &str) -> bool {
@@ -50,16 +64,46 @@ pub(crate) fn ask(group: TaskId, callback: &str, input: Value) -> ActionAsk {
 
 /// Performs what is asked as a run of its action task.
 pub(crate) async fn perform(machine: &Machine, own: OwnRun, ask: &ActionAsk) -> Acted {
-    perform_at_most(machine, own, ask, taskgraft_core::plan::MAX_NEW).await
+    perform_at_most(machine, own, ask, MAX_NEW).await
 }
 
 pub(crate) async fn perform_at_most(machine: &Machine, own: OwnRun, ask: &ActionAsk, max_new: usize) -> Acted {
+    performed(machine, own, ask, max_new, pending(), |_| ()).await
+}
+
+/// The same, told to stop when a line of its log begins with `word`.
+pub(crate) async fn stopped_at(machine: &Machine, own: OwnRun, ask: &ActionAsk, word: &str) -> Acted {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let mut stop = Some(stop);
+    let stopped = async { stopped.await.unwrap() };
+    let watch = |line: &str| {
+        if line.starts_with(word)
+            && let Some(stop) = stop.take()
+        {
+            stop.send(()).unwrap();
+        }
+    };
+    performed(machine, own, ask, MAX_NEW, stopped, watch).await
+}
+
+async fn performed(
+    machine: &Machine,
+    own: OwnRun,
+    ask: &ActionAsk,
+    max_new: usize,
+    stop: impl Future<Output = ()>,
+    mut watch: impl FnMut(&str),
+) -> Acted {
     let out = tempfile::tempdir().unwrap();
     let terms = Terms { max_new, ..Terms::of_task(Policy::Graft, own.task) };
     let with = With { terms, keep: Keep::Run(own), out: out.path().to_owned() };
     let mut log = Vec::new();
-    let done = action::perform(&machine.means, ask, &with, std::future::pending(), |line| log.push(line.to_owned()));
-    Acted { ended: done.await, log }
+    let done = action::perform(&machine.means, ask, &with, stop, |line| {
+        watch(line);
+        log.push(line.to_owned());
+    });
+    let ended = done.await;
+    Acted { ended, log, out }
 }
 
 /// An action task of its own for what is asked, performed.

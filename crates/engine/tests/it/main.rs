@@ -21,6 +21,7 @@ mod planning;
 mod pyyaml;
 mod recorded;
 mod site;
+mod taking_up;
 mod together;
 mod worker;
 

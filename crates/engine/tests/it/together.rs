@@ -14,7 +14,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::report::Terminal;
 use taskgraft_core::state::{ExceptionReason, TaskState};
 use taskgraft_engine::OwnRun;
-use taskgraft_engine::action::{ActionAsk, ActionError, Means};
+use taskgraft_engine::action::{ActionAsk, Means};
 
 use crate::acting::{Acted, act, action_task, ask, perform};
 use crate::graph::layered;
@@ -81,7 +81,7 @@ async fn badly(site: &Site, own: OwnRun, ask: &ActionAsk, seed: u64, cancelled: 
     }
     let acted = tokio::time::timeout(patience, acting).await;
     client.queue().report_failed(own.task, own.run).await.unwrap();
-    acted.unwrap_or(Acted { ended: Err(ActionError::Stopped), log: Vec::new() })
+    acted.unwrap_or_else(|_| Acted::given_up())
 }
 
 #[tokio::test(flavor = "multi_thread")]
