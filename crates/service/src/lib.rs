@@ -10,6 +10,7 @@ mod asked;
 pub mod buildbot;
 pub mod config;
 pub mod journal;
+pub mod log;
 pub mod pulse;
 mod request;
 mod state;
