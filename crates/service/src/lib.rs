@@ -9,12 +9,15 @@
 mod asked;
 pub mod buildbot;
 pub mod config;
+pub mod http;
 pub mod journal;
+mod live;
 pub mod log;
 pub mod pulse;
 mod request;
 mod state;
 
 pub use asked::{Asked, PushName, Subject};
+pub use live::{Live, TaskEvent};
 pub use request::{Asker, Authority, Door, NewRequest, Request};
 pub use state::{Event, Invalid, State, next};

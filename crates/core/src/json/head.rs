@@ -139,18 +139,25 @@ impl GraphFile {
     /// # Errors
     /// A task that is looked at and can't be read.
     pub fn select(&self, wanted: impl Fn(&Head<'_>) -> Result<bool, BadValue>) -> Result<Vec<String>, ReadError> {
+        let labels = self.each(|head| Ok(wanted(head)?.then(|| head.label().to_owned())))?;
+        Ok(labels.into_iter().flatten().collect())
+    }
+
+    /// What `read` makes of each task, in the order of their labels. Tasks are read as far as `read` looks at them.
+    ///
+    /// # Errors
+    /// A task that is looked at and can't be read.
+    pub fn each<T>(&self, read: impl Fn(&Head<'_>) -> Result<T, BadValue>) -> Result<Vec<T>, ReadError> {
         self.checked(|file| {
-            let mut labels = Vec::new();
-            for rank in 0..file.len() {
-                let at = file.at_rank(rank);
-                let head = Head { label: file.label(at)?, entry: file.spans.values[at].of(&file.bytes) };
-                let is_wanted = wanted(&head)
-                    .map_err(|bad| ReadError::Entry { label: head.label.to_string(), problem: bad.to_string() })?;
-                if is_wanted {
-                    labels.push(head.label.into_owned());
-                }
-            }
-            Ok(labels)
+            (0..file.len())
+                .map(|rank| {
+                    let at = file.at_rank(rank);
+                    let head = Head { label: file.label(at)?, entry: file.spans.values[at].of(&file.bytes) };
+                    let entry =
+                        |bad: BadValue| ReadError::Entry { label: head.label.to_string(), problem: bad.to_string() };
+                    read(&head).map_err(entry)
+                })
+                .collect()
         })
     }
 }

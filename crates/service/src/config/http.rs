@@ -17,6 +17,10 @@ pub struct Http {
     /// `public_url`: what callers call it, where a proxy stands before it. Hawk signs host and port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
+    /// `forwarded`: whether the last address in X-Forwarded-For is who calls; only behind a proxy that writes it.
+    pub forwarded: bool,
+    /// `origins`: web pages of these origins may call.
+    pub origins: Vec<String>,
     /// `max_body`: the longest body, in bytes.
     pub max_body: u64,
     /// `requests_per_minute`: how many calls one asker may make.
@@ -26,6 +30,11 @@ pub struct Http {
     /// `longest_wait`: the longest that a call waits for a request's end.
     #[serde(serialize_with = "duration::serialize")]
     pub longest_wait: Duration,
+    /// `fresh`: how long what was looked up for lists and previews counts.
+    #[serde(serialize_with = "duration::serialize")]
+    pub fresh: Duration,
+    /// `subscribers`: how many may follow events at once.
+    pub subscribers: u32,
 }
 
 impl Http {
@@ -39,12 +48,16 @@ impl Http {
         Self {
             listen: listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
             public_url: table.parsed("public_url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned())),
+            forwarded: table.flag("forwarded").unwrap_or(false),
+            origins: table.texts("origins").unwrap_or_default(),
             max_body: table.number("max_body", 1024..=16 << 20).unwrap_or(9 << 20),
             requests_per_minute: small("requests_per_minute", 1..=1_000_000, 600),
             in_flight: small("in_flight", 1..=100_000, 256),
             longest_wait: table
                 .duration("longest_wait", Duration::from_secs(1)..=Duration::from_secs(600))
                 .unwrap_or(Duration::from_secs(60)),
+            fresh: table.duration("fresh", Duration::ZERO..=Duration::from_secs(600)).unwrap_or(Duration::from_secs(5)),
+            subscribers: small("subscribers", 1..=100_000, 256),
         }
     }
 }

@@ -1,0 +1,114 @@
+//! What the endpoints share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use taskgraft_client::{Client, Retry};
+use taskgraft_core::ids::TaskId;
+use taskgraft_engine::{Artifacts, Cache, Memory, Previews};
+use tokio::sync::{Semaphore, watch};
+
+use super::jobs::{Jobs, States};
+use super::metrics::Metrics;
+use super::problem::{Kind, Problem};
+use super::pushes::Listed;
+use super::rate::Rate;
+use super::settings::Settings;
+use super::who::Judge;
+use crate::journal::Journal;
+use crate::live::Live;
+
+/// How long one try of a call to Taskcluster may take, and how often it is tried, while somebody waits.
+const TRY_WITHIN: Duration = Duration::from_secs(10);
+const TRIES: u32 = 3;
+
+/// What the HTTP door is made of.
+pub struct Parts {
+    /// Taskcluster, as the service sees it: what it may read, anybody can be shown.
+    pub client: Client,
+    /// Decision tasks' artifacts.
+    pub cache: Cache,
+    /// Where requests are written down.
+    pub journal: Journal,
+    /// What becomes of tasks, as queue exchanges tell it.
+    pub live: Live,
+    /// Whether requests are taken, else why not; asked for `/ready`.
+    pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Becomes true when the service stops: who follows events is let go.
+    pub stopping: watch::Receiver<bool>,
+    /// Bounds and names.
+    pub settings: Settings,
+}
+
+/// What the endpoints share.
+pub(super) struct App {
+    pub(super) settings: Settings,
+    pub(super) client: Client,
+    pub(super) artifacts: Artifacts,
+    pub(super) journal: Journal,
+    pub(super) live: Live,
+    pub(super) ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) judge: Judge,
+    pub(super) rate: Rate,
+    pub(super) places: Semaphore,
+    pub(super) subscribers: Arc<Semaphore>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) previews: Previews,
+    /// Decision tasks by `PROJECT@REVISION`.
+    pub(super) names: Memory<String, TaskId>,
+    /// Pushes by project, newest first.
+    pub(super) lists: Memory<String, Vec<Listed>>,
+    /// What a push's graph says of its jobs, by decision task and its number of runs.
+    pub(super) jobs: Memory<(TaskId, usize), Jobs>,
+    pub(super) states: Memory<TaskId, States>,
+}
+
+impl App {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { client, cache, journal, live, ready, stopping, settings } = parts;
+        let retry = Retry { tries: TRIES, ..Retry::default() };
+        let client = client.with_patience(retry, TRY_WITHIN, Arc::new(AtomicBool::new(false)));
+        let artifacts = Artifacts::Queue(client.clone(), cache);
+        let (fresh, labels) = (settings.fresh, settings.memory_labels);
+        Self {
+            judge: Judge::new(client.clone(), settings.public_url.clone()),
+            rate: Rate::new(settings.per_minute),
+            places: Semaphore::new(settings.in_flight),
+            subscribers: Arc::new(Semaphore::new(settings.subscribers)),
+            metrics: Arc::default(),
+            previews: Previews::new(client.clone(), artifacts.clone(), fresh, labels),
+            names: Memory::for_a_while(labels, fresh),
+            lists: Memory::for_a_while(labels, fresh),
+            jobs: Memory::new(labels),
+            states: Memory::for_a_while(labels, fresh),
+            settings,
+            client,
+            artifacts,
+            journal,
+            live,
+            ready,
+            stopping,
+        }
+    }
+
+    /// Waits until the service stops.
+    pub(super) async fn stopped(&self) {
+        let mut stopping = self.stopping.clone();
+        // Nobody is left to say so: it is over as well.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+
+    /// What `work` gives, if it does in time.
+    ///
+    /// # Errors
+    /// What it fails with, or that it took too long.
+    pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+        let within = self.settings.answer_within;
+        tokio::time::timeout(within, work).await.unwrap_or_else(|_| {
+            let slow = Problem::new(Kind::UpstreamSlow, format!("no answer within {} s", within.as_secs()));
+            Err(slow.after(5))
+        })
+    }
+}

@@ -1,0 +1,83 @@
+//! What bounds the HTTP door, and what it is called from outside.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::Http;
+
+/// How the HTTP door behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What clients call, such as `https://taskgraft.example.com`, where that is a reverse proxy: signatures are made for
+    /// it. Without it they are checked against the Host header, as plain http.
+    pub public_url: Option<Url>,
+    /// Whether the last address in `X-Forwarded-For` is who calls: only behind a reverse proxy that writes it.
+    pub forwarded: bool,
+    /// Web pages of these origins may call, such as `https://treeherder.example.com`.
+    pub origins: Vec<String>,
+    /// The largest body that is read, in bytes.
+    pub body_bytes: usize,
+    /// How long a call's headers, and then its body, may take to arrive.
+    pub read_within: Duration,
+    /// How long an answer may take, waiting for a result aside.
+    pub answer_within: Duration,
+    /// The longest that somebody can wait for a request's result.
+    pub longest_wait: Duration,
+    /// How many connections may be open at once; more wait to be accepted.
+    pub connections: usize,
+    /// How many calls may be worked on at once; more are answered 503.
+    pub in_flight: usize,
+    /// How many calls a minute one address, and one client, may make for long. A sixth of it may come at once.
+    pub per_minute: u32,
+    /// How many may follow events at once; more are answered 503.
+    pub subscribers: usize,
+    /// How many events wait for a subscriber that reads slowly.
+    pub event_buffer: usize,
+    /// How often a subscriber hears that the connection lives, and how long one that does not read is waited for.
+    pub heartbeat: Duration,
+    /// How long what was looked up counts: previews and lists may be that old. What is done is looked up anew.
+    pub fresh: Duration,
+    /// The most labels, of all pushes together, that are kept in memory; the push last asked for is kept whatever it has.
+    pub memory_labels: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            forwarded: false,
+            origins: Vec::new(),
+            body_bytes: 9 << 20,
+            read_within: Duration::from_secs(10),
+            answer_within: Duration::from_secs(30),
+            longest_wait: Duration::from_secs(60),
+            connections: 2048,
+            in_flight: 256,
+            per_minute: 600,
+            subscribers: 256,
+            event_buffer: 256,
+            heartbeat: Duration::from_secs(15),
+            fresh: Duration::from_secs(5),
+            memory_labels: 500_000,
+        }
+    }
+}
+
+impl From<&Http> for Settings {
+    fn from(http: &Http) -> Self {
+        Self {
+            // The configuration has parsed it already.
+            public_url: http.public_url.as_deref().and_then(|url| Url::parse(url).ok()),
+            forwarded: http.forwarded,
+            origins: http.origins.clone(),
+            body_bytes: usize::try_from(http.max_body).unwrap_or(usize::MAX),
+            longest_wait: http.longest_wait,
+            in_flight: http.in_flight as usize,
+            per_minute: http.requests_per_minute,
+            subscribers: http.subscribers as usize,
+            fresh: http.fresh,
+            ..Self::default()
+        }
+    }
+}

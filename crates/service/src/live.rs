@@ -1,0 +1,98 @@
+//! What becomes of tasks while somebody watches: queue exchanges' messages, handed on to whoever follows events.
+
+use serde::Deserialize;
+use taskgraft_core::api::queue::TaskStatus;
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::TaskState;
+use tokio::sync::broadcast;
+
+/// How many events wait for a follower that does not take them.
+const BUFFER: usize = 4096;
+
+/// The queue's exchanges, without their last part.
+const PREFIX: &str = "exchange/taskcluster-queue/v1/";
+
+/// A task came into a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskEvent {
+    /// The task.
+    pub task: TaskId,
+    /// Its group.
+    pub group: TaskId,
+    /// Its state.
+    pub state: TaskState,
+    /// Its last run, if it has one.
+    pub run: Option<u16>,
+}
+
+/// Where events of tasks come together. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Live(broadcast::Sender<TaskEvent>);
+
+#[derive(Deserialize)]
+struct Message {
+    status: TaskStatus,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self(broadcast::channel(BUFFER).0)
+    }
+}
+
+impl Live {
+    /// Hands on what a message of a queue exchange says. Exchanges that say nothing of a task's state are passed over, as
+    /// is what can't be understood: whoever wants to be sure asks the queue.
+    pub fn tell(&self, exchange: &str, payload: &[u8]) {
+        let event = exchange.strip_prefix(PREFIX).and_then(|kind| read(kind, payload));
+        if let Some(event) = event {
+            // Nobody follows, perhaps.
+            let _ = self.0.send(event);
+        }
+    }
+
+    /// All events from now on.
+    #[must_use]
+    pub fn follow(&self) -> broadcast::Receiver<TaskEvent> {
+        self.0.subscribe()
+    }
+}
+
+fn read(kind: &str, payload: &[u8]) -> Option<TaskEvent> {
+    if !matches!(
+        kind,
+        "task-defined" | "task-pending" | "task-running" | "task-completed" | "task-failed" | "task-exception"
+    ) {
+        return None;
+    }
+    let Message { status } = serde_json::from_slice(payload).ok()?;
+    let run = status.runs.last().map(|run| run.run_id);
+    Some(TaskEvent { task: status.task_id, group: status.task_group_id, state: status.state, run })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_exchanges_say_of_tasks_is_handed_on_and_the_rest_is_not() {
+        let live = Live::default();
+        let mut follower = live.follow();
+        let (id, at) = (TaskId::from_bytes([1; 16]), "2026-11-22T12:00:00.000Z");
+        let message = json!({"version": 1, "runId": 0, "status": {
+            "taskId": id, "provisionerId": "a", "workerType": "b", "taskQueueId": "a/b", "schedulerId": "s",
+            "projectId": "none", "taskGroupId": id, "priority": "low", "deadline": at, "expires": at, "retriesLeft": 5,
+            "state": "running",
+            "runs": [{"runId": 0, "state": "running", "reasonCreated": "scheduled", "scheduled": at}],
+        }})
+        .to_string();
+        live.tell("exchange/taskcluster-queue/v1/task-running", message.as_bytes());
+        live.tell("exchange/taskcluster-queue/v1/artifact-created", message.as_bytes());
+        live.tell("exchange/other/v1/task-running", message.as_bytes());
+        live.tell("exchange/taskcluster-queue/v1/task-failed", b"{}");
+        let event = follower.try_recv().unwrap();
+        assert_eq!(event, TaskEvent { task: id, group: id, state: TaskState::Running, run: Some(0) });
+        assert!(follower.try_recv().is_err());
+    }
+}
