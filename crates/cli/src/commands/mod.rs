@@ -10,6 +10,7 @@ mod completions;
 mod demo;
 mod group;
 mod labels;
+mod listen;
 mod man;
 mod plan;
 mod resume;
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Up(up::Args),
     Worker(worker::Args),
+    Listen(listen::Args),
     Backup(backup::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -92,6 +94,7 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
         Command::Group(args) => group::run(&args, env, out).await,
         Command::Demo(args) => demo::run(&args, env, out).await,
         Command::Up(args) => up::run(args, env, out).await,
+        Command::Listen(args) => listen::run(&args, env, out).await,
         Command::Worker(args) => worker::run(args, env).await,
         Command::Backup(args) => backup::run(args, env, out).await,
         Command::Completions(args) => completions::run(&args, out),

@@ -12,6 +12,7 @@ mod green;
 mod help;
 mod hooked;
 mod index_tasks;
+mod listening;
 mod planning;
 mod project;
 mod publishing;

@@ -1,11 +1,12 @@
 //! Which messages are let through. A message only asserts who asks, so nothing is allowed that no rule names.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use taskgraft_core::glob::Glob;
 
 use crate::asked::Asked;
-use crate::config::Allow;
+use crate::config::{Allow, Project};
 
 /// What a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +114,14 @@ fn mismatches(rule: &Allow, facts: &Facts<'_>) -> Vec<Mismatch> {
     let level = level.map(|level| Mismatch::Level(level.to_owned()));
     let jobs = (facts.jobs > rule.max_jobs).then_some(Mismatch::Jobs { asked: facts.jobs, max: rule.max_jobs });
     [exchange, requester, action, level, jobs].into_iter().flatten().collect()
+}
+
+/// The project that messages call so: by its name on Treeherder, where that is told, else by its own.
+#[must_use]
+pub fn project<'a>(projects: &'a BTreeMap<String, Project>, called: &str) -> Option<(&'a str, &'a Project)> {
+    let there = |project: &'a Project| project.treeherder.as_ref().and_then(|treeherder| treeherder.project.as_deref());
+    let found = projects.iter().find(|(name, project)| there(project).unwrap_or(name) == called);
+    found.map(|(name, project)| (name.as_str(), project))
 }
 
 /// How many jobs a request asks for, by itself: for what is found out on the push only, the fewest that it can be.

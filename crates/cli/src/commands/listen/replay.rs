@@ -1,0 +1,116 @@
+//! `--replay`: recorded messages gone through.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::path::Path;
+
+use taskgraft_engine::action::Means;
+use taskgraft_service::config::{Config, MAX_FILE_BYTES};
+use taskgraft_service::pulse::MAX_LINE_BYTES;
+use taskgraft_service::pulse::replay::{Line, Outcome, Replay};
+use taskgraft_service::pulse::resolver::Resolver;
+
+use super::Args;
+use super::lines::Lines;
+use crate::connect;
+use crate::env::Env;
+use crate::exit::Failure;
+use crate::output::Out;
+
+/// How many messages there were of a kind and outcome.
+type Counts = BTreeMap<(&'static str, Outcome), u64>;
+
+pub(super) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
+    let config = args.config.as_deref().map(read_config).transpose()?;
+    let replay = replay(config, env)?;
+    let mut lines = Lines::new(open(&args.replay)?, MAX_LINE_BYTES);
+    let failed = |why: io::Error| Failure::mistake(format!("failed to read {}: {why}", args.replay.display()));
+    let mut counts = Counts::new();
+    while let Some((number, text)) = lines.next().map_err(failed)? {
+        let line = replay.line(number, text).await;
+        *counts.entry((line.kind, line.outcome)).or_default() += 1;
+        if args.json {
+            let mut json = serde_json::to_string(&line)?;
+            json.push('\n');
+            out.raw(json.as_bytes())?;
+        } else {
+            out.say(&sentence(&line, out))?;
+        }
+    }
+    if args.json { Ok(()) } else { Ok(out.say(&closing(&counts, out))?) }
+}
+
+/// What there is to go through messages with: the configuration's deployment counts, else the environment's.
+fn replay(config: Option<Config>, env: &Env) -> Result<Replay, Failure> {
+    let root_url = config.as_ref().and_then(|config| config.root_url.clone()).or_else(|| env.root_url.clone());
+    let projects = config.map(|config| config.project);
+    if root_url.is_none() && env.proxy_url.is_none() {
+        return Ok(Replay::new(projects, None));
+    }
+    let env = Env {
+        root_url,
+        proxy_url: env.proxy_url.clone(),
+        credentials: env.credentials.clone(),
+        cache_dir: env.cache_dir.clone(),
+        ..Env::default()
+    };
+    let client = connect::reader(&env)?;
+    let resolver = Resolver::new(client.clone(), projects.as_ref().unwrap_or(&BTreeMap::new()));
+    let resolver = resolver.map_err(|why| Failure::mistake(format!("failed to {why}")))?;
+    let means = Means { client, cache: connect::cache(&env)? };
+    Ok(Replay::new(projects, Some((resolver, means))))
+}
+
+fn read_config(path: &Path) -> Result<Config, Failure> {
+    let failed = |why: String| Failure::mistake(format!("failed to read {}: {why}", path.display()));
+    let mut text = String::new();
+    let file = File::open(path).map_err(|why| failed(why.to_string()))?;
+    file.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text).map_err(|why| failed(why.to_string()))?;
+    Config::read(&text).map_err(|invalid| {
+        Failure::mistake(format!("{} is no configuration", path.display()))
+            .notes("wrong", invalid.0.iter().map(ToString::to_string))
+    })
+}
+
+fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let failed = |why: io::Error| Failure::mistake(format!("failed to read {}: {why}", path.display()));
+    if fs::metadata(path).map_err(failed)?.is_dir() {
+        return Err(Failure::mistake(format!("failed to read {}: it is a directory", path.display())));
+    }
+    Ok(Box::new(BufReader::new(File::open(path).map_err(failed)?)))
+}
+
+/// A message in a line for people.
+fn sentence(line: &Line, out: &Out) -> String {
+    let paint = out.paint();
+    let outcome = match line.outcome {
+        Outcome::Planned | Outcome::Understood => paint.bold(line.outcome.as_str()),
+        Outcome::Unreadable | Outcome::Unresolved | Outcome::Refused | Outcome::Impossible => line.outcome.to_string(),
+    };
+    let wanted = line.asked.as_ref().map(|wanted| {
+        let asked = &wanted.asked;
+        let jobs = match asked.input.get("tasks").and_then(serde_json::Value::as_array) {
+            Some(jobs) => format!(" ({} {})", jobs.len(), if jobs.len() == 1 { "job" } else { "jobs" }),
+            None => String::new(),
+        };
+        let on = asked.subject.as_ref().map_or_else(|| asked.push.to_string(), ToString::to_string);
+        format!(" {}{jobs} on {on}, for {}:", asked.action, wanted.requester)
+    });
+    let reason = line.reason.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default();
+    format!("{:>5} {} {outcome}{reason}", line.line, wanted.unwrap_or_default().trim_start())
+}
+
+/// How many there were, by kind and outcome.
+fn closing(counts: &Counts, out: &Out) -> String {
+    let mut columns = out.columns();
+    for ((kind, outcome), count) in counts {
+        columns.row([(*kind).to_owned(), outcome.to_string(), count.to_string()]);
+    }
+    let all: u64 = counts.values().sum();
+    let messages = if all == 1 { "message" } else { "messages" };
+    format!("\n{}{all} {messages}; nothing was created", columns.text())
+}

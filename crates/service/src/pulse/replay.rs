@@ -1,0 +1,341 @@
+//! Messages gone through once more: what each asks for, whether it is let through, and what would come of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+use taskgraft_core::pulse::Message;
+use taskgraft_engine::action::Means;
+use taskgraft_engine::{Artifacts, Push};
+
+use super::delivered::Delivered;
+use super::handlers::{self, TALOS};
+use super::policy::{self, Facts, Grant};
+use super::rehearse::{rehearse, summary};
+use super::resolver::{Found, ResolveError, Resolver};
+use crate::asked::{Asked, PushName, Subject};
+use crate::config::Project;
+
+/// What is known of a line's message: always the same six fields.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Line {
+    /// The line, from 1.
+    pub line: u64,
+    /// `add-new-jobs`, `push-action` or `job-action`; `unreadable` for what is no such message.
+    pub kind: &'static str,
+    /// What the message wants, whatever became of it; null for one that can't be read.
+    pub asked: Option<Wanted>,
+    /// What the policy says; null where none is configured, or there is nothing to judge.
+    pub policy: Option<Judged>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why, in a sentence.
+    pub reason: Option<String>,
+}
+
+/// What a message wants, and who it says wants it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wanted {
+    /// Who asks.
+    pub requester: String,
+    /// For what.
+    #[serde(flatten)]
+    pub asked: Asked,
+}
+
+/// What the policy says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum Judged {
+    /// It is let through.
+    Allowed {
+        /// By which rule of the project, from 1.
+        rule: usize,
+        /// With which role.
+        role: String,
+    },
+    /// It is not.
+    Refused {
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It is no message that is known.
+    Unreadable,
+    /// It was understood, and there is no Taskcluster to look its push up on.
+    Understood,
+    /// Its push or job can't be found.
+    Unresolved,
+    /// It may not be done.
+    Refused,
+    /// It can't be done on that push.
+    Impossible,
+    /// It could be done.
+    Planned,
+}
+
+impl Outcome {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Understood => "understood",
+            Self::Unresolved => "unresolved",
+            Self::Refused => "refused",
+            Self::Impossible => "impossible",
+            Self::Planned => "planned",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Outcome {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Goes through messages without doing what they ask for.
+#[derive(Debug)]
+pub struct Replay {
+    /// The projects that are configured; none where there is no configuration, and so no policy.
+    projects: Option<BTreeMap<String, Project>>,
+    /// What looks pushes up and plans; none without a Taskcluster.
+    taskcluster: Option<(Resolver, Means)>,
+}
+
+/// How a message ended.
+type End = (Outcome, Option<String>);
+
+impl Replay {
+    /// With what there is.
+    #[must_use]
+    pub fn new(projects: Option<BTreeMap<String, Project>>, taskcluster: Option<(Resolver, Means)>) -> Self {
+        Self { projects, taskcluster }
+    }
+
+    /// What there is to say about a line.
+    pub async fn line(&self, line: u64, text: &[u8]) -> Line {
+        let unreadable = |reason: String| Line {
+            line,
+            kind: "unreadable",
+            asked: None,
+            policy: None,
+            outcome: Outcome::Unreadable,
+            reason: Some(reason),
+        };
+        let delivered = match Delivered::read(text) {
+            Ok(delivered) => delivered,
+            Err(why) => return unreadable(why.to_owned()),
+        };
+        let (exchange, key) = (delivered.exchange.as_deref(), delivered.routing_key.as_deref());
+        let message = match Message::read(exchange, key, &delivered.body) {
+            Ok(message) => message,
+            Err(why) => return unreadable(why.to_string()),
+        };
+        let project = self.project(&message.project);
+        let asked = match project {
+            Some((_, project)) => handlers::asked(&message, &project.pulse.talos),
+            None => handlers::asked(&message, &TALOS.map(str::to_owned)),
+        };
+        let (policy, (outcome, reason)) = self.judge(&message, &asked, project).await;
+        let kind = message.kind().as_str();
+        Line { line, kind, asked: Some(Wanted { requester: message.requester, asked }), policy, outcome, reason }
+    }
+
+    fn project(&self, called: &str) -> Option<(&str, &Project)> {
+        policy::project(self.projects.as_ref()?, called)
+    }
+
+    async fn judge(
+        &self,
+        message: &Message,
+        asked: &Asked,
+        project: Option<(&str, &Project)>,
+    ) -> (Option<Judged>, End) {
+        let first = self.projects.as_ref().map(|_| allowed(message, asked, project, None));
+        let grant = match first {
+            Some(Err(why)) => return (Some(Judged::Refused { why: why.clone() }), (Outcome::Refused, Some(why))),
+            Some(Ok(grant)) => Some(grant),
+            None => None,
+        };
+        let judged = grant.as_ref().map(Judged::from);
+        let Some((resolver, means)) = &self.taskcluster else { return (judged, offline(asked, project)) };
+        let found = match resolver.find(asked).await {
+            Ok(found) => found,
+            Err(error) => return (judged, (Outcome::Unresolved, Some(failed(error)))),
+        };
+        let level = match self.ground(means, message, &found, project).await {
+            Ok(level) => level,
+            Err(end) => return (judged, end),
+        };
+        let grant = match grant.map(|_| allowed(message, asked, project, Some(&level))) {
+            Some(Err(why)) => return (Some(Judged::Refused { why: why.clone() }), (Outcome::Refused, Some(why))),
+            Some(Ok(grant)) => Some(grant),
+            None => None,
+        };
+        let judged = grant.as_ref().map(Judged::from);
+        let id = handlers::request(message, String::new(), &[]).id();
+        let end = match rehearse(means, asked, &found, id, grant.map(|grant| grant.max_jobs)).await {
+            Ok(plan) => (Outcome::Planned, Some(summary(&plan))),
+            Err(error) if error.is_too_many() => (Outcome::Refused, Some(failed(error))),
+            Err(error) => (Outcome::Impossible, Some(failed(error))),
+        };
+        (judged, end)
+    }
+
+    /// The level of the push, once it is known to be the one that is meant.
+    async fn ground(
+        &self,
+        means: &Means,
+        message: &Message,
+        found: &Found,
+        project: Option<(&str, &Project)>,
+    ) -> Result<String, End> {
+        let artifacts = Artifacts::Queue(means.client.clone(), means.cache.clone());
+        let push = Push::ground(&means.client, &artifacts, found.decision).await;
+        let push = push.map_err(|error| (Outcome::Unresolved, Some(failed(error))))?;
+        let name = project.map_or(message.project.as_str(), |(name, _)| name);
+        let said = found.said(name, project.map(|(_, project)| project));
+        push.check(&said).map_err(|error| (Outcome::Refused, Some(failed(error))))?;
+        push.parameters.level().map_err(|error| (Outcome::Unresolved, Some(failed(error))))
+    }
+}
+
+fn failed(error: impl fmt::Display) -> String {
+    format!("failed to {error}")
+}
+
+impl From<&Grant> for Judged {
+    fn from(grant: &Grant) -> Self {
+        Self::Allowed { rule: grant.rule, role: grant.role.clone() }
+    }
+}
+
+/// What the project's rules say.
+fn allowed(
+    message: &Message,
+    asked: &Asked,
+    project: Option<(&str, &Project)>,
+    level: Option<&str>,
+) -> Result<Grant, String> {
+    let Some((_, project)) = project else {
+        return Err(format!("the project {} is not configured", message.project));
+    };
+    let facts = Facts {
+        exchange: &message.exchange.name,
+        requester: &message.requester,
+        action: &asked.action,
+        jobs: policy::jobs(asked),
+        level,
+    };
+    policy::decide(&project.pulse.allow, &facts).map_err(|why| why.to_string())
+}
+
+/// How far one comes with the message alone.
+fn offline(asked: &Asked, project: Option<(&str, &Project)>) -> End {
+    let number = match (&asked.push, &asked.subject) {
+        (PushName::Resultset { project, id }, _) => Some(("push", project, *id)),
+        (PushName::OfJob { project, id }, _) | (_, Some(Subject::Job { project, id })) => Some(("job", project, *id)),
+        (PushName::Decision(_) | PushName::Revision { .. } | PushName::OfTask(_), _) => None,
+    };
+    let has_treeherder = project.is_some_and(|(_, project)| project.treeherder.is_some());
+    match number {
+        Some((what, project, id)) if !has_treeherder => {
+            let error = ResolveError::NoTreeherder { what, project: project.clone(), id };
+            (Outcome::Unresolved, Some(failed(error)))
+        }
+        Some((what, project, id)) => (
+            Outcome::Unresolved,
+            Some(format!("failed to find {what} {id} of {project}: there is no Taskcluster to ask")),
+        ),
+        None => (Outcome::Understood, Some("its push was not looked up: there is no Taskcluster to ask".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// What comes of a line without a Taskcluster.
+    fn line(config: Option<&str>, text: &str) -> Value {
+        let projects = config.map(|text| crate::config::Config::read(text).unwrap().project);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let line = runtime.block_on(Replay::new(projects, None).line(3, text.as_bytes()));
+        serde_json::to_value(line).unwrap()
+    }
+
+    const CANCEL: &str = r#"{"action": "cancel_all", "project": "try", "requester": "ann@lander.example", "resultset_id": "87376", "times": 1, "version": 1}"#;
+    const RULES: &str = "[project.try]\nlevel = \"1\"\n[[project.try.pulse.allow]]\nexchanges = [\"*\"]\n\
+                         requesters = [\"*@lander.example\"]\nactions = [\"ACTION\"]\nmax_jobs = 5\nrole = \"r\"\n";
+
+    #[test]
+    fn a_line_has_its_six_fields_whatever_it_holds() {
+        for text in [CANCEL, "garbage", "{}", "{\"payload\": 1}"] {
+            let line = line(None, text);
+            let fields: Vec<&String> = line.as_object().unwrap().keys().collect();
+            let mut sorted = fields.clone();
+            sorted.sort();
+            assert_eq!(sorted, ["asked", "kind", "line", "outcome", "policy", "reason"]);
+        }
+        let garbage = line(None, "garbage");
+        assert_eq!((&garbage["kind"], &garbage["asked"]), (&json!("unreadable"), &Value::Null));
+        assert!(garbage["reason"].as_str().unwrap().contains("not valid JSON"));
+    }
+
+    #[test]
+    fn what_was_understood_is_said_whatever_becomes_of_it() {
+        let wanted = json!({
+            "requester": "ann@lander.example", "project": "try", "action": "cancel-all", "input": null,
+            "push": {"resultset": {"project": "try", "id": 87376}},
+        });
+        let refusing = RULES.replace("ACTION", "retrigger");
+        let allowing = RULES.replace("ACTION", "cancel-*");
+        let elsewhere = RULES.replace("ACTION", "*").replace("project.try", "project.lander");
+        let cases = [
+            (None, "unresolved", "no Treeherder is configured", Value::Null),
+            (Some(refusing.as_str()), "refused", "`actions` does not name cancel-all", json!("refused")),
+            (Some(allowing.as_str()), "unresolved", "no Treeherder is configured", json!("allowed")),
+            (Some(elsewhere.as_str()), "refused", "the project try is not configured", json!("refused")),
+        ];
+        for (config, outcome, reason, verdict) in cases {
+            let line = line(config, CANCEL);
+            assert_eq!(line["asked"], wanted, "{config:?}");
+            assert_eq!(line["outcome"], outcome, "{config:?}");
+            assert_eq!(line["policy"]["verdict"], verdict, "{config:?}");
+            assert!(line["reason"].as_str().unwrap().contains(reason), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_names_its_decision_task_is_understood_without_anybody() {
+        let text = r#"{"exchange": "exchange/treeherder-stage/v1/resultset-runnable-job-actions", "routingKey": "try",
+            "payload": {"version": 1, "project": "try", "requester": "ann", "resultset_id": 7,
+                        "requested_jobs": ["a"], "decision_task_id": "AWMGHageTsSoYmoMR1_cRw"}}"#;
+        let told = line(None, text);
+        assert_eq!((&told["outcome"], &told["kind"]), (&json!("understood"), &json!("add-new-jobs")));
+        assert_eq!(told["asked"]["push"], json!({"decision": "AWMGHageTsSoYmoMR1_cRw"}));
+        let other = line(None, &text.replace("\"try\",\n", "\"autoland\",\n"));
+        assert_eq!(other["kind"], "unreadable", "{other}");
+    }
+
+    #[test]
+    fn treeherders_name_of_a_project_may_be_another() {
+        let config = RULES.replace("ACTION", "*").replace("project.try", "project.lander")
+            + "[project.lander.treeherder]\nurl = \"https://treeherder.example.com\"\nproject = \"try\"\n";
+        let line = line(Some(&config), CANCEL);
+        assert_eq!(line["policy"]["verdict"], "allowed");
+        assert!(line["reason"].as_str().unwrap().contains("no Taskcluster to ask"), "{line}");
+    }
+}
