@@ -1,4 +1,4 @@
-//! Taskcluster over HTTP: typed calls to the queue, index and auth services.
+//! Taskcluster over HTTP: typed calls to the queue, index and auth services; and [`pulse`] over AMQP.
 //!
 //! One [`Client`] signs (Hawk), sends, bounds what it reads and retries; the services are thin lists of calls on top
 //! of it. Nothing here reads the environment: what is needed comes in a [`Config`].
@@ -24,6 +24,7 @@ mod forward;
 mod hooks;
 mod index;
 mod pages;
+pub mod pulse;
 mod queue;
 mod retry;
 pub mod run;

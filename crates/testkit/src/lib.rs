@@ -8,5 +8,6 @@ pub mod proxy;
 pub mod python;
 pub mod rabbit;
 pub mod recorded;
+pub mod relay;
 pub mod rng;
 pub mod templates;

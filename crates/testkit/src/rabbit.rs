@@ -60,7 +60,7 @@ impl Rabbit {
         Self::start_with("")
     }
 
-    /// The same, with more lines in its configuration file; `{dir}` there is its directory.
+    /// The same, with more lines in its configuration file.
     ///
     /// # Panics
     ///
@@ -155,9 +155,7 @@ fn write_files(directory: &Path, configuration: &str) {
             },
         ],
     });
-    let dir = directory.display().to_string();
-    let configuration =
-        format!("load_definitions = {dir}/definitions.json\n{}\n", configuration.replace("{dir}", &dir));
+    let configuration = format!("load_definitions = {}/definitions.json\n{configuration}\n", directory.display());
     for (name, text) in
         [("rabbitmq.conf", configuration), ("definitions.json", definitions.to_string()), ("plugins", "[].".to_owned())]
     {
@@ -227,7 +225,12 @@ impl Drop for Guard {
 
 /// A port that nobody listens on, below those that the kernel gives to clients: there it could be taken again before
 /// the broker, which needs to be told a number, listens.
-fn free_port() -> u16 {
+///
+/// # Panics
+///
+/// There is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let ports = 15_000..32_000_u64;
     (0..1000)
         .map(|_| ports.start + RandomState::new().build_hasher().finish() % (ports.end - ports.start))
