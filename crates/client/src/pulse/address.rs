@@ -16,7 +16,7 @@ const HEARTBEAT: u16 = 30;
 /// without its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    pub(super) uri: AMQPUri,
+    pub(super) uri: Box<AMQPUri>,
 }
 
 /// No address of a broker. What was given isn't shown, since it may hold a password.
@@ -61,7 +61,7 @@ impl FromStr for Address {
         let user = if url.username().is_empty() { "guest" } else { url.username() };
         let virtual_host = url.path().strip_prefix('/').filter(|path| !path.is_empty()).unwrap_or("/");
         Ok(Self {
-            uri: AMQPUri {
+            uri: Box::new(AMQPUri {
                 authority: AMQPAuthority {
                     userinfo: AMQPUserInfo {
                         username: decoded(user, "user")?,
@@ -74,7 +74,7 @@ impl FromStr for Address {
                 vhost: decoded(virtual_host, "virtual host")?,
                 query: AMQPQueryString { heartbeat: Some(HEARTBEAT), ..AMQPQueryString::default() },
                 scheme,
-            },
+            }),
         })
     }
 }

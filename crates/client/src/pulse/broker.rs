@@ -86,7 +86,7 @@ impl Broker {
             Ok(AsyncTcpStream::Plain(stream))
         };
         let options = ConnectionProperties::default().with_connection_name("taskgraft".into());
-        let connection = Connection::connector(self.address.uri.clone(), runtime::current(), open, options).await;
+        let connection = Connection::connector(*self.address.uri.clone(), runtime::current(), open, options).await;
         connection.map_err(|error| self.error(&error))
     }
 }

@@ -54,14 +54,15 @@ impl Error {
 
     pub(super) fn from_lapin(address: &Address, error: &lapin::Error) -> Self {
         let (address, why) = (address.clone(), error.to_string());
-        let refused = match error.kind() {
-            ErrorKind::ProtocolError(error) => matches!(
+        let refused = if let ErrorKind::ProtocolError(error) = error.kind() {
+            matches!(
                 error.kind(),
                 AMQPErrorKind::Soft(
                     AMQPSoftError::ACCESSREFUSED | AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED
                 ) | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED | AMQPHardError::INVALIDPATH)
-            ),
-            _ => false,
+            )
+        } else {
+            false
         };
         if refused { Self::Refused { address, why } } else { Self::Lost { address, why } }
     }

@@ -80,6 +80,7 @@ impl Reactor for OwnStreams {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
-        async move { TcpStream::connect(address).await.map(pipe) }
+        let connected = TcpStream::connect(address);
+        async move { connected.await.map(pipe) }
     }
 }
