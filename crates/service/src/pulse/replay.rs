@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use taskgraft_core::pulse::Message;
 use taskgraft_engine::action::Means;
-use taskgraft_engine::{Artifacts, Push};
+use taskgraft_engine::{Artifacts, Push, Said};
 
 use super::delivered::Delivered;
 use super::handlers::{self, TALOS};
@@ -206,8 +206,14 @@ impl Replay {
         let push = Push::ground(&means.client, &artifacts, found.decision).await;
         let push = push.map_err(|error| (Outcome::Unresolved, Some(failed(error))))?;
         let name = project.map_or(message.project.as_str(), |(name, _)| name);
-        let said = found.said(name, project.map(|(_, project)| project));
-        push.check(&said).map_err(|error| (Outcome::Refused, Some(failed(error))))?;
+        found.is_of(name, &push.parameters).map_err(|error| (Outcome::Refused, Some(failed(error))))?;
+        let said = project.map(|(_, project)| Said {
+            level: Some(&project.level),
+            trust_domain: project.trust_domain.as_deref(),
+            repository: project.repository.as_deref(),
+            ..Said::default()
+        });
+        push.check(&said.unwrap_or_default()).map_err(|error| (Outcome::Refused, Some(failed(error))))?;
         push.parameters.level().map_err(|error| (Outcome::Unresolved, Some(failed(error))))
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use taskgraft_client::{Client, Config as ClientConfig, ConfigError};
 use taskgraft_core::ids::TaskId;
-use taskgraft_engine::{PushRef, Said};
+use taskgraft_core::params::Parameters;
+use taskgraft_engine::PushRef;
 
 use super::treeherder::{Treeherder, TreeherderError};
 use crate::asked::{Asked, PushName, Subject};
@@ -51,6 +52,31 @@ pub enum ResolveError {
     /// The index has no decision task for it, or Taskcluster doesn't answer.
     #[error(transparent)]
     Push(#[from] taskgraft_engine::ResolveError),
+}
+
+/// A push that is not the one that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// It is another project's.
+    #[error("act on the push of {decision}: it is of the project {theirs}, not of {asked}")]
+    Project {
+        /// The decision task.
+        decision: TaskId,
+        /// What its parameters say.
+        theirs: String,
+        /// What the asker says.
+        asked: String,
+    },
+    /// It is of another revision.
+    #[error("act on the push of {decision}: it is of revision {theirs}, and {asked} is meant")]
+    Revision {
+        /// The decision task.
+        decision: TaskId,
+        /// What its parameters say.
+        theirs: String,
+        /// What the asker means.
+        asked: String,
+    },
 }
 
 impl ResolveError {
@@ -158,16 +184,45 @@ fn task_of(project: &str, id: u64, job: &super::KnownJob) -> Result<TaskId, Reso
 }
 
 impl Found {
-    /// What the push has to be, for the engine to check: of the project `name` as it is configured, and of the revision that
-    /// is meant.
-    #[must_use]
-    pub fn said<'a>(&'a self, name: &'a str, project: Option<&'a Project>) -> Said<'a> {
-        Said {
-            project: Some(name),
-            revision: self.revision.as_deref(),
-            level: project.map(|project| project.level.as_str()),
-            trust_domain: project.and_then(|project| project.trust_domain.as_deref()),
-            repository: project.and_then(|project| project.repository.as_deref()),
+    /// Whether the push with these parameters is the one that was asked about: of `project`, and of the revision that is
+    /// meant. That its group, repository and level belong together is the engine's to check.
+    ///
+    /// # Errors
+    /// If it is another.
+    pub fn is_of(&self, project: &str, parameters: &Parameters) -> Result<(), Foreign> {
+        let told = |name| parameters.text(name).unwrap_or_default();
+        let (decision, theirs) = (self.decision, told("project"));
+        if theirs != project {
+            return Err(Foreign::Project { decision, theirs: theirs.to_owned(), asked: project.to_owned() });
         }
+        let Some(asked) = &self.revision else { return Ok(()) };
+        let theirs = told("head_rev").to_ascii_lowercase();
+        if theirs.starts_with(&asked.to_ascii_lowercase()) {
+            return Ok(());
+        }
+        Err(Foreign::Revision { decision, theirs, asked: asked.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_push_is_of_its_project_and_revision_only() {
+        let parameters = Parameters::new(json!({"project": "lander", "head_rev": "a1b2c3d4e5", "level": "3"})).unwrap();
+        let found = |revision: Option<&str>| Found {
+            decision: TaskId::from_bytes([1; 16]),
+            revision: revision.map(str::to_owned),
+            subject: None,
+        };
+        for revision in [None, Some("a1b2c3d4e5"), Some("A1B2C3D")] {
+            assert_eq!(found(revision).is_of("lander", &parameters), Ok(()));
+        }
+        assert!(matches!(found(None).is_of("try", &parameters), Err(Foreign::Project { .. })));
+        assert!(matches!(found(Some("a1b2c3d4e6")).is_of("lander", &parameters), Err(Foreign::Revision { .. })));
+        let unsaid = Parameters::new(json!({"level": "3"})).unwrap();
+        assert!(found(None).is_of("lander", &unsaid).is_err(), "who says nothing is nobody's");
     }
 }
