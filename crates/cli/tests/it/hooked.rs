@@ -16,7 +16,7 @@ use crate::run::{Ran, command};
 use crate::server::{Up, wait_for};
 
 /// What `taskgraft actions` publishes for the push: actions.json and action.yml.
-fn ours() -> (Value, Vec<u8>) {
+pub(crate) fn ours() -> (Value, Vec<u8>) {
     let out = tempfile::tempdir().unwrap();
     let (parameters, root) = (recorded().join("parameters.yml"), workspace().join("examples/lander/taskcluster"));
     let mut publish = command(["actions", "--decision-id", DECISION]);
@@ -28,7 +28,7 @@ fn ours() -> (Value, Vec<u8>) {
 }
 
 /// Makes the push with these actions, the hook of its generic ones, and the roles that go with it.
-fn hooked(up: &Up, actions: &Value) {
+pub(crate) fn hooked(up: &Up, actions: &Value) {
     let context = json!({"taskId": {"$eval": "payload.user.taskId"}, "input": {"$eval": "payload.user.input"},
                          "clientId": "${clientId}"});
     hooked_telling(up, actions, &context);

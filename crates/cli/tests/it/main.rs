@@ -20,6 +20,7 @@ mod pushes;
 mod run;
 mod server;
 mod stored_graph;
+mod treeherder;
 mod triggering;
 mod up;
 mod worker;
