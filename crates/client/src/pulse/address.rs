@@ -31,6 +31,13 @@ impl Address {
         &self.uri.authority.userinfo.username
     }
 
+    /// The same for another user.
+    #[must_use]
+    pub fn with_user(mut self, user: String) -> Self {
+        self.uri.authority.userinfo.username = user;
+        self
+    }
+
     /// The same with another password, where it comes from a safer place than the URL.
     #[must_use]
     pub fn with_password(mut self, password: String) -> Self {

@@ -4,8 +4,12 @@
 //! message ─core::pulse─► Message ─handlers─► NewRequest ══journal══► … ─resolver─► Found ─policy─► Grant ─► carried out
 //! ```
 
+mod counters;
+mod dead;
 mod delivered;
 pub mod handlers;
+pub mod intake;
+mod listener;
 mod memory;
 pub mod policy;
 pub mod rehearse;
@@ -13,5 +17,7 @@ pub mod replay;
 pub mod resolver;
 mod treeherder;
 
+pub use counters::{Counted, Counters};
 pub use delivered::{Delivered, MAX_LINE_BYTES};
+pub use listener::{ListenError, Listener, broker};
 pub use treeherder::{HasNone, KnownJob, Treeherder, TreeherderError};

@@ -1,4 +1,5 @@
 //! The service against real servers: each test starts its own and ends it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod buildbot;
+mod listening;

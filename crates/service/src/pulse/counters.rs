@@ -1,0 +1,49 @@
+//! What the listener has done since it started.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// What the listener has done since it started, counted as it does it.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(super) received: AtomicU64,
+    pub(super) known: AtomicU64,
+    pub(super) dead: AtomicU64,
+    pub(super) unacknowledged: AtomicU64,
+    pub(super) waits: AtomicU64,
+}
+
+/// What the counters said at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// Messages that became a request.
+    pub received: u64,
+    /// Messages whose request was in the journal already.
+    pub known: u64,
+    /// Messages that could not be understood.
+    pub dead: u64,
+    /// Messages that were dealt with but not acknowledged, since the connection was gone: they come again.
+    pub unacknowledged: u64,
+    /// How often the journal could not write, and was tried again.
+    pub waits: u64,
+}
+
+impl Counters {
+    /// What they say now.
+    #[must_use]
+    pub fn now(&self) -> Counted {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counted {
+            received: read(&self.received),
+            known: read(&self.known),
+            dead: read(&self.dead),
+            unacknowledged: read(&self.unacknowledged),
+            waits: read(&self.waits),
+        }
+    }
+
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}

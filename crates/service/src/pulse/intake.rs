@@ -1,0 +1,169 @@
+//! From a delivered message to a request: what it asks for, and its name, by which it is recognised when it comes again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ring::digest::{Context, SHA256};
+use taskgraft_core::pulse::{Exchange, Kind, MAX_BODY_BYTES, Message, Unreadable};
+
+use super::handlers::{self, TALOS};
+use crate::config::{Config, Pulse};
+use crate::journal::{Journal, JournalError, Received};
+use crate::request::NewRequest;
+
+/// For how long a message that the broker says it delivers again, and that has no id, is taken for an equal one that is in
+/// the journal: it may be that one, whose acknowledgement was lost when the listener or the broker ended.
+const REDELIVERED_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// A message as it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Raw<'a> {
+    /// The exchange it was published to.
+    pub exchange: &'a str,
+    /// Its routing key.
+    pub routing_key: &'a str,
+    /// Its AMQP message id, if it has one.
+    pub message_id: Option<&'a str>,
+    /// Whether the broker says that it may have been delivered before.
+    pub redelivered: bool,
+    /// What it says.
+    pub body: &'a [u8],
+}
+
+/// How messages are understood and recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intake {
+    kinds: BTreeMap<String, Kind>,
+    talos: BTreeMap<String, Vec<String>>,
+    window: Duration,
+}
+
+/// A request, and how long its name counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The request.
+    pub request: NewRequest,
+    /// None where its name is the publisher's. Else it is a hash, and within this time an equal message is the same one.
+    pub within: Option<Duration>,
+}
+
+impl Intake {
+    /// As configured.
+    #[must_use]
+    pub fn new(pulse: &Pulse, config: &Config) -> Self {
+        let kinds = pulse.handler.iter().map(|handler| (handler.exchange.clone(), handler.kind)).collect();
+        let talos = config.project.iter().map(|(name, project)| (name.clone(), project.pulse.talos.clone())).collect();
+        Self { kinds, talos, window: pulse.duplicate_window }
+    }
+
+    /// Understands a message.
+    ///
+    /// # Errors
+    /// If it is none of those that are known.
+    pub fn read(&self, raw: Raw<'_>) -> Result<Taken, Unreadable> {
+        if raw.body.len() > MAX_BODY_BYTES {
+            return Err(Unreadable::TooLarge(raw.body.len()));
+        }
+        let exchange = match self.kinds.get(raw.exchange) {
+            Some(kind) => Exchange { name: raw.exchange.to_owned(), kind: *kind },
+            // Bound by an earlier configuration, or by hand.
+            None => raw.exchange.parse()?,
+        };
+        let message = Message::read_from(Some(exchange), Some(raw.routing_key), raw.body)?;
+        let (key, within) = match raw.message_id {
+            // Ids of two publishers may be the same.
+            Some(id) => (format!("id:{}:{id}", raw.exchange), None),
+            None if raw.redelivered => (hash(raw), Some(self.window.max(REDELIVERED_WITHIN))),
+            None => (hash(raw), Some(self.window)),
+        };
+        let talos = self.talos.get(&message.project);
+        let request = match talos {
+            Some(patterns) => handlers::request(&message, key, patterns),
+            None => handlers::request(&message, key, &TALOS.map(str::to_owned)),
+        };
+        Ok(Taken { request, within })
+    }
+}
+
+impl Taken {
+    /// Writes it down.
+    ///
+    /// # Errors
+    /// As [`Journal::receive`].
+    pub async fn receive(self, journal: &Journal) -> Result<Received, JournalError> {
+        match self.within {
+            Some(window) => journal.receive_within(self.request, window).await,
+            None => journal.receive(self.request).await,
+        }
+    }
+}
+
+/// What is the same for equal messages only.
+fn hash(raw: Raw<'_>) -> String {
+    let mut context = Context::new(&SHA256);
+    for part in [raw.exchange.as_bytes(), raw.routing_key.as_bytes(), raw.body] {
+        // Lengths first: no two messages are the same bytes, however their parts end.
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let digits: String = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("hash:{digits}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const EXCHANGE: &str = "exchange/treeherder/v1/resultset-actions";
+
+    fn intake() -> Intake {
+        let text = "[pulse]\nurl = \"amqp://localhost\"\nuser = \"ann\"\nduplicate_window = \"60s\"\n\
+                    [[pulse.handler]]\nexchange = \"exchange/other/clicks\"\nkind = \"resultset-actions\"\n\
+                    [project.try]\nlevel = \"1\"\n[project.try.pulse]\ntalos = [\"perf-*\"]\n";
+        let config = Config::read(text).unwrap();
+        Intake::new(config.pulse.as_ref().unwrap(), &config)
+    }
+
+    fn body(project: &str) -> Vec<u8> {
+        let message = json!({"version": 1, "project": project, "resultset_id": 7, "requester": "ann@lander.example",
+                             "action": "trigger_all_talos_jobs", "times": 2});
+        message.to_string().into_bytes()
+    }
+
+    fn raw<'a>(exchange: &'a str, body: &'a [u8]) -> Raw<'a> {
+        let routing_key = "try.trigger_all_talos_jobs";
+        Raw { exchange, routing_key, message_id: None, redelivered: false, body }
+    }
+
+    #[test]
+    fn an_id_names_a_message_and_else_all_of_it() {
+        let (intake, body) = (intake(), body("try"));
+        let plain = intake.read(raw(EXCHANGE, &body)).unwrap();
+        assert_eq!(plain.within, Some(Duration::from_secs(60)));
+        let other = intake.read(raw("exchange/other/clicks", &body)).unwrap();
+        assert_ne!(plain.request.key, other.request.key);
+        let again = intake.read(Raw { redelivered: true, ..raw(EXCHANGE, &body) }).unwrap();
+        assert_eq!((again.request.key, again.within), (plain.request.key, Some(REDELIVERED_WITHIN)));
+        let named = |exchange| intake.read(Raw { message_id: Some("7"), ..raw(exchange, &body) }).unwrap();
+        let (one, two) = (named(EXCHANGE), named("exchange/other/clicks"));
+        assert_eq!((one.within, two.within), (None, None));
+        assert_ne!(one.request.key, two.request.key, "two publishers may use the same id");
+    }
+
+    #[test]
+    fn a_project_says_what_its_performance_jobs_are() {
+        let body = body("try");
+        let request = intake().read(raw(EXCHANGE, &body)).unwrap().request;
+        assert_eq!(request.asked.input["label"], json!(["perf-*"]));
+    }
+
+    #[test]
+    fn what_is_too_large_or_from_elsewhere_is_not_read() {
+        let large = vec![b' '; MAX_BODY_BYTES + 1];
+        assert_eq!(intake().read(raw(EXCHANGE, &large)), Err(Unreadable::TooLarge(large.len())));
+        let body = body("try");
+        assert!(matches!(intake().read(raw("exchange/other/else", &body)), Err(Unreadable::Exchange(_))));
+    }
+}

@@ -1,0 +1,255 @@
+//! The listener: messages out of the broker's queues into the journal.
+//!
+//! A message is acknowledged when it is on disk, as a request or as a dead letter. Whatever ends before that, it comes
+//! again; whatever ends after that, it is recognised. While the journal can't write, nothing is acknowledged, and the
+//! broker sends no more than the prefetch count.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
+use futures_util::stream::FuturesUnordered;
+use taskgraft_client::pulse::{Address, AddressError, Binding, Broker, Delivery, Error, Subscription, Topology};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::counters::Counters;
+use super::dead::{self, Burial, Grave, taken_by};
+use super::intake::{Intake, Raw, Taken};
+use crate::config::{Config, Pulse, Secrets};
+use crate::journal::{Journal, JournalError, NewLetter, Received};
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Why there is nothing to listen to.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The configuration has no `[pulse]`, or no handler in it.
+    #[error("listen to pulse: the configuration names no {0}")]
+    Nothing(&'static str),
+    /// The broker's URL is none.
+    #[error("listen to pulse: {0}")]
+    Address(#[from] AddressError),
+    /// The broker will not have us.
+    #[error("listen to pulse: {0}")]
+    Broker(#[from] Error),
+}
+
+/// Listens to what the configuration names.
+#[derive(Debug)]
+pub struct Listener {
+    broker: Broker,
+    subscriptions: Vec<Subscription>,
+    grave: Grave,
+    intake: Intake,
+    counters: Arc<Counters>,
+}
+
+impl Listener {
+    /// As configured; connects to nothing yet.
+    ///
+    /// # Errors
+    /// If there is nothing to listen to.
+    pub fn new(config: &Config, secrets: &Secrets) -> Result<Self, ListenError> {
+        let pulse = config.pulse.as_ref().ok_or(ListenError::Nothing("[pulse]"))?;
+        if pulse.handler.is_empty() {
+            return Err(ListenError::Nothing("[[pulse.handler]]"));
+        }
+        Ok(Self {
+            broker: broker(pulse, secrets)?,
+            subscriptions: subscriptions(pulse),
+            grave: Grave::new(&pulse.user, &pulse.dead_letter),
+            intake: Intake::new(pulse, config),
+            counters: Arc::default(),
+        })
+    }
+
+    /// What it has done, now and later.
+    #[must_use]
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Listens until `stop` is true; then ends what has begun.
+    ///
+    /// # Errors
+    /// If the broker refuses the first connection for good.
+    pub async fn run(self, journal: Journal, stop: watch::Receiver<bool>) -> Result<(), ListenError> {
+        let (letters, burials) = mpsc::channel(dead::BATCH);
+        let burying = tokio::spawn(dead::bury(self.grave.publisher(&self.broker), burials, stop.clone()));
+        let desk = Desk {
+            intake: &self.intake,
+            journal: &journal,
+            grave: &self.grave,
+            letters,
+            counters: &self.counters,
+            stop: stop.clone(),
+        };
+        let listening = try_join_all(
+            self.subscriptions.iter().map(|subscription| desk.listen(self.broker.consume(subscription.clone()))),
+        );
+        let trying = async {
+            dead::try_again(&self.intake, &journal, stop.clone()).await;
+            Ok(())
+        };
+        let ended = tokio::try_join!(listening, trying);
+        drop(desk);
+        // It ends with the last who could bring a letter.
+        let _ = burying.await;
+        ended.map(|_| ()).map_err(ListenError::from)
+    }
+}
+
+/// The broker that the configuration names, with the user's password.
+///
+/// # Errors
+/// If its URL is none, or TLS can't be set up.
+pub fn broker(pulse: &Pulse, secrets: &Secrets) -> Result<Broker, ListenError> {
+    let address: Address = pulse.url.parse()?;
+    let address = address.with_user(pulse.user.clone());
+    let address = match &secrets.pulse {
+        Some(password) => address.with_password(password.clone()),
+        None => address,
+    };
+    Ok(Broker::new(address, b"")?)
+}
+
+/// One for each queue: several handlers may share one.
+fn subscriptions(pulse: &Pulse) -> Vec<Subscription> {
+    let mut bindings: BTreeMap<String, Vec<Binding>> = BTreeMap::new();
+    for handler in &pulse.handler {
+        let queue = format!("queue/{}/{}", pulse.user, handler.queue);
+        let keys = handler.keys.iter().map(|key| Binding {
+            queue: queue.clone(),
+            exchange: handler.exchange.clone(),
+            routing_key: key.clone(),
+        });
+        bindings.entry(queue.clone()).or_default().extend(keys);
+    }
+    let subscription = |(queue, bindings): (String, Vec<Binding>)| Subscription {
+        topology: Topology { exchanges: Vec::new(), queues: vec![queue.clone()], bindings },
+        prefetch: pulse.prefetch,
+        queue,
+    };
+    bindings.into_iter().map(subscription).collect()
+}
+
+/// What every message passes over.
+struct Desk<'a> {
+    intake: &'a Intake,
+    journal: &'a Journal,
+    grave: &'a Grave,
+    letters: mpsc::Sender<Burial>,
+    counters: &'a Counters,
+    stop: watch::Receiver<bool>,
+}
+
+/// It was told to stop before a message was dealt with.
+struct Stopped;
+
+impl Desk<'_> {
+    /// Takes messages until it is told to stop.
+    async fn listen(&self, mut consumer: taskgraft_client::pulse::Consumer) -> Result<(), Error> {
+        let mut stop = self.stop.clone();
+        // As many as the broker sends without acknowledgements: the prefetch count. They share the journal's writes.
+        let mut taking = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(()) = taking.next() => {}
+                delivery = consumer.next() => taking.push(self.take(delivery?)),
+            }
+        }
+        while taking.next().await.is_some() {}
+        consumer.close().await;
+        Ok(())
+    }
+
+    /// Deals with one message, and acknowledges it once that is on disk.
+    async fn take(&self, delivery: Delivery) {
+        let raw = Raw {
+            exchange: &delivery.exchange,
+            routing_key: &delivery.routing_key,
+            message_id: delivery.message_id.as_deref(),
+            redelivered: delivery.redelivered,
+            body: &delivery.body,
+        };
+        let done = match self.intake.read(raw) {
+            Ok(taken) => self.receive(raw, taken).await,
+            Err(unreadable) => self.give_up(raw, unreadable.to_string()).await,
+        };
+        if done.is_ok() && !delivery.ack().await {
+            Counters::count(&self.counters.unacknowledged);
+        }
+    }
+
+    async fn receive(&self, raw: Raw<'_>, taken: Taken) -> Result<(), Stopped> {
+        match self.written(|| taken.clone().receive(self.journal)).await? {
+            Ok(Received::New(request)) => {
+                Counters::count(&self.counters.received);
+                tracing::info!(request = %request.id, asker = request.asker.name, "received");
+                Ok(())
+            }
+            Ok(Received::Known(request)) => {
+                Counters::count(&self.counters.known);
+                tracing::debug!(request = %request.id, "came again");
+                Ok(())
+            }
+            Ok(Received::Other(other)) => self.give_up(raw, taken_by(&other)).await,
+            Err(error) => self.give_up(raw, error.to_string()).await,
+        }
+    }
+
+    /// Makes a dead letter of a message.
+    async fn give_up(&self, raw: Raw<'_>, reason: String) -> Result<(), Stopped> {
+        tracing::warn!(exchange = raw.exchange, reason, "a message can't be understood");
+        let letter = NewLetter {
+            exchange: raw.exchange.to_owned(),
+            routing_key: raw.routing_key.to_owned(),
+            message_id: raw.message_id.map(str::to_owned),
+            reason,
+            body: raw.body.to_owned(),
+        };
+        let (told, buried) = oneshot::channel();
+        // Into the queue first: the journal's copy then says that all was done.
+        self.letters.send((self.grave.letter(&letter), told)).await.map_err(|_| Stopped)?;
+        buried.await.map_err(|_| Stopped)?;
+        match self.written(|| self.journal.dead_letter(letter.clone())).await? {
+            Ok(_) => Counters::count(&self.counters.dead),
+            Err(error) => tracing::error!(%error, "a dead letter is in its queue, but can't be kept"),
+        }
+        Ok(())
+    }
+
+    /// Tries to write until the journal does, or says that it never will.
+    async fn written<T, F>(&self, write: impl Fn() -> F) -> Result<Result<T, JournalError>, Stopped>
+    where
+        F: Future<Output = Result<T, JournalError>>,
+    {
+        let (mut tries, mut stop) = (0, self.stop.clone());
+        loop {
+            match write().await {
+                Err(JournalError::Store(error)) => {
+                    tracing::warn!(%error, "the journal can't write; nothing is acknowledged until it does");
+                    Counters::count(&self.counters.waits);
+                    tries += 1;
+                    if pause(tries, &mut stop).await {
+                        return Err(Stopped);
+                    }
+                }
+                written => return Ok(written),
+            }
+        }
+    }
+}
+
+/// Waits the longer the more tries were in vain; true if it is time to stop.
+pub(super) async fn pause(tries: u32, stop: &mut watch::Receiver<bool>) -> bool {
+    let pause = Duration::from_millis(50).saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => true,
+        () = tokio::time::sleep(pause) => false,
+    }
+}
