@@ -60,11 +60,14 @@ pub(crate) fn who(env: &Env) -> String {
 
 /// Where downloads are kept.
 pub(crate) fn cache(env: &Env) -> Result<Cache, Failure> {
-    let dir = env.cache_dir.as_deref().ok_or_else(|| {
-        Failure::mistake("no directory to keep downloads in").note("set one", "HOME or XDG_CACHE_HOME")
-    })?;
+    let dir = env.cache_dir.as_deref().ok_or_else(no_cache)?;
     Cache::open(&dir.join("artifacts").join(deployment(env)))
         .map_err(|why| Failure::other(format!("failed to make {}: {why}", dir.display())))
+}
+
+/// There is nowhere to keep downloads.
+pub(crate) fn no_cache() -> Failure {
+    Failure::mistake("no directory to keep downloads in").note("set one", "HOME or XDG_CACHE_HOME")
 }
 
 /// The name of the directory for what is downloaded from the deployment that the environment names: two of them may well

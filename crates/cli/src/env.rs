@@ -9,6 +9,9 @@ use taskgraft_client::Credentials;
 /// What an action task's environment tells it to do.
 const ACTION: [&str; 4] = ["ACTION_TASK_GROUP_ID", "ACTION_TASK_ID", "ACTION_INPUT", "ACTION_CALLBACK"];
 
+/// What the variable with the password of a Buildbot master begins with.
+const BUILDBOT: &str = "TASKGRAFT_BUILDBOT_PASSWORD_";
+
 /// What the environment says. A variable that is set and empty counts as not set.
 #[derive(Debug, Default)]
 pub(crate) struct Env {
@@ -34,6 +37,10 @@ pub(crate) struct Env {
     pub(crate) utf8: bool,
     /// `ACTION_TASK_GROUP_ID`, `ACTION_TASK_ID`, `ACTION_INPUT` and `ACTION_CALLBACK`: what an action task is told to do.
     pub(crate) action: BTreeMap<&'static str, String>,
+    /// `TASKGRAFT_PULSE_PASSWORD`.
+    pub(crate) pulse_password: Option<String>,
+    /// `TASKGRAFT_BUILDBOT_PASSWORD_…`, by the variable's name.
+    pub(crate) buildbot_passwords: BTreeMap<String, String>,
     /// `TASKGRAFT_LOG`: what to log, as tracing's filters say it.
     pub(crate) log: Option<String>,
 }
@@ -41,10 +48,11 @@ pub(crate) struct Env {
 impl Env {
     /// Reads it.
     pub(crate) fn read() -> Self {
-        Self::from(|name| std::env::var_os(name))
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        Self::from(|name| std::env::var_os(name), names)
     }
 
-    fn from(get: impl Fn(&str) -> Option<OsString>) -> Self {
+    fn from(get: impl Fn(&str) -> Option<OsString>, names: impl Iterator<Item = String>) -> Self {
         let raw = |name: &str| get(name).filter(|value| !value.is_empty());
         let text = |name: &str| raw(name).and_then(|value| value.into_string().ok());
         // The XDG rules: a relative path is to be ignored.
@@ -72,9 +80,20 @@ impl Env {
             no_color: raw("NO_COLOR").is_some(),
             utf8: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(text).is_some_and(|locale| is_utf8(&locale)),
             action: ACTION.iter().filter_map(|name| Some((*name, text(name)?))).collect(),
+            pulse_password: text("TASKGRAFT_PULSE_PASSWORD"),
+            buildbot_passwords: names
+                .filter(|name| name.starts_with(BUILDBOT))
+                .filter_map(|name| text(&name).map(|password| (name, password)))
+                .collect(),
             log: text("TASKGRAFT_LOG"),
         }
     }
+}
+
+/// The variable that holds the password of the Buildbot master that a configuration calls `name`.
+pub(crate) fn buildbot_variable(name: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("{BUILDBOT}{}", name.chars().map(letter).collect::<String>())
 }
 
 fn is_utf8(locale: &str) -> bool {
@@ -87,7 +106,8 @@ mod tests {
     use super::*;
 
     fn env(set: &[(&str, &str)]) -> Env {
-        Env::from(|name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()))
+        let get = |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into());
+        Env::from(get, set.iter().map(|(name, _)| (*name).to_owned()))
     }
 
     #[test]
@@ -103,6 +123,13 @@ mod tests {
         let own = env(&[("HOME", "/home/ann"), ("XDG_STATE_HOME", "/state"), ("XDG_DATA_HOME", "relative")]);
         assert_eq!(own.state_dir.unwrap(), PathBuf::from("/state/taskgraft"));
         assert_eq!(own.data_dir.unwrap(), PathBuf::from("/home/ann/.local/share/taskgraft"));
+    }
+
+    #[test]
+    fn a_masters_password_is_found_by_its_name() {
+        let env = env(&[("TASKGRAFT_BUILDBOT_PASSWORD_OLD_BUILDS", "s"), ("TASKGRAFT_PULSE_PASSWORD", "p")]);
+        assert_eq!(env.buildbot_passwords.get(&buildbot_variable("old-builds")).map(String::as_str), Some("s"));
+        assert_eq!(env.pulse_password.as_deref(), Some("p"));
     }
 
     #[test]

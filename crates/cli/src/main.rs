@@ -15,6 +15,7 @@ mod output;
 mod progress;
 mod project;
 mod push;
+mod service;
 mod signals;
 mod through;
 
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(why) => return exit::Failure::other(format!("failed to start the runtime: {why}")).report(&out),
     };
-    match runtime.block_on(commands::run(cli.command, &env, &out)) {
+    match runtime.block_on(commands::run(cli.command, cli.verbose, &env, &out)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(&out),
     }

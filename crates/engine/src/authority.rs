@@ -79,10 +79,6 @@ pub enum AuthorityError {
 /// What a push is said to be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Said<'a> {
-    /// The project's short name.
-    pub project: Option<&'a str>,
-    /// The revision, or its beginning.
-    pub revision: Option<&'a str>,
     /// The level.
     pub level: Option<&'a str>,
     /// The trust domain.
@@ -91,36 +87,17 @@ pub struct Said<'a> {
     pub repository: Option<&'a str>,
 }
 
-/// Checks that a push is what it is said to be: by its parameters, which were checked to agree with the queue's word, and
-/// by that.
+/// Checks that a push is what it is said to be, by the queue's word on its decision task.
 ///
 /// # Errors
 /// The first thing that it is not.
-pub(crate) fn check_said(
-    decision: TaskId,
-    task: &TaskDefinition,
-    parameters: &Parameters,
-    said: &Said<'_>,
-) -> Result<(), AuthorityError> {
+pub(crate) fn check_said(decision: TaskId, task: &TaskDefinition, said: &Said<'_>) -> Result<(), AuthorityError> {
     let (domain, level) = trust_domain(&task.scheduler_id).unwrap_or_default();
-    let parameter = |name| parameters.text(name).unwrap_or_default();
-    let revision = parameter("head_rev");
-    let begins = |said: &str| revision.starts_with(&said.to_ascii_lowercase());
-    let other = |what, theirs: &str, said: &str| {
-        Err(AuthorityError::Other { decision, what, theirs: theirs.to_owned(), said: said.to_owned() })
-    };
-    let same = [
-        ("project", parameter("project"), said.project),
-        ("level", level, said.level),
-        ("trust domain", domain, said.trust_domain),
-    ];
-    for (what, theirs, said) in same {
+    for (what, theirs, said) in [("level", level, said.level), ("trust domain", domain, said.trust_domain)] {
         if let Some(said) = said.filter(|said| *said != theirs) {
-            return other(what, theirs, said);
+            let (theirs, said) = (theirs.to_owned(), said.to_owned());
+            return Err(AuthorityError::Other { decision, what, theirs, said });
         }
-    }
-    if let Some(said) = said.revision.filter(|said| !begins(said)) {
-        return other("revision", revision, said);
     }
     match said.repository {
         Some(repository) => check_urls(decision, &task.scopes, &[repository.to_owned()]),
@@ -317,24 +294,11 @@ mod tests {
     #[test]
     fn a_push_is_what_it_is_said_to_be() {
         let own = "https://github.com/example/lander";
-        let parameters = Parameters::new(json!({
-            "level": "3", "head_repository": own, "project": "lander", "head_rev": "a1b2c3d4e5f6",
-        }))
-        .unwrap();
         let task = task("lander-level-3", LANDER);
-        let check =
-            |said: Said<'_>| check_said(decision(), &task, &parameters, &said).map_err(|error| error.to_string());
-        let all = Said {
-            project: Some("lander"),
-            revision: Some("A1B2C3"),
-            level: Some("3"),
-            trust_domain: Some("lander"),
-            repository: Some(own),
-        };
+        let check = |said: Said<'_>| check_said(decision(), &task, &said).map_err(|error| error.to_string());
+        let all = Said { level: Some("3"), trust_domain: Some("lander"), repository: Some(own) };
         assert_eq!((check(Said::default()), check(all)), (Ok(()), Ok(())));
         for (said, part) in [
-            (Said { project: Some("other"), ..all }, "its project is `lander`, not `other`"),
-            (Said { revision: Some("b1"), ..all }, "its revision is `a1b2c3d4e5f6`"),
             (Said { level: Some("1"), ..all }, "its level is `3`"),
             (Said { trust_domain: Some("other"), ..all }, "its trust domain is `lander`"),
             (Said { repository: Some("https://github.com/example/other"), ..all }, "example/other"),

@@ -181,7 +181,7 @@ impl Push {
     pub fn check(&self, said: &Said<'_>) -> Result<(), AuthorityError> {
         let decision = self.decision.unwrap_or_else(|| TaskId::from_bytes([0; 16]));
         match &self.task {
-            Some((task, _)) => authority::check_said(decision, task, &self.parameters, said),
+            Some((task, _)) => authority::check_said(decision, task, said),
             None => Err(AuthorityError::NoRepository(decision)),
         }
     }

@@ -7,7 +7,9 @@
 //! ```
 
 mod asked;
+mod authority;
 pub mod buildbot;
+pub mod carry;
 pub mod config;
 pub mod http;
 pub mod journal;
@@ -15,9 +17,11 @@ mod live;
 pub mod log;
 pub mod pulse;
 mod request;
+mod service;
 mod state;
 
 pub use asked::{Asked, PushName, Subject};
 pub use live::{Live, TaskEvent};
 pub use request::{Asker, Authority, Door, NewRequest, Request};
+pub use service::{Parts, Service, StartError};
 pub use state::{Event, Invalid, State, next};

@@ -14,6 +14,7 @@ mod listen;
 mod man;
 mod plan;
 mod resume;
+mod serve;
 mod stored_graph;
 mod task;
 mod test_action_callback;
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     Actions(actions::Args),
     Demo(demo::Args),
     Up(up::Args),
+    Serve(serve::Args),
     Worker(worker::Args),
     Listen(listen::Args),
     Backup(backup::Args),
@@ -70,6 +72,10 @@ pub(crate) enum Command {
 impl Command {
     /// Starts logging as the command wants it.
     pub(crate) fn start_log(&self, verbose: u8, filter: Option<&str>) {
+        if matches!(self, Self::Serve(_)) {
+            // Its configuration says how.
+            return;
+        }
         // A worker has nothing to say but its log.
         let (says_all, format) =
             if let Self::Worker(args) = self { (true, args.log_format) } else { (false, Format::Text) };
@@ -78,7 +84,7 @@ impl Command {
 }
 
 /// Does what the command line says.
-pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Failure> {
+pub(crate) async fn run(command: Command, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
     match command {
         Command::Plan(args) => plan::run(args, env, out).await,
         Command::Add(args) => add::run(&args, env, out).await,
@@ -93,6 +99,7 @@ pub(crate) async fn run(command: Command, env: &Env, out: &Out) -> Result<(), Fa
         Command::Task(args) => task::run(&args, env, out).await,
         Command::Group(args) => group::run(&args, env, out).await,
         Command::Demo(args) => demo::run(&args, env, out).await,
+        Command::Serve(args) => serve::run(args, verbose, env, out).await,
         Command::Up(args) => up::run(args, env, out).await,
         Command::Listen(args) => listen::run(&args, env, out).await,
         Command::Worker(args) => worker::run(args, env).await,

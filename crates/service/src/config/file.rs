@@ -14,6 +14,7 @@ use super::problem::{Invalid, Problem};
 use super::project::{self, Project};
 use super::pulse::Pulse;
 use super::table::{Reading, Table};
+use crate::journal;
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
@@ -48,15 +49,15 @@ pub struct Config {
 /// How long things are kept after they have come to their end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Keep {
-    /// `requests`: requests and their reports.
+    /// `requests`: requests, with their reports and log lines.
     #[serde(serialize_with = "duration::serialize")]
     pub requests: Duration,
     /// `audit`: who asked for what, and why it was let through or not.
     #[serde(serialize_with = "duration::serialize")]
     pub audit: Duration,
-    /// `log`: the log lines of requests.
+    /// `letters`: messages that nobody understood.
     #[serde(serialize_with = "duration::serialize")]
-    pub log: Duration,
+    pub letters: Duration,
 }
 
 /// How requests are carried out.
@@ -133,10 +134,16 @@ impl Config {
     }
 }
 
+impl From<&Keep> for journal::Keep {
+    fn from(keep: &Keep) -> Self {
+        Self { requests: keep.requests, letters: keep.letters, audit: keep.audit }
+    }
+}
+
 impl Keep {
     fn read(table: &Table<'_>) -> Self {
         let days = |key, days| table.duration(key, Duration::from_secs(60)..=MAX_KEEP).unwrap_or(DAY * days);
-        Self { requests: days("requests", 90), audit: days("audit", 365), log: days("log", 30) }
+        Self { requests: days("requests", 90), audit: days("audit", 365), letters: days("letters", 14) }
     }
 }
 

@@ -1,0 +1,62 @@
+//! `taskgraft serve`.
+
+use std::path::PathBuf;
+
+use taskgraft_service::Service;
+use taskgraft_service::config::Config;
+
+use crate::env::Env;
+use crate::exit::{Failure, chain};
+use crate::output::Out;
+use crate::service;
+use crate::signals::Stop;
+
+/// Serve requests over HTTP and from pulse, until Ctrl-C
+///
+/// Each request is written down before anything is done, carried out by the push's own action, and kept with what became of
+/// it. docs/reference/service.md describes the configuration.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  taskgraft serve --config service.toml --check
+  taskgraft serve --config service.toml")]
+pub(crate) struct Args {
+    /// The configuration: a TOML file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Only say what was understood, with all defaults, or all that is wrong
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
+    let config = service::read(&args.config)?;
+    if args.check {
+        return check(&config, env, out);
+    }
+    service::start_log(&config, verbose, env);
+    // Before anything starts: a signal that comes meanwhile is kept.
+    let mut stop = Stop::listen()?;
+    let Some(journal) = config.journal.clone() else {
+        return Err(Failure::mistake(format!("{}: `journal` is missing", args.config.display()))
+            .note("add", "journal = \"journal.sqlite\""));
+    };
+    let parts = service::parts(config, journal, env)?;
+    let root_url = parts.reader.config().root_url.clone();
+    let service = Service::start(parts).await.map_err(|why| Failure::other(format!("failed to {}", chain(&why))))?;
+    out.note(&format!("serving {root_url}; Ctrl-C stops it"));
+    stop.asked().await;
+    out.note("stopping; once more to end at once");
+    tokio::select! {
+        () = service.stop() => Ok(()),
+        () = stop.asked() => Ok(()),
+    }
+}
+
+fn check(config: &Config, env: &Env, out: &Out) -> Result<(), Failure> {
+    let text = config.to_toml().map_err(|why| Failure::other(format!("failed to write TOML: {why}")))?;
+    out.raw(text.as_bytes())?;
+    for missing in service::missing(config, env) {
+        out.note(&format!("note: {missing}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! From a configuration file and the environment to the service.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use taskgraft_client::{Client, Config as ClientConfig};
+use taskgraft_engine::Cache;
+use taskgraft_service::Parts;
+use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Secrets};
+
+use crate::connect;
+use crate::env::{Env, buildbot_variable};
+use crate::exit::{Failure, Kind};
+use crate::log::{self, Format};
+
+/// The most bytes of downloads that are kept on disk, and of pushes that are kept in memory.
+const DISK: u64 = 8 << 30;
+const MEMORY: u64 = 1 << 30;
+
+/// Reads a configuration file. Paths in it are relative to its directory.
+pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
+    let unread = |why: String| Failure::mistake(format!("failed to read {}: {why}", path.display()));
+    let mut text = String::new();
+    let file = File::open(path).map_err(|why| unread(why.to_string()))?;
+    file.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text).map_err(|why| unread(why.to_string()))?;
+    let config = Config::read(&text).map_err(|invalid| {
+        let failure = Failure::mistake(format!("{} is no configuration", path.display()));
+        failure.notes("wrong", invalid.0.iter().map(ToString::to_string))
+    })?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+    Ok(Config { journal: config.journal.map(|journal| dir.join(journal)), ..config })
+}
+
+/// Starts logging as the configuration says.
+pub(crate) fn start_log(config: &Config, verbose: u8, env: &Env) {
+    let format = match config.log.format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    log::start(verbose, true, format, env.log.as_deref());
+}
+
+/// What the environment lacks of what the configuration needs, in words.
+pub(crate) fn missing(config: &Config, env: &Env) -> Vec<String> {
+    let mut missing = Vec::new();
+    if config.root_url.is_none() && env.root_url.is_none() {
+        missing.push("neither `root_url` nor TASKCLUSTER_ROOT_URL says which Taskcluster".to_owned());
+    }
+    if env.credentials.is_none() {
+        missing.push("TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN are not set".to_owned());
+    }
+    if config.pulse.is_some() && env.pulse_password.is_none() {
+        missing.push("TASKGRAFT_PULSE_PASSWORD is not set".to_owned());
+    }
+    let masters = config.project.values().flat_map(|project| &project.buildbot);
+    let variables = masters.filter(|master| master.user.is_some()).map(|master| buildbot_variable(&master.name));
+    let unset = variables.filter(|name| !env.buildbot_passwords.contains_key(name));
+    missing.extend(unset.map(|name| format!("{name} is not set")));
+    missing
+}
+
+fn secrets(config: &Config, env: &Env) -> Secrets {
+    let masters = config.project.values().flat_map(|project| &project.buildbot);
+    let password = |name: &str| env.buildbot_passwords.get(&buildbot_variable(name)).cloned();
+    let buildbot = masters.filter_map(|master| Some((master.name.clone(), password(&master.name)?)));
+    Secrets { pulse: env.pulse_password.clone(), buildbot: buildbot.collect() }
+}
+
+/// What the service is made of.
+pub(crate) fn parts(config: Config, journal: PathBuf, env: &Env) -> Result<Parts, Failure> {
+    if let Some(missing) = missing(&config, env).into_iter().next() {
+        return Err(Failure::new(Kind::Mistake, missing).note("all that is", "taskgraft serve --check"));
+    }
+    let env_url = || env.root_url.clone().unwrap_or_default();
+    let root_url = config.root_url.clone().unwrap_or_else(env_url);
+    let reader = Client::new(ClientConfig::new(root_url.clone()));
+    let reader = reader.map_err(|why| Failure::mistake(format!("failed to {why}")))?;
+    let cache = env.cache_dir.as_deref().ok_or_else(connect::no_cache)?;
+    let here = Env { root_url: Some(root_url), ..Env::default() };
+    let cache = cache.join("service").join(connect::deployment(&here));
+    let cache = Cache::remembering(&cache, DISK, MEMORY)
+        .map_err(|why| Failure::other(format!("failed to make {}: {why}", cache.display())))?;
+    let credentials =
+        env.credentials.clone().ok_or_else(|| Failure::new(Kind::NoRights, "there are no credentials"))?;
+    Ok(Parts { secrets: secrets(&config, env), config, reader, credentials, cache, journal })
+}

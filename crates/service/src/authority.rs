@@ -1,0 +1,94 @@
+//! On whose authority a request is sent: never on more than its asker has.
+//!
+//! The service's own credentials are used only narrowed, and only after it was checked that the asker, or the role that
+//! the policy names for the message, may do what is asked.
+
+use taskgraft_client::Client;
+use taskgraft_core::time::Millis;
+use taskgraft_engine::trigger::{self, Offer, Prepared, RightsError, Sending};
+
+use crate::config::Project;
+use crate::pulse::policy::{self, Facts, Refused};
+use crate::request::{Asker, Authority};
+
+/// What a request may be sent with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Permit {
+    /// The service's credentials are narrowed to these scopes.
+    pub(crate) scopes: Vec<String>,
+    /// Why it is let through, for the audit log.
+    pub(crate) why: String,
+}
+
+/// Why a request may not be sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Denied {
+    /// Nobody lets it through.
+    #[error("{0}")]
+    Nobody(String),
+    /// The credentials that it was asked with have expired.
+    #[error("the credentials that it was asked with have expired at {0}")]
+    Expired(Millis),
+    /// The policy doesn't let it through.
+    #[error(transparent)]
+    Policy(#[from] Refused),
+    /// The asker, or the role, may not; or the push itself may not.
+    #[error(transparent)]
+    Rights(#[from] RightsError),
+    /// The role can't be looked up.
+    #[error("look up the role that the policy names: failed to {0}")]
+    Role(taskgraft_client::Error),
+}
+
+/// What is to be sent, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    /// Who asks.
+    pub(crate) asker: &'a Asker,
+    /// The action's name.
+    pub(crate) action: &'a str,
+    /// How many jobs it comes to, at least.
+    pub(crate) jobs: u64,
+    /// The project.
+    pub(crate) project: &'a Project,
+    /// What its push offers.
+    pub(crate) offer: &'a Offer,
+    /// What is to be sent.
+    pub(crate) prepared: &'a Prepared,
+}
+
+/// Whether it may be sent, and with which scopes: for a hook the right to trigger it, or the role that holds that; for an
+/// action task that is created, what the decision task has, since that is all that the action task may get.
+///
+/// # Errors
+/// If it may not, or that can't be looked up.
+pub(crate) async fn permit(client: &Client, asking: Asking<'_>) -> Result<Permit, Denied> {
+    let Asking { asker, offer, prepared, .. } = asking;
+    match &asker.authority {
+        Authority::Nobody(why) => Err(Denied::Nobody(why.clone())),
+        Authority::Scopes { expires, .. } if *expires < Millis(client.clock().now()) => Err(Denied::Expired(*expires)),
+        Authority::Scopes { scopes, .. } => {
+            trigger::check_for(client, offer, prepared, scopes).await?;
+            let needs = trigger::needs(offer, prepared);
+            Ok(Permit { why: format!("the asker holds {}", needs.join(", ")), scopes: needs })
+        }
+        Authority::Policy { exchange } => {
+            let facts = Facts {
+                exchange,
+                requester: &asker.name,
+                action: asking.action,
+                jobs: asking.jobs,
+                level: Some(&asking.project.level),
+            };
+            let grant = policy::decide(&asking.project.pulse.allow, &facts)?;
+            let role = vec![format!("assume:{}", grant.role)];
+            let expanded = client.auth().expand_scopes(role.clone()).await.map_err(Denied::Role)?;
+            trigger::check_for(client, offer, prepared, &expanded).await?;
+            let scopes = match prepared.sending {
+                Sending::Hook { .. } => role,
+                Sending::Task(_) => trigger::needs(offer, prepared),
+            };
+            Ok(Permit { scopes, why: format!("rule {} lets it through with the role {}", grant.rule, grant.role) })
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Who takes requests from the journal and gives them turns.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskgraft_client::{Client, Credentials};
+use taskgraft_core::ids::{RequestId, TaskId};
+use taskgraft_engine::{Artifacts, Cache};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
+
+use super::follower::{self, Wish};
+use super::schedule::Schedule;
+use super::turn::{Turn, Work};
+use crate::config::{Carrying, Project};
+use crate::journal::{Journal, JournalError, Page, What};
+use crate::pulse::resolver::Resolver;
+use crate::state::Event;
+
+/// How many steps and requests are read from the journal at once.
+const PAGE: u32 = 500;
+/// How long turns may take to come to an end once everything is stopped.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What carrying takes.
+pub struct Parts {
+    /// Where requests come from.
+    pub journal: Journal,
+    /// Taskcluster, without credentials.
+    pub reader: Client,
+    /// The service's own credentials.
+    pub credentials: Credentials,
+    /// Where downloads are kept.
+    pub cache: Cache,
+    /// Who finds pushes.
+    pub resolver: Resolver,
+    /// The projects that are served, by their short names.
+    pub projects: BTreeMap<String, Project>,
+    /// How much at once, and how patiently.
+    pub limits: Carrying,
+}
+
+/// Carries requests until it is stopped.
+pub struct Carrier {
+    stop: watch::Sender<bool>,
+    wishes: UnboundedSender<Wish>,
+    running: JoinHandle<()>,
+}
+
+impl Carrier {
+    /// Takes up all that is unfinished, and from then on all that comes.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub async fn start(parts: Parts) -> Result<Self, JournalError> {
+        let (stop, stopped) = watch::channel(false);
+        let (wishes, wished) = mpsc::unbounded_channel();
+        let (ended, ends) = mpsc::unbounded_channel();
+        let steps = parts.journal.subscribe();
+        let (reader, longest) = (parts.reader.clone(), parts.limits.longest_pause);
+        let mut round = Round::new(parts, *steps.borrow(), wishes.clone());
+        round.take_up().await?;
+        tokio::spawn(follower::follow(reader, longest, wished, ended));
+        let running = tokio::spawn(round.run(steps, ends, stopped));
+        Ok(Self { stop, wishes, running })
+    }
+
+    /// Something has happened to a task: whoever waits for one is to look now.
+    pub fn look(&self) {
+        // Nobody waits for anything once it is stopped.
+        let _ = self.wishes.send(Wish::Look);
+    }
+
+    /// Takes nothing more, and lets turns end; what takes too long is cut off, and taken up by the next start.
+    pub async fn stop(self) {
+        // It may have ended.
+        let _ = self.stop.send(true);
+        if let Err(error) = self.running.await {
+            tracing::error!("carrying requests has broken off: {error}");
+        }
+    }
+}
+
+/// Everything that is carried.
+struct Round {
+    work: Arc<Work>,
+    at_once: usize,
+    longest_pause: Duration,
+    /// The last step of the journal that was seen.
+    seen: i64,
+    schedule: Schedule,
+    turns: JoinSet<Turn>,
+    busy: HashMap<Id, RequestId>,
+    wishes: UnboundedSender<Wish>,
+}
+
+impl Round {
+    fn new(parts: Parts, seen: i64, wishes: UnboundedSender<Wish>) -> Self {
+        let work = Work {
+            journal: parts.journal,
+            artifacts: Artifacts::Queue(parts.reader.clone(), parts.cache.clone()),
+            reader: parts.reader,
+            credentials: parts.credentials,
+            cache: parts.cache,
+            resolver: parts.resolver,
+            projects: parts.projects,
+            give_up: parts.limits.give_up,
+        };
+        Self {
+            work: Arc::new(work),
+            at_once: parts.limits.at_once,
+            longest_pause: parts.limits.longest_pause,
+            seen,
+            schedule: Schedule::default(),
+            turns: JoinSet::new(),
+            busy: HashMap::new(),
+            wishes,
+        }
+    }
+
+    /// What an earlier process left unfinished.
+    async fn take_up(&mut self) -> Result<(), JournalError> {
+        let mut page = Page::first(PAGE);
+        loop {
+            let listed = self.work.journal.unfinished(page).await?;
+            for request in &listed.items {
+                self.schedule.take(&request.id, request.project.as_deref().unwrap_or_default());
+            }
+            match listed.next {
+                Some(next) => page.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn run(
+        mut self,
+        mut steps: watch::Receiver<i64>,
+        mut ends: UnboundedReceiver<TaskId>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        loop {
+            self.begin_turns();
+            let due = self.schedule.due().unwrap_or_else(|| Instant::now() + self.longest_pause);
+            tokio::select! {
+                _ = stop.changed() => break,
+                changed = steps.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+                Some(joined) = self.turns.join_next_with_id() => self.turned(joined),
+                Some(task) = ends.recv() => self.schedule.ended(task),
+                () = tokio::time::sleep_until(due) => {}
+            }
+            self.schedule.come(Instant::now());
+            if self.seen < *steps.borrow_and_update()
+                && let Err(error) = self.read().await
+            {
+                // Read again at the next look, which is soon.
+                tracing::error!(%error, "the journal can't be read");
+            }
+        }
+        let ends = async { while self.turns.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, ends).await.is_err() {
+            tracing::info!("some requests are left in the middle: the next start goes on with them");
+        }
+        self.turns.shutdown().await;
+    }
+
+    fn begin_turns(&mut self) {
+        while self.turns.len() < self.at_once
+            && let Some(id) = self.schedule.next()
+        {
+            let span = tracing::info_span!("request", request = %id, asker = Empty, decision = Empty, task = Empty);
+            let (work, request) = (Arc::clone(&self.work), id.clone());
+            let turn = self.turns.spawn(async move { work.turn(&request).await }.instrument(span));
+            self.busy.insert(turn.id(), id);
+        }
+    }
+
+    fn turned(&mut self, joined: Result<(Id, Turn), JoinError>) {
+        let (task, turn) = match joined {
+            Ok(ended) => ended,
+            Err(error) => (error.id(), Turn::Later(error.to_string())),
+        };
+        let Some(request) = self.busy.remove(&task) else { return };
+        let follow = self.schedule.turned(&request, turn, Instant::now(), self.longest_pause);
+        if let Some(task) = follow {
+            // The follower lives as long as this.
+            let _ = self.wishes.send(Wish::Follow(task));
+        }
+    }
+
+    /// What has happened in the journal.
+    async fn read(&mut self) -> Result<(), JournalError> {
+        loop {
+            let steps = self.work.journal.since(self.seen, PAGE).await?;
+            for step in &steps {
+                if matches!(step.what, What::Received | What::Event(Event::Retried | Event::CancelAsked)) {
+                    let request = self.work.journal.get(&step.request).await?;
+                    let project = request.and_then(|request| request.project);
+                    self.schedule.take(&step.request, project.as_deref().unwrap_or_default());
+                }
+                self.seen = step.seq;
+            }
+            if steps.len() < PAGE as usize {
+                return Ok(());
+            }
+        }
+    }
+}

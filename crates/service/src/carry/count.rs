@@ -1,0 +1,52 @@
+//! How many jobs a request comes to, where a rule bounds them.
+
+use taskgraft_core::plan::{Care, Plan, Policy, own};
+use taskgraft_engine::PlannerError;
+use taskgraft_engine::action::{self, ActionAsk, ActionError, GatherError, Means, Terms};
+
+use super::ground::Ground;
+use super::setback::{Setback, passes};
+use super::turn::Work;
+use crate::pulse::policy;
+use crate::request::{Authority, Request};
+
+impl Work {
+    /// How many jobs a request comes to, at least. Where a rule bounds them and the request itself doesn't say, it is
+    /// rehearsed.
+    pub(super) async fn jobs(&self, request: &Request, ground: &Ground<'_>) -> Result<u64, Setback> {
+        let asked = &request.asked;
+        match request.asker.authority {
+            Authority::Policy { .. } if !policy::is_counted(asked) => self.rehearsed(request, ground).await,
+            Authority::Policy { .. } | Authority::Scopes { .. } | Authority::Nobody(_) => Ok(policy::jobs(asked)),
+        }
+    }
+
+    async fn rehearsed(&self, request: &Request, ground: &Ground<'_>) -> Result<u64, Setback> {
+        let name = &request.asked.action;
+        let mut offered = ground.offer.catalog.actions.iter().filter(|action| action.name == *name);
+        let callback = offered.find_map(|action| action.callback()).unwrap_or(name).to_owned();
+        let ask =
+            ActionAsk { group: ground.offer.group, task: ground.subject, input: request.asked.input.clone(), callback };
+        let means = Means { client: self.reader.clone(), cache: self.cache.clone() };
+        let terms = Terms::by_hand(Policy::Graft, request.id.clone());
+        let plan = action::rehearse(&means, &ask, &terms, |_| {}).await.map_err(uncounted)?;
+        let of_part = |part: &Plan| {
+            let made = (0..part.tasks.len()).filter(|at| own(|at| part.tasks.get(at).map(|task| &task.role), *at));
+            made.count() + part.tend.iter().filter(|tend| tend.care == Care::Rerun).count()
+        };
+        Ok(plan.parts().iter().map(|part| of_part(part) as u64).sum())
+    }
+}
+
+/// Without knowing how many jobs it comes to, no rule lets it through.
+fn uncounted(error: ActionError) -> Setback {
+    let passes = match &error {
+        ActionError::Client(error) | ActionError::Subjects(error) | ActionError::Gather(GatherError::Client(error)) => {
+            passes(error)
+        }
+        ActionError::Gather(GatherError::Push(error)) => error.is_transient(),
+        error => matches!(error, ActionError::Planner(PlannerError::Client(error)) if passes(error)),
+    };
+    let why = format!("tell how many jobs it comes to: {error}");
+    if passes { Setback::Later(why) } else { Setback::Refused(why) }
+}

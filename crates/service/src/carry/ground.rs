@@ -1,0 +1,75 @@
+//! What a request is about: its push, what that offers, and what is to be sent.
+
+use taskgraft_core::ids::TaskId;
+use taskgraft_engine::trigger::{Ask, Offer, Prepared};
+use taskgraft_engine::{Push, Said};
+
+use super::setback::Setback;
+use super::turn::Work;
+use crate::config::Project;
+use crate::request::Request;
+
+/// What a request is about.
+pub(super) struct Ground<'a> {
+    /// The project's short name, as its pushes have it.
+    pub(super) name: String,
+    /// The project.
+    pub(super) project: &'a Project,
+    /// The decision task of its push, which was checked to be of one piece and of the project.
+    pub(super) decision: TaskId,
+    /// The task that the action is for.
+    pub(super) subject: Option<TaskId>,
+    /// What the push offers.
+    pub(super) offer: Offer,
+    /// What is to be sent.
+    pub(super) prepared: Prepared,
+}
+
+impl Work {
+    /// Finds the push, checks that it is the project's and the one that is meant, and prepares what is to be sent.
+    pub(super) async fn ground(&self, request: &Request) -> Result<Ground<'_>, Setback> {
+        let asked = &request.asked;
+        let named = asked.project.as_deref().or_else(|| asked.push.project());
+        if let Some(named) = named.filter(|named| self.project(named).is_none()) {
+            return Err(Setback::Refused(format!("the project `{named}` is not served")));
+        }
+        let found = self.resolver.find(asked).await?;
+        let push = Push::ground(&self.reader, &self.artifacts, found.decision).await?;
+        let theirs = push.parameters.text("project").unwrap_or_default().to_owned();
+        // Treeherder may call the project otherwise.
+        let named = named.and_then(|named| self.project(named)).map_or(theirs.as_str(), |(name, _)| name);
+        found.is_of(named, &push.parameters).map_err(|error| Setback::Refused(error.to_string()))?;
+        let Some((name, project)) = self.project(named) else {
+            return Err(Setback::Refused(format!("the project `{theirs}` is not served")));
+        };
+        let said = Said {
+            level: Some(&project.level),
+            trust_domain: project.trust_domain.as_deref(),
+            repository: project.repository.as_deref(),
+        };
+        push.check(&said).map_err(|error| Setback::Refused(error.to_string()))?;
+        let offer = Offer::load(&self.reader, &self.artifacts, found.decision).await?;
+        let ask = Ask {
+            action: asked.action.clone(),
+            subject: found.subject,
+            input: asked.input.clone(),
+            key: request.id.to_string(),
+            // The journal has seen to it that the same id never stands for anything else.
+            fresh: true,
+            shown: None,
+        };
+        let prepared = Prepared::new(&self.reader, &offer, ask).await?;
+        Ok(Ground { name: name.to_owned(), project, decision: found.decision, subject: found.subject, offer, prepared })
+    }
+
+    /// A project by its short name, or by the name that its Treeherder has for it.
+    fn project(&self, name: &str) -> Option<(&str, &Project)> {
+        let alias = |project: &Project| {
+            let treeherder = project.treeherder.as_ref();
+            treeherder.and_then(|treeherder| treeherder.project.as_deref()) == Some(name)
+        };
+        let own = self.projects.get_key_value(name);
+        own.or_else(|| self.projects.iter().find(|(_, project)| alias(project)))
+            .map(|(name, project)| (name.as_str(), project))
+    }
+}

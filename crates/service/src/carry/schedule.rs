@@ -1,0 +1,182 @@
+//! What each request that is not at its end waits for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use taskgraft_core::ids::{RequestId, TaskId};
+use tokio::time::Instant;
+
+use super::fair::Fair;
+use super::turn::Turn;
+
+/// The pause before something is tried again, at first; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What a request waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Its turn.
+    Turn,
+    /// The end of the turn it has. `again`: something happened meanwhile.
+    Busy { again: bool },
+    /// A better time.
+    Later(Instant),
+    /// The end of its action task.
+    Task(TaskId),
+}
+
+#[derive(Debug)]
+struct Known {
+    stage: Stage,
+    project: String,
+    /// Turns in a row in which somebody didn't answer.
+    vain: u32,
+}
+
+/// The requests that are not at their end. Each has one turn at a time.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    fair: Fair,
+    known: HashMap<RequestId, Known>,
+    later: BTreeSet<(Instant, RequestId)>,
+    tasks: HashMap<TaskId, RequestId>,
+}
+
+impl Schedule {
+    /// Something has happened to a request: it came, or somebody wants it tried again or undone.
+    pub(super) fn take(&mut self, id: &RequestId, project: &str) {
+        let Some(known) = self.known.get_mut(id) else {
+            let known = Known { stage: Stage::Turn, project: project.to_owned(), vain: 0 };
+            self.known.insert(id.clone(), known);
+            return self.fair.push(project, id.clone());
+        };
+        match known.stage {
+            Stage::Turn => return,
+            Stage::Busy { .. } => return known.stage = Stage::Busy { again: true },
+            Stage::Later(at) => drop(self.later.remove(&(at, id.clone()))),
+            Stage::Task(task) => drop(self.tasks.remove(&task)),
+        }
+        known.stage = Stage::Turn;
+        self.fair.push(&known.project, id.clone());
+    }
+
+    /// Whose turn it is; the turn has begun.
+    pub(super) fn next(&mut self) -> Option<RequestId> {
+        let id = self.fair.pop()?;
+        if let Some(known) = self.known.get_mut(&id) {
+            known.stage = Stage::Busy { again: false };
+        }
+        Some(id)
+    }
+
+    /// A turn has ended like this; the task that is to be followed from now on.
+    pub(super) fn turned(&mut self, id: &RequestId, turn: Turn, now: Instant, longest: Duration) -> Option<TaskId> {
+        let known = self.known.get_mut(id)?;
+        let again = known.stage == Stage::Busy { again: true };
+        known.vain = if matches!(turn, Turn::Later(_)) { known.vain.saturating_add(1) } else { 0 };
+        match turn {
+            Turn::Over if !again => {
+                self.known.remove(id);
+            }
+            Turn::Follow(task) if !again => {
+                known.stage = Stage::Task(task);
+                self.tasks.insert(task, id.clone());
+                return Some(task);
+            }
+            Turn::Later(_) if !again => {
+                let doubled = FIRST_PAUSE.saturating_mul(1 << known.vain.saturating_sub(1).min(20));
+                let at = now + doubled.min(longest);
+                known.stage = Stage::Later(at);
+                self.later.insert((at, id.clone()));
+            }
+            Turn::Over | Turn::Follow(_) | Turn::Later(_) | Turn::Again => {
+                known.stage = Stage::Turn;
+                self.fair.push(&known.project, id.clone());
+            }
+        }
+        None
+    }
+
+    /// A task that was followed has ended.
+    pub(super) fn ended(&mut self, task: TaskId) {
+        if let Some(id) = self.tasks.get(&task).cloned() {
+            self.take(&id, "");
+        }
+    }
+
+    /// When somebody's better time comes.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.later.first().map(|(at, _)| *at)
+    }
+
+    /// It is `now`.
+    pub(super) fn come(&mut self, now: Instant) {
+        while let Some((at, id)) = self.later.first().cloned() {
+            if at > now {
+                return;
+            }
+            self.take(&id, "");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(2);
+
+    fn id(n: u8) -> RequestId {
+        TaskId::from_bytes([n; 16]).into()
+    }
+
+    #[test]
+    fn a_request_has_one_turn_at_a_time_and_misses_nothing() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.take(&id(1), "lander");
+        schedule.take(&id(1), "lander");
+        assert_eq!((schedule.next(), schedule.next()), (Some(id(1)), None));
+        schedule.take(&id(1), "lander");
+        assert_eq!(schedule.next(), None, "it has a turn");
+        assert_eq!(schedule.turned(&id(1), Turn::Over, now, LONGEST), None);
+        assert_eq!(schedule.next(), Some(id(1)), "something happened meanwhile");
+        schedule.turned(&id(1), Turn::Over, now, LONGEST);
+        assert!(schedule.known.is_empty() && schedule.next().is_none());
+    }
+
+    #[test]
+    fn pauses_grow_and_end_when_something_happens() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let later = || Turn::Later("down".to_owned());
+        schedule.take(&id(1), "lander");
+        for pause in [250, 500, 1000, 2000, 2000] {
+            let pause = Duration::from_millis(pause);
+            assert_eq!(schedule.next(), Some(id(1)));
+            schedule.turned(&id(1), later(), now, LONGEST);
+            assert_eq!(schedule.due(), Some(now + pause));
+            schedule.come(now + pause - Duration::from_millis(1));
+            assert_eq!(schedule.next(), None);
+            schedule.come(now + pause);
+        }
+        schedule.next();
+        schedule.turned(&id(1), later(), now, LONGEST);
+        schedule.take(&id(1), "lander");
+        assert_eq!((schedule.next(), schedule.due()), (Some(id(1)), None), "somebody wants it now");
+    }
+
+    #[test]
+    fn who_waits_for_a_task_is_woken_by_it_alone() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let task = |n| TaskId::from_bytes([n; 16]);
+        for n in [1, 2] {
+            schedule.take(&id(n), "lander");
+            schedule.next();
+            assert_eq!(schedule.turned(&id(n), Turn::Follow(task(n)), now, LONGEST), Some(task(n)));
+        }
+        schedule.ended(task(2));
+        assert_eq!((schedule.next(), schedule.next()), (Some(id(2)), None));
+        schedule.take(&id(1), "lander");
+        schedule.ended(task(1));
+        assert_eq!((schedule.next(), schedule.next()), (Some(id(1)), None));
+    }
+}

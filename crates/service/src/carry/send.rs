@@ -1,0 +1,108 @@
+//! From a request that came in to its action task.
+
+use taskgraft_core::ids::TaskId;
+use taskgraft_engine::trigger::{self, Sent};
+use tracing::{Span, field};
+
+use super::ground::Ground;
+use super::setback::Setback;
+use super::turn::{Turn, Work};
+use crate::authority::{Asking, Denied, Permit, permit};
+use crate::journal::Change;
+use crate::request::Request;
+use crate::state::{Event, State};
+
+impl Work {
+    /// Has the request carried out by the push's own action, unless it was before.
+    pub(super) async fn ask(&self, request: &Request) -> Result<Turn, Setback> {
+        let ground = self.ground(request).await?;
+        Span::current().record("decision", field::display(ground.decision));
+        // What was sent before is taken up, whatever may be sent by now.
+        if request.state == State::Ready || request.retries > 0 {
+            if let Some(sent) = self.earlier(&ground).await? {
+                if request.state == State::Received {
+                    self.allowed(request, &ground, "it was sent before".to_owned()).await?;
+                }
+                return self.sent(request, sent.task()).await;
+            }
+        }
+        let permit = self.permit(request, &ground).await?;
+        if request.state == State::Received {
+            self.allowed(request, &ground, permit.why.clone()).await?;
+        }
+        let client = self.narrowed(permit.scopes);
+        if ground.prepared.settles() {
+            let sent = trigger::send(&client, &ground.offer, &ground.prepared).await;
+            let sent = sent.map_err(|error| Setback::unsent(error, true))?;
+            return self.sent(request, sent.task()).await;
+        }
+        // Nobody can tell afterwards whether this was sent: so that it is not sent twice, it counts as sent from here on.
+        self.journal.apply(&request.id, Event::Sent, Change::default()).await?;
+        let sent = trigger::send(&client, &ground.offer, &ground.prepared).await;
+        let task = sent.map_err(|error| Setback::unsent(error, false)).map(Sent::task).map_err(for_good)?;
+        self.journal.facts(&request.id, Change { action_task: Some(task), ..Change::default() }).await?;
+        Ok(self.on_its_way(task))
+    }
+
+    /// The action task that an earlier turn sent, unless it has failed.
+    pub(super) async fn earlier(&self, ground: &Ground<'_>) -> Result<Option<Sent>, Setback> {
+        // Only looks: whoever asks as nobody sees the group, and it is the service's own tasks that are looked for.
+        let client = self.narrowed(Vec::new());
+        let earlier = trigger::earlier(&client, &ground.offer, &ground.prepared).await;
+        earlier.map_err(|error| Setback::unsent(error, true))
+    }
+
+    async fn permit(&self, request: &Request, ground: &Ground<'_>) -> Result<Permit, Setback> {
+        let asking = Asking {
+            asker: &request.asker,
+            action: &request.asked.action,
+            jobs: self.jobs(request, ground).await?,
+            project: ground.project,
+            offer: &ground.offer,
+            prepared: &ground.prepared,
+        };
+        permit(&self.reader, asking).await.map_err(|denied| match denied {
+            Denied::Rights(error) => error.into(),
+            Denied::Role(error) => Setback::failed(super::setback::passes(&error), denied_role(&error)),
+            denied @ (Denied::Nobody(_) | Denied::Expired(_) | Denied::Policy(_)) => {
+                Setback::Refused(denied.to_string())
+            }
+        })
+    }
+
+    async fn allowed(&self, request: &Request, ground: &Ground<'_>, why: String) -> Result<(), Setback> {
+        let change = Change {
+            project: Some(ground.name.clone()),
+            decision: Some(ground.decision),
+            why: Some(why.clone()),
+            ..Change::default()
+        };
+        self.journal.apply(&request.id, Event::Allowed, change).await?;
+        tracing::info!(%why, "allowed");
+        Ok(())
+    }
+
+    async fn sent(&self, request: &Request, task: TaskId) -> Result<Turn, Setback> {
+        let change = Change { action_task: Some(task), ..Change::default() };
+        self.journal.apply(&request.id, Event::Sent, change).await?;
+        Ok(self.on_its_way(task))
+    }
+
+    fn on_its_way(&self, task: TaskId) -> Turn {
+        Span::current().record("task", field::display(task));
+        tracing::info!("sent: the push's action does it");
+        Turn::Follow(task)
+    }
+}
+
+fn denied_role(error: &taskgraft_client::Error) -> String {
+    format!("look up the role that the policy names: failed to {error}")
+}
+
+/// What counts as sent is not tried again by itself.
+fn for_good(setback: Setback) -> Setback {
+    match setback {
+        Setback::Later(why) => Setback::Failed(why),
+        other @ (Setback::Refused(_) | Setback::Failed(_) | Setback::Journal(_)) => other,
+    }
+}

@@ -1,0 +1,125 @@
+//! One turn of a request.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use taskgraft_client::{Client, Credentials};
+use taskgraft_core::ids::{RequestId, TaskId};
+use taskgraft_engine::{Artifacts, Cache};
+use tracing::{Span, field};
+
+use super::setback::Setback;
+use crate::config::Project;
+use crate::journal::{Change, Journal, JournalError};
+use crate::pulse::resolver::Resolver;
+use crate::request::Request;
+use crate::state::{Event, State};
+
+/// What turns take.
+pub(super) struct Work {
+    pub(super) journal: Journal,
+    /// Taskcluster, asked as nobody: what is public needs no credentials.
+    pub(super) reader: Client,
+    /// The service's own, which are only ever used narrowed.
+    pub(super) credentials: Credentials,
+    pub(super) artifacts: Artifacts,
+    pub(super) cache: Cache,
+    pub(super) resolver: Resolver,
+    pub(super) projects: BTreeMap<String, Project>,
+    /// How long nobody needs to answer before what has not begun has failed.
+    pub(super) give_up: Duration,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// The request waits for the end of its action task.
+    Follow(TaskId),
+    /// The request is at its end.
+    Over,
+    /// Somebody else changed the request's state meanwhile: it is to be looked at again.
+    Again,
+    /// Somebody doesn't answer.
+    Later(String),
+}
+
+impl Work {
+    /// Takes a request as far as it goes by now. The span around this learns what the request is about.
+    pub(super) async fn turn(&self, id: &RequestId) -> Turn {
+        let went = match self.journal.get(id).await {
+            Ok(Some(request)) => self.go(&request).await.map_err(|setback| (setback, Some(request))),
+            Ok(None) => Ok(Turn::Over),
+            Err(error) => Err((error.into(), None)),
+        };
+        match went {
+            Ok(turn) => turn,
+            Err((Setback::Later(why), Some(request))) if self.has_given_up(&request) => {
+                self.over(id, Setback::Failed(format!("given up: {why}"))).await
+            }
+            Err((setback, _)) => self.over(id, setback).await,
+        }
+    }
+
+    async fn go(&self, request: &Request) -> Result<Turn, Setback> {
+        let span = Span::current();
+        span.record("asker", field::display(&request.asker.name));
+        if let Some(decision) = request.decision {
+            span.record("decision", field::display(decision));
+        }
+        if let Some(task) = request.action_task {
+            span.record("task", field::display(task));
+        }
+        match request.state {
+            State::Received | State::Ready => self.ask(request).await,
+            State::Asked => self.end(request).await,
+            State::Cancelling => self.undo(request).await,
+            State::Done | State::Failed | State::Refused | State::Cancelled => Ok(Turn::Over),
+        }
+    }
+
+    /// Writes down what keeps the request from going on.
+    async fn over(&self, id: &RequestId, setback: Setback) -> Turn {
+        let (event, why) = match setback {
+            Setback::Later(why) => {
+                tracing::warn!(%why, "later");
+                return Turn::Later(why);
+            }
+            // It was cancelled or tried again at the same moment.
+            Setback::Journal(JournalError::Invalid(_)) => return Turn::Again,
+            Setback::Journal(error) => {
+                tracing::error!(%error, "the journal can't be written or read");
+                return Turn::Later(error.to_string());
+            }
+            Setback::Refused(why) => (Event::Refused, why),
+            Setback::Failed(why) => (Event::Failed, why),
+        };
+        let request = match self.journal.get(id).await {
+            Ok(Some(request)) => request,
+            Ok(None) => return Turn::Over,
+            Err(error) => return Turn::Later(error.to_string()),
+        };
+        // What was sent can't be refused any more.
+        let sent = matches!(request.state, State::Asked | State::Cancelling);
+        let event = if sent { Event::Failed } else { event };
+        tracing::warn!(%why, "{event}");
+        let change = Change { error: Some(why), ..Change::default() };
+        match self.journal.apply(id, event, change).await {
+            Ok(_) => Turn::Over,
+            Err(JournalError::Invalid(_)) => Turn::Again,
+            Err(error) => Turn::Later(error.to_string()),
+        }
+    }
+
+    /// Whether what has not begun has waited long enough. What was sent is followed for as long as it takes.
+    fn has_given_up(&self, request: &Request) -> bool {
+        let waited = self.reader.clock().now().duration_since(request.changed.0);
+        let waits = matches!(request.state, State::Received | State::Ready);
+        waits && Duration::try_from(waited).is_ok_and(|waited| waited > self.give_up)
+    }
+
+    /// The service's credentials, narrowed.
+    pub(super) fn narrowed(&self, scopes: Vec<String>) -> Client {
+        let credentials = Credentials { authorized_scopes: Some(scopes), ..self.credentials.clone() };
+        self.reader.as_credentials(Some(credentials))
+    }
+}
