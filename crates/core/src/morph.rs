@@ -7,7 +7,7 @@ mod index;
 use serde_json::{Map, Value};
 
 pub use code_review::{code_review_source, code_review_task};
-pub use config::{GraphConfig, WorkerType};
+pub use config::{GraphConfig, WorkerType, WorkerTypes};
 pub use index::{MAX_ROUTES, index_tasks};
 
 use crate::graph::Task;

@@ -13,6 +13,9 @@ use crate::yaml::{self, YamlError};
 /// Neither file may be larger, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// Projects that promote releases describe those in a part of config.yml that is named like the action and its permission.
+const PROMOTES: &str = "release-promotion";
+
 /// What a checkout says about its project.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -26,6 +29,8 @@ pub struct Project {
     pub registers: bool,
     /// The URLs of its repositories: each `default-repository` of `taskgraph.repositories`.
     pub repositories: Vec<String>,
+    /// Permissions of its own actions, as far as config.yml tells.
+    pub permissions: Vec<String>,
     /// Where [`Self::taskcluster_yml`] is looked for: the root's nearest ancestor that has one.
     file: Option<PathBuf>,
 }
@@ -87,7 +92,9 @@ impl Project {
         let repositories = repositories.into_iter().flat_map(|all| all.values()).filter_map(url).collect();
         let graph_config = GraphConfig::new(config).map_err(|error: MorphError| bad(error.to_string()))?;
         let trust_domain = graph_config.trust_domain().map_err(|error| bad(error.to_string()))?.to_owned();
-        Ok(Self { trust_domain, graph_config, disabled_actions, registers, repositories, file: find(root)? })
+        let permissions = graph_config.has(PROMOTES).then(|| PROMOTES.to_owned()).into_iter().collect();
+        let file = find(root)?;
+        Ok(Self { trust_domain, graph_config, disabled_actions, registers, repositories, permissions, file })
     }
 
     /// Reads `.taskcluster.yml`, which only publishing actions and making their hooks needs. It is the one in the
@@ -145,7 +152,7 @@ mod tests {
 
     #[test]
     fn two_files_are_enough() {
-        let config = "trust-domain: lander\ntaskgraph:\n  disabled-actions: [rerun]\n  register: lander:register\n  \
+        let config = "trust-domain: lander\nrelease-promotion: {flavors: {}}\ntaskgraph:\n  disabled-actions: [rerun]\n  register: lander:register\n  \
                       repositories:\n    lander: {name: Lander, default-repository: 'https://github.com/example/lander'}\n";
         let dir = checkout(config, Some("version: 1\ntasks: []\n"));
         let root = dir.path().join("taskcluster");
@@ -154,6 +161,7 @@ mod tests {
         assert_eq!(project.disabled_actions, ["rerun"]);
         assert_eq!(project.repositories, ["https://github.com/example/lander"]);
         assert!(project.registers);
+        assert_eq!(project.permissions, ["release-promotion"]);
         let file = project.taskcluster_yml(&root).unwrap();
         assert_eq!(file.content["version"], 1);
         // printf 'version: 1\ntasks: []\n' | sha256sum
@@ -165,6 +173,7 @@ mod tests {
         let dir = checkout("trust-domain: x\n", None);
         let project = Project::read(&dir.path().join("taskcluster")).unwrap();
         assert_eq!((project.trust_domain.as_str(), project.registers), ("x", false));
+        assert!(project.permissions.is_empty());
         // Were there one above the temporary directory, it would be found.
         if project.file.is_none() {
             let error = project.taskcluster_yml(dir.path()).unwrap_err().to_string();

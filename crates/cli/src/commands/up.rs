@@ -25,8 +25,8 @@ use crate::signals::Stop;
 #[command(after_help = "Examples:
   taskgraft up
   taskgraft up --data-dir ./tc --env-file ./tc.env    # once the file is there: . ./tc.env
+  taskgraft up --project . --action-worker proj-lander/action    # with a project's jobs and actions
   taskgraft up --worker proj-lander/b-linux --worker proj-lander/t-linux
-  taskgraft up --project . --worker proj-lander/b-linux --action-worker proj-lander/action    # with a project's actions
   taskgraft up --host 0.0.0.0 --port 8080 --root-url https://tc.example.com --no-worker")]
 pub(crate) struct Args {
     /// Where everything is kept, made if need be [default: $XDG_DATA_HOME/taskgraft/up]
@@ -44,8 +44,9 @@ pub(crate) struct Args {
     /// Write what to export to this file as well; it appears, readable by you only, when everything is ready
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
-    /// A task queue that the worker takes tasks from; give it once for each
-    #[arg(long = "worker", value_name = "PROVISIONER/TYPE", default_value = embedded::DEFAULT_QUEUE, value_parser = embedded::queue)]
+    /// A task queue that the worker takes tasks from; give it once for each [default: local/linux, and with --project
+    /// those of the worker aliases in its config.yml that this machine can stand in for]
+    #[arg(long = "worker", value_name = "PROVISIONER/TYPE", value_parser = embedded::queue)]
     queues: Vec<String>,
     /// A task queue whose tasks are actions, performed without a process; give it once for each
     #[arg(long = "action-worker", value_name = "PROVISIONER/TYPE", value_parser = embedded::queue)]
@@ -97,7 +98,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     if let Some(queue) = args.action_queues.iter().find(|queue| !args.no_worker && args.queues.contains(queue)) {
         return Err(Failure::mistake(format!("{queue} has the worker or the action worker, not both")));
     }
-    let worker = (!args.no_worker).then_some(WorkerOptions { queues: args.queues, capacity: args.capacity });
+    let worker = if args.no_worker { None } else { worker(&args, out)? };
     let embedded = Embedded::start(config, worker).await?;
     let client = embedded.client(embedded.credentials())?;
     let start = |queue: &String| ActionWorker::start(&embedded, queue, &actions_dir);
@@ -128,6 +129,22 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         ended = end(embedded, actions) => ended,
         () = stop.asked() => Ok(()),
     }
+}
+
+/// The worker that was asked for: of the queues that were named, or of all that may have tasks for it. What the action
+/// worker takes is not among those.
+fn worker(args: &Args, out: &Out) -> Result<Option<WorkerOptions>, Failure> {
+    let mut queues = args.queues.clone();
+    if queues.is_empty() {
+        let of_project = args.project.queues(out)?;
+        if !of_project.is_empty() {
+            let list: Vec<&str> = of_project.iter().map(String::as_str).collect();
+            out.note(&format!("the worker runs the project's jobs on this machine: {}", list.join(", ")));
+        }
+        queues = std::iter::once(embedded::DEFAULT_QUEUE.to_owned()).chain(of_project).collect();
+        queues.retain(|queue| !args.action_queues.contains(queue));
+    }
+    Ok((!queues.is_empty()).then_some(WorkerOptions { queues, capacity: args.capacity }))
 }
 
 /// Stops the workers, then the server.

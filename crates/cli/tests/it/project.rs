@@ -10,9 +10,10 @@ use taskgraft_client::{Client, Config, Credentials};
 use taskgraft_core::action::render::{Template, render};
 use taskgraft_core::api::auth::{CreateClientRequest, CreateRoleRequest, Role};
 use taskgraft_core::scopes::satisfies;
+use taskgraft_core::state::TaskState;
 use taskgraft_core::time::Millis;
 
-use crate::pushes::{DECISION, checkout, push, recorded};
+use crate::pushes::{DECISION, checkout, members, push, recorded};
 use crate::run::{Ran, command};
 use crate::server::{Up, wait_for};
 
@@ -191,6 +192,51 @@ fn a_new_taskcluster_yml_gets_hooks_of_its_own_while_it_runs() {
 }
 
 #[test]
+fn the_worker_takes_the_projects_jobs_unless_others_are_named() {
+    let project = checkout();
+    let project = project.path().to_str().unwrap();
+    let up = Up::with(&["--project", project]);
+    push(&up);
+    let ran = up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes", "--wait"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("followed to green: 3 of 3"), "{}", ran.stdout);
+    drop(up);
+
+    let up = Up::with(&["--project", project, "--worker", "local/linux"]);
+    push(&up);
+    let ran = up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    // When a later task has run, the worker has looked for all that it takes.
+    let client = up.client();
+    let task = json!({
+        "taskQueueId": "local/linux", "created": Timestamp::now().to_string(), "schedulerId": "s",
+        "deadline": (Timestamp::now() + SignedDuration::from_hours(1)).to_string(),
+        "payload": {"command": [["true"]], "maxRunTime": 60},
+        "metadata": {"name": "n", "description": "", "owner": "ann@lander.example", "source": "https://example.com"},
+    });
+    let id = "AWMGHageTsSoYmoMR1_cRw";
+    wait_for(client.queue().create_task(id.parse().unwrap(), task.to_string().into())).unwrap();
+    assert_eq!(up.taskgraft(["task", id, "--follow"]).code, Some(0));
+    let source = members(&up)["source-lander"][0];
+    assert_eq!(wait_for(client.queue().status(source)).unwrap().state, TaskState::Pending);
+}
+
+#[test]
+fn the_projects_own_permissions_have_hooks() {
+    let promotes = checkout();
+    let config = promotes.path().join("taskcluster/config.yml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\nrelease-promotion:\n  flavors: {{}}\n")).unwrap();
+    let project = promotes.path().to_str().unwrap();
+    let up = Up::with(&["--no-worker", "--project", project, "--permission", "try-again"]);
+    let found = hooks(&up.client());
+    assert_eq!(found.len(), 15, "{found:?}");
+    for permission in ["release-promotion", "try-again"] {
+        assert!(found.iter().any(|id| id.starts_with(&format!("in-tree-action-3-{permission}/"))), "{found:?}");
+    }
+}
+
+#[test]
 fn a_project_that_can_not_be_set_up_is_a_mistake_before_anything_starts() {
     let run = |checkout: &tempfile::TempDir, more: &[&str]| {
         let dir = tempfile::tempdir().unwrap();
@@ -207,6 +253,8 @@ fn a_project_that_can_not_be_set_up_is_a_mistake_before_anything_starts() {
     let text = fs::read_to_string(&config).unwrap().replace("default-repository", "no-repository");
     fs::write(&config, text).unwrap();
     assert!(matches!(run(&nameless, &[]), (Some(3), text) if text.contains("--repository https://")));
+    let odd = run(&nameless, &["--repository", "https://x/y", "--permission", "A*"]);
+    assert!(matches!(odd, (Some(3), text) if text.contains("`A*`")));
     assert!(matches!(run(&nameless, &["--repository", "git@x:y"]), (Some(3), text) if text.contains("`git@x:y`")));
     let broken = checkout();
     fs::write(broken.path().join(".taskcluster.yml"), "version: 1\n").unwrap();

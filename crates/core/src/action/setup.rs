@@ -26,6 +26,9 @@ const CLONES: &str = "retrigger-decision";
 /// Pull requests' hooks are made for a `.taskcluster.yml` that speaks of what they set `tasks_for` to.
 const PR_ACTION: &str = "pr-action";
 
+/// The most characters of a permission.
+const MAX_PERMISSION: usize = 40;
+
 /// A project.
 #[derive(Debug, Clone, Copy)]
 pub struct Site<'a> {
@@ -37,6 +40,8 @@ pub struct Site<'a> {
     pub taskcluster_yml: &'a Value,
     /// [`in_tree::hook_hash`] of that file.
     pub hook_hash: &'a str,
+    /// Permissions of the project's own actions, beside those of the actions that are known here.
+    pub permissions: &'a [String],
 }
 
 /// A role, with the scopes that it must have; it may have more.
@@ -77,6 +82,11 @@ pub enum SetupError {
     /// A repository can't stand in a role's name.
     #[error("set up the repository `{0}`: its URL must begin with https://, and hold neither spaces nor `*`")]
     Repository(String),
+    /// A permission can't stand in a hook's name.
+    #[error(
+        "set up hooks of the permission `{0}`: lower-case letters, digits and `-` are needed, at most {MAX_PERMISSION}"
+    )]
+    Permission(String),
     /// .taskcluster.yml can't be used.
     #[error(transparent)]
     InTree(#[from] InTreeError),
@@ -94,7 +104,7 @@ impl Site<'_> {
         }
         let paths = self.repositories.iter().map(|url| path(url)).collect::<Result<BTreeSet<_>, _>>()?;
         let sides: &[Side] = if self.has_pull_requests() { &[Side::Push, Side::PullRequest] } else { &[Side::Push] };
-        let permissions = permissions();
+        let permissions = self.permissions()?;
         let mut setup = Setup { roles: vec![self.project(Side::Push)], hooks: Vec::new() };
         for side in sides {
             if *side == Side::PullRequest {
@@ -102,7 +112,7 @@ impl Site<'_> {
             }
             setup.roles.extend(paths.iter().flat_map(|path| self.pushes(*side, path)));
             for permission in &permissions {
-                setup.roles.extend(paths.iter().map(|path| self.actions(*side, path, permission)));
+                setup.roles.extend(paths.iter().map(|path| self.actions(*side, path, permission, &permissions)));
                 for level in levels(*side) {
                     setup.roles.push(self.hook_role(*side, level, permission, &paths));
                     setup.hooks.push(self.hook(*side, level, permission)?);
@@ -110,6 +120,20 @@ impl Site<'_> {
             }
         }
         Ok(setup)
+    }
+
+    fn permissions(&self) -> Result<BTreeSet<&str>, SetupError> {
+        let fits = |name: &str| {
+            let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            plain && (1..=MAX_PERMISSION).contains(&name.len())
+        };
+        match self.permissions.iter().find(|name| !fits(name)) {
+            Some(odd) => Err(SetupError::Permission(odd.chars().take(80).collect())),
+            None => {
+                let known = ACTIONS.iter().map(|action| action.permission);
+                Ok(known.chain(self.permissions.iter().map(String::as_str)).collect())
+            }
+        }
     }
 
     /// Whether pull requests may have tasks, and `.taskcluster.yml` makes them for actions.
@@ -169,7 +193,7 @@ impl Site<'_> {
     }
 
     /// The role that action tasks of a permission act by.
-    fn actions(&self, side: Side, path: &str, permission: &str) -> RoleSetup {
+    fn actions(&self, side: Side, path: &str, permission: &str, all: &BTreeSet<&str>) -> RoleSetup {
         let mut scopes = vec![format!("assume:{}", self.project_id(side))];
         // A clone has its original's scopes, which a role can't have that is one of them.
         if permission == CLONES {
@@ -178,7 +202,7 @@ impl Site<'_> {
                 Side::PullRequest => &["pull-request"],
             };
             scopes.extend(names.iter().map(|name| format!("assume:repo:{path}:{name}")));
-            let others = permissions().into_iter().filter(|other| *other != CLONES);
+            let others = all.iter().filter(|other| **other != CLONES);
             scopes.extend(others.map(|other| format!("assume:repo:{path}:{}:{other}", side.role())));
         }
         let id = format!("repo:{path}:{}:{permission}", side.role());
@@ -213,10 +237,6 @@ impl Site<'_> {
         };
         Ok(HookSetup { group: in_tree::hook_group(self.trust_domain), id, request })
     }
-}
-
-fn permissions() -> BTreeSet<&'static str> {
-    ACTIONS.iter().map(|action| action.permission).collect()
 }
 
 fn levels(side: Side) -> &'static [&'static str] {
@@ -254,12 +274,18 @@ mod tests {
     use serde_json::json;
 
     fn setup(file: &Value, repositories: &[&str]) -> Result<Setup, SetupError> {
+        permitting(file, repositories, &[])
+    }
+
+    fn permitting(file: &Value, repositories: &[&str], permissions: &[&str]) -> Result<Setup, SetupError> {
+        let permissions: Vec<String> = permissions.iter().map(|name| (*name).to_owned()).collect();
         let repositories: Vec<String> = repositories.iter().map(|url| (*url).to_owned()).collect();
         let site = Site {
             trust_domain: "lander",
             repositories: &repositories,
             taskcluster_yml: file,
             hook_hash: "0123456789",
+            permissions: &permissions,
         };
         site.setup()
     }
@@ -285,6 +311,27 @@ mod tests {
         }
         assert_eq!(ids(&setup), expected);
         assert!(setup.hooks.iter().all(|hook| hook.group == "project-lander"));
+    }
+
+    #[test]
+    fn a_projects_own_permissions_have_hooks_and_roles_as_the_known_ones_have() {
+        let setup = permitting(&file(json!({})), &[LANDER], &["release-promotion", "generic"]).unwrap();
+        assert_eq!(ids(&setup).len(), 12);
+        let id = "in-tree-action-3-release-promotion/0123456789";
+        let hook = setup.hooks.iter().find(|hook| hook.id == id).unwrap();
+        assert!(hook.request.task.to_string().contains("release-promotion"), "the callback is the permission");
+        let roles = setup.roles.iter().map(|role| (role.id.as_str(), role.request.scopes.clone()));
+        let roles = Roles::new(roles).expect("no role contains itself");
+        let can = |hook: &str, scope: &str| {
+            satisfies(&roles.expand([format!("assume:hook-id:project-lander/{hook}").as_str()]).unwrap(), scope)
+        };
+        let promotes = "assume:repo:github.com/example/lander:action:release-promotion";
+        assert!(can(id, promotes) && can("in-tree-action-3-retrigger-decision/0123456789", promotes));
+        assert!(!can("in-tree-action-3-generic/0123456789", promotes));
+        for odd in ["", "A", "a*", "a/b", &"a".repeat(41)] {
+            let refused = permitting(&file(json!({})), &[LANDER], &[odd]);
+            assert!(matches!(refused, Err(SetupError::Permission(_))), "{odd}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What morphs need of a project's graph configuration.
 
+use std::collections::BTreeSet;
+
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -7,12 +9,21 @@ use serde_json::{Map, Value, json};
 use super::MorphError;
 
 /// A task queue, by its two names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WorkerType {
     /// The first part of the task queue id.
     pub provisioner_id: String,
     /// The second part.
     pub worker_type: String,
+}
+
+/// The task queues of a project's worker aliases.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkerTypes {
+    /// Those that are written down.
+    pub queues: BTreeSet<WorkerType>,
+    /// Aliases that are expressions and give their queues the name that they are used by.
+    pub open: BTreeSet<String>,
 }
 
 /// A typed view of a project's `taskcluster/config.yml`.
@@ -76,9 +87,49 @@ impl GraphConfig {
     ///
     /// No or more than one alias matches, or it isn't as the reference wants it.
     pub fn worker_type(&self, alias: &str, level: &str) -> Result<WorkerType, MorphError> {
-        let aliases = self.0.get("workers").and_then(|workers| workers.get("aliases")).and_then(Value::as_object);
+        let aliases = self.aliases();
         let aliases = aliases.ok_or_else(|| MorphError::Config("`workers.aliases` must be an object".to_owned()))?;
-        let worker = one_match(aliases, alias, "workers.aliases")?;
+        self.queue(one_match(aliases, alias, "workers.aliases")?, alias, level)
+    }
+
+    /// The task queues of all worker aliases that are `wanted` for their implementation and operating system, at these
+    /// levels.
+    ///
+    /// # Errors
+    ///
+    /// An alias isn't as the reference wants it.
+    pub fn worker_types(
+        &self,
+        levels: &[&str],
+        wanted: impl Fn(&str, &str) -> bool,
+    ) -> Result<WorkerTypes, MorphError> {
+        let mut found = WorkerTypes::default();
+        for (alias, worker) in self.aliases().into_iter().flatten() {
+            let text = |name: &str| worker.get(name).and_then(Value::as_str).unwrap_or_default();
+            if !wanted(text("implementation"), text("os")) {
+                continue;
+            }
+            for level in levels {
+                let queue = self.queue(worker, alias, level)?;
+                // What an expression stands for is known only to those who use it.
+                let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+                let named = *alias != "default" && alias.chars().all(is_name);
+                if named || self.queue(worker, "", level)? == queue {
+                    found.queues.insert(queue);
+                } else {
+                    found.open.insert(alias.clone());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn aliases(&self) -> Option<&Map<String, Value>> {
+        self.0.get("workers")?.get("aliases")?.as_object()
+    }
+
+    /// The task queue of the alias that is defined like this.
+    fn queue(&self, worker: &Value, alias: &str, level: &str) -> Result<WorkerType, MorphError> {
         let text = |name: &str| -> Result<String, MorphError> {
             let value =
                 worker.get(name).ok_or_else(|| MorphError::Config(format!("worker `{alias}` has no `{name}`")))?;
@@ -88,6 +139,12 @@ impl GraphConfig {
             Ok(text.replace("{trust-domain}", self.trust_domain()?))
         };
         Ok(WorkerType { provisioner_id: text("provisioner")?, worker_type: text("worker-type")? })
+    }
+
+    /// Whether there is something of this name at the top.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|part| !part.is_null())
     }
 }
 
@@ -148,5 +205,31 @@ mod tests {
         assert_eq!(found("b-linux", "1").as_deref(), Some("p/z"));
         assert_eq!(found("b-x", "1"), None);
         assert_eq!(found("other", "1"), None);
+    }
+
+    #[test]
+    fn the_queues_of_all_aliases_are_those_that_each_one_alone_has() {
+        let worker = |provisioner: &str, worker_type: Value, implementation: &str, os: &str| json!({"provisioner": provisioner, "worker-type": worker_type, "implementation": implementation, "os": os});
+        let by_level = json!({"by-level": {"3": "three", "default": "t"}});
+        let config = GraphConfig::new(json!({"trust-domain": "lander", "workers": {"aliases": {
+            "b-linux": worker("{trust-domain}-{level}", json!("{alias}"), "docker-worker", "linux"),
+            "t-linux": worker("p", by_level, "generic-worker", "linux"),
+            "b-win": worker("p", json!("w"), "generic-worker", "windows"),
+            "t-.*": worker("p", json!("{alias}"), "generic-worker", "linux"),
+            "b-.*": worker("p", json!("any"), "generic-worker", "linux"),
+            "default": worker("p", json!("{alias}-{level}"), "generic-worker", "linux"),
+        }}}))
+        .unwrap();
+        let found = config.worker_types(&["1", "3"], |_, os| os == "linux").unwrap();
+        let queues: Vec<String> =
+            found.queues.iter().map(|queue| format!("{}/{}", queue.provisioner_id, queue.worker_type)).collect();
+        assert_eq!(queues, ["lander-1/b-linux", "lander-3/b-linux", "p/any", "p/t", "p/three"]);
+        assert_eq!(found.open.iter().collect::<Vec<_>>(), ["default", "t-.*"]);
+        for (alias, level) in [("b-linux", "1"), ("b-linux", "3"), ("t-linux", "3")] {
+            assert!(found.queues.contains(&config.worker_type(alias, level).unwrap()), "{alias} {level}");
+        }
+        assert_eq!(GraphConfig::default().worker_types(&["1"], |_, _| true).unwrap(), WorkerTypes::default());
+        let broken = GraphConfig::new(json!({"trust-domain": "x", "workers": {"aliases": {"a": {}}}})).unwrap();
+        assert!(broken.worker_types(&["1"], |_, _| true).unwrap_err().to_string().contains("`a` has no"));
     }
 }

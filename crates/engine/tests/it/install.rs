@@ -16,6 +16,7 @@ fn setup() -> Setup {
         repositories: &project.repositories,
         taskcluster_yml: &file.content,
         hook_hash: &file.hash,
+        permissions: &project.permissions,
     };
     site.setup().unwrap()
 }

@@ -52,7 +52,7 @@ impl Lander {
 
     /// The roles and hooks that its actions need.
     pub(super) fn setup(&self) -> Result<Setup, Failure> {
-        project::setup(&self.dir, &[])
+        project::setup(&self.dir, &[], &[])
     }
 
     /// Where a push's recorded artifacts are.
