@@ -11,18 +11,22 @@
 
 mod answers;
 mod carry;
+mod divide;
 mod error;
 mod force;
 mod mark;
 mod master;
+mod masters;
 mod report;
 mod session;
 mod split;
 
 pub use carry::{Build, Wanted, carry, offers, scope};
+pub use divide::{DivideError, Divided, divide};
 pub use error::Error;
 pub use force::Forced;
 pub use mark::Mark;
 pub use master::Master;
+pub use masters::Masters;
 pub use report::{BuildReport, Outcome};
 pub use split::{Builders, Split, split};

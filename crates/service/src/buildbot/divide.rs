@@ -1,0 +1,126 @@
+//! What of a request is for Buildbot, and what is left for the push's action.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Master, offers, split};
+use crate::asked::Asked;
+
+/// The action that takes names.
+const ADD: &str = "add-new-jobs";
+/// As the action's schema has it.
+const MOST_COPIES: u64 = 100;
+
+/// A request in two halves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Divided {
+    /// The action's input without the builders; none where nothing but builders was asked for.
+    pub input: Option<Value>,
+    /// The builders, by the place of their master in the list of masters.
+    pub builders: BTreeMap<usize, Vec<String>>,
+    /// How many builds of each.
+    pub copies: u32,
+}
+
+/// Why a request can't be divided: nothing of it is done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DivideError {
+    /// Names that are neither.
+    #[error("find {}: no label of the push and no builder is called so", names(.0))]
+    Unknown(BTreeMap<String, Vec<String>>),
+    /// `times` makes no sense.
+    #[error("read the input: `times` must be 1 to {MOST_COPIES}")]
+    Times,
+}
+
+/// Divides what is asked; none where all of it is for the push's action: because it asks for nothing but labels, or for
+/// nothing that a master has, so that the action itself says what it doesn't know. Masters are asked only if need be.
+///
+/// # Errors
+/// If builders are asked for and the request makes no sense as a whole.
+pub async fn divide(
+    masters: &[Arc<Master>],
+    asked: &Asked,
+    is_label: impl Fn(&str) -> bool,
+) -> Result<Option<Divided>, DivideError> {
+    let Some(names) = wanted(asked).filter(|names| !names.iter().all(|name| is_label(name))) else { return Ok(None) };
+    let split = split(&names, is_label, &offers(masters).await);
+    if split.builders.is_empty() {
+        return Ok(None);
+    }
+    if !split.unknown.is_empty() {
+        return Err(DivideError::Unknown(split.unknown));
+    }
+    let copies = match asked.input.get("times") {
+        None => Some(1),
+        Some(times) => times.as_u64().filter(|times| (1..=MOST_COPIES).contains(times)),
+    };
+    let copies = copies.and_then(|copies| u32::try_from(copies).ok()).ok_or(DivideError::Times)?;
+    let rest = || {
+        let mut input = asked.input.clone();
+        input["tasks"] = split.labels.clone().into();
+        input
+    };
+    Ok(Some(Divided { input: (!split.labels.is_empty()).then(rest), builders: split.builders, copies }))
+}
+
+/// The names that are asked for, if the input is one that has names.
+fn wanted(asked: &Asked) -> Option<Vec<String>> {
+    let names = asked.input.get("tasks").filter(|_| asked.action == ADD)?.as_array()?;
+    names.iter().map(|name| Some(name.as_str()?.to_owned())).collect()
+}
+
+/// Unknown names for people: not all of many, and what comes near.
+fn names(unknown: &BTreeMap<String, Vec<String>>) -> String {
+    const MOST: usize = 20;
+    let one = |(name, near): (&String, &Vec<String>)| {
+        let name: String = name.chars().take(200).collect();
+        if near.is_empty() { format!("`{name}`") } else { format!("`{name}` (is it {}?)", near.join(" or ")) }
+    };
+    let told: Vec<String> = unknown.iter().take(MOST).map(one).collect();
+    let more = unknown.len().saturating_sub(MOST);
+    if more > 0 { format!("{} and {more} more", told.join(", ")) } else { told.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asked::PushName;
+    use serde_json::json;
+    use taskgraft_core::ids::TaskId;
+
+    fn asked(action: &str, input: Value) -> Asked {
+        let push = PushName::Decision(TaskId::from_bytes([1; 16]));
+        Asked { project: None, push, resultset: None, action: action.to_owned(), subject: None, input }
+    }
+
+    #[tokio::test]
+    async fn what_names_no_builder_is_the_actions_and_no_master_is_asked() {
+        let is_label = |name: &str| name.starts_with("label");
+        for (action, input) in [
+            (ADD, json!({"tasks": ["label-1", "label-2"], "times": 2})),
+            (ADD, json!({"tasks": ["unknown"]})),
+            (ADD, json!({"tasks": ["unknown", 5]})),
+            (ADD, json!({"tasks": "unknown"})),
+            (ADD, Value::Null),
+            ("retrigger", json!({"tasks": ["unknown"]})),
+        ] {
+            assert_eq!(divide(&[], &asked(action, input), is_label).await, Ok(None));
+        }
+    }
+
+    #[test]
+    fn unknown_names_are_told_with_what_comes_near() {
+        let near = vec!["linux".to_owned(), "linux32".to_owned()];
+        let unknown = BTreeMap::from([("lniux".to_owned(), near), ("x".to_owned(), Vec::new())]);
+        let error = DivideError::Unknown(unknown).to_string();
+        assert_eq!(
+            error,
+            "find `lniux` (is it linux or linux32?), `x`: no label of the push and no builder is called so"
+        );
+        let many = (0..25).map(|n| (format!("n{n}"), Vec::new())).collect();
+        assert!(DivideError::Unknown(many).to_string().contains("and 5 more"));
+    }
+}
