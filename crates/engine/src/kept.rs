@@ -73,7 +73,7 @@ impl Previews {
             };
             Ok((Arc::new(Seen { push, lookups: Lookups::Kept(Arc::new(kept)) }), labels))
         };
-        self.pushes.get(decision, load).await
+        self.pushes.get(decision, Box::pin(load)).await
     }
 
     /// How often a push was there, and how often it had to be looked up.

@@ -106,7 +106,8 @@ impl App {
     /// What it fails with, or that it took too long.
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
         let within = self.settings.answer_within;
-        tokio::time::timeout(within, work).await.unwrap_or_else(|_| {
+        // On the heap: what is asked of Taskcluster goes many calls deep.
+        tokio::time::timeout(within, Box::pin(work)).await.unwrap_or_else(|_| {
             let slow = Problem::new(Kind::UpstreamSlow, format!("no answer within {} s", within.as_secs()));
             Err(slow.after(5))
         })

@@ -1,5 +1,6 @@
 //! The service against real servers: each test starts its own and ends it.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod api;
 mod buildbot;
 mod listening;

@@ -1,0 +1,156 @@
+//! Bounds: of bodies, of time, of rates, of work.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use serde_json::json;
+use taskgraft_service::http::Settings;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::site::{BASE, Site, header};
+
+fn settings() -> Settings {
+    Settings { fresh: Duration::ZERO, ..Settings::default() }
+}
+
+/// What is answered to bytes that are sent as they are.
+async fn raw(site: &Site, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_refused_announced_or_not() {
+    let site = Site::with(Settings { body_bytes: 1000, ..settings() }).await;
+    let ann = site.somebody("project/lander/ann", &["*"], 3600).await;
+    let large = json!({"push": "lander@aaaaaaaa", "action": "x", "input": "x".repeat(2000)});
+    let answer = site.signed(&ann, &format!("{BASE}/requests"), Some("k"), &large).await;
+    assert_eq!((answer.status, &answer.body["type"]), (413, &json!("urn:taskgraft:problem:large-body")));
+    assert_eq!((site.requests().await, site.refusals().await.len()), (0, 1));
+    let chunks = format!("{:x}\r\n{}\r\n", 600, " ".repeat(600)).repeat(2);
+    let head = format!(
+        "POST {BASE}/plan HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n{chunks}"
+    );
+    assert!(raw(&site, head.as_bytes()).await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_slow_is_not_waited_for() {
+    let site = Site::with(Settings { read_within: Duration::from_millis(200), ..settings() }).await;
+    let body = format!(
+        "POST {BASE}/requests HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: 100\r\n\r\n{{"
+    );
+    let answer = raw(&site, body.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("urn:taskgraft:problem:slow-body"), "{answer}");
+    assert!(site.refusals().await[0].entry.why.starts_with("slow-body"));
+    assert_eq!(site.requests().await, 0);
+    // Half of the headers: the connection ends, at the latest with a plain 408.
+    let answer = raw(&site, b"GET /live HTTP/1.1\r\nhost: x\r\n").await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_json_is_refused() {
+    let site = Site::start().await;
+    let plan = |content_type: &str| header("content-type", content_type);
+    let call = |headers: HeaderMap, body: &str| {
+        site.call(Method::POST, "/api/taskgraft/v1/plan", headers, Some(body.to_owned()))
+    };
+    let headers = plan("text/plain");
+    let url = format!("{}{BASE}/plan", site.url);
+    let text =
+        reqwest::Client::builder().no_proxy().build().unwrap().post(url).headers(headers).body("{}").send().await;
+    assert_eq!(text.unwrap().status(), 415);
+    for body in ["{", "", "{} {}", "[1]", "nul"] {
+        let answer = call(HeaderMap::new(), body).await;
+        assert_eq!(
+            (answer.status, &answer.body["type"]),
+            (400, &json!("urn:taskgraft:problem:malformed-body")),
+            "{body}"
+        );
+    }
+    let deep = call(HeaderMap::new(), &"[".repeat(100_000)).await;
+    assert_eq!(deep.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_calls_too_often_is_told_when_to_come_again() {
+    let site = Site::with(Settings { per_minute: 12, ..settings() }).await;
+    let path = format!("{BASE}/requests");
+    for _ in 0..2 {
+        assert_eq!(site.get(&path).await.status, 200);
+    }
+    let refused = site.get(&path).await;
+    assert_eq!((refused.status, &refused.body["type"]), (429, &json!("urn:taskgraft:problem:too-many")));
+    let after: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=5).contains(&after), "{after}");
+    assert_eq!(site.get("/live").await.status, 200, "whoever watches over it is not counted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_proxy_each_caller_has_a_rate_of_its_own() {
+    let site = Site::with(Settings { per_minute: 6, forwarded: true, ..settings() }).await;
+    let from = |address: &str| header("x-forwarded-for", &format!("203.0.113.9, {address}"));
+    let path = format!("{BASE}/requests");
+    for n in 1..=3u8 {
+        let address = IpAddr::from([198, 51, 100, n]).to_string();
+        assert_eq!(site.call(Method::GET, &path, from(&address), None).await.status, 200);
+        assert_eq!(site.call(Method::GET, &path, from(&address), None).await.status, 429);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_client_has_one_rate_wherever_it_calls_from() {
+    let site = Site::with(Settings { per_minute: 6, forwarded: true, ..settings() }).await;
+    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let path = format!("{BASE}/requests");
+    let mut statuses = Vec::new();
+    for n in 1..=2u8 {
+        let body = json!({"push": "lander@aaaaaaaa", "action": "x", "key": format!("k{n}")}).to_string();
+        let mut headers = header("x-forwarded-for", &IpAddr::from([198, 51, 100, n]).to_string());
+        let signature = site.sign(&ann, Method::POST, &path, &body, std::time::SystemTime::now());
+        headers.insert("authorization", signature.parse().unwrap());
+        statuses.push(site.call(Method::POST, &path, headers, Some(body)).await.status);
+    }
+    assert_eq!(statuses, [202, 429]);
+    assert_eq!(site.refusals().await[0].entry.who, "project/lander/ann");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_can_be_worked_on_is_sent_away() {
+    let site = Site::with(Settings { in_flight: 0, ..settings() }).await;
+    let refused = site.get(&format!("{BASE}/requests")).await;
+    assert_eq!((refused.status, &refused.body["type"]), (503, &json!("urn:taskgraft:problem:overloaded")));
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(site.get("/ready").await.status, 200);
+    let site = Site::with(Settings { subscribers: 0, ..settings() }).await;
+    assert_eq!(site.get(&format!("{BASE}/events")).await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_pages_of_allowed_origins_may_call() {
+    let origins = vec!["https://treeherder.example.com".to_owned()];
+    let site = Site::with(Settings { origins, ..settings() }).await;
+    let from = |origin: &str| header("origin", origin);
+    let allowed = site.call(Method::GET, "/live", from("https://treeherder.example.com"), None).await;
+    assert_eq!(allowed.headers["access-control-allow-origin"], "https://treeherder.example.com");
+    let other = site.call(Method::GET, "/live", from("https://evil.example.com"), None).await;
+    assert!(!other.headers.contains_key("access-control-allow-origin"));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = |origin: &str| {
+        let url = format!("{}{BASE}/requests", site.url);
+        http.request(Method::OPTIONS, url).headers(from(origin)).header("access-control-request-method", "POST").send()
+    };
+    let preflight = ask("https://treeherder.example.com").await.unwrap();
+    assert_eq!(preflight.status(), 204);
+    assert!(preflight.headers()["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    assert_eq!(ask("https://evil.example.com").await.unwrap().status(), 405);
+}
