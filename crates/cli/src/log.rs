@@ -1,6 +1,10 @@
 //! What the libraries report on their way, on standard error.
 
-use tracing_subscriber::EnvFilter;
+use taskgraft_service::log::{Keeper, Lines, lines};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -15,6 +19,17 @@ pub(crate) enum Format {
 /// Starts logging: warnings, and with each `-v` more, a level more where the log is all that a command says. `filter`
 /// (`TASKGRAFT_LOG`) wins over it.
 pub(crate) fn start(verbose: u8, says_all: bool, format: Format, filter: Option<&str>) {
+    begin(verbose, says_all, format, filter, None);
+}
+
+/// The same for a service: what keeps the lines of requests in its journal, from info up whatever else is logged.
+pub(crate) fn start_keeping(verbose: u8, says_all: bool, format: Format, filter: Option<&str>) -> Keeper {
+    let (lines, keeper) = lines();
+    begin(verbose, says_all, format, filter, Some(lines));
+    keeper
+}
+
+fn begin(verbose: u8, says_all: bool, format: Format, filter: Option<&str>, keep: Option<Lines>) {
     let by_verbosity = match verbose.saturating_add(u8::from(says_all)) {
         0 => "warn",
         1 => "taskgraft=info,warn",
@@ -27,11 +42,13 @@ pub(crate) fn start(verbose: u8, says_all: bool, format: Format, filter: Option<
         Err(why) => (EnvFilter::new(by_verbosity), Some(why)),
     };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        Format::Text => lines.with_ansi(ansi).init(),
-        Format::Json => lines.json().flatten_event(true).with_span_list(false).init(),
-    }
+    let written = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let written = match format {
+        Format::Text => written.with_ansi(ansi).boxed(),
+        Format::Json => written.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    let keep = keep.map(|lines| lines.with_filter(LevelFilter::INFO));
+    tracing_subscriber::registry().with(written.with_filter(filter)).with(keep).init();
     if let Some(why) = wrong {
         tracing::warn!("TASKGRAFT_LOG is not understood: {why}");
     }

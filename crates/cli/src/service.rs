@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use taskgraft_client::{Client, Config as ClientConfig};
 use taskgraft_engine::Cache;
-use taskgraft_service::Parts;
 use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Secrets};
+use taskgraft_service::log::Keeper;
+use taskgraft_service::{Live, Parts};
 
 use crate::connect;
 use crate::env::{Env, buildbot_variable};
@@ -32,13 +33,13 @@ pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
     Ok(Config { journal: config.journal.map(|journal| dir.join(journal)), ..config })
 }
 
-/// Starts logging as the configuration says.
-pub(crate) fn start_log(config: &Config, verbose: u8, env: &Env) {
+/// Starts logging as the configuration says; what keeps the lines of requests.
+pub(crate) fn start_log(config: &Config, verbose: u8, env: &Env) -> Keeper {
     let format = match config.log.format {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
     };
-    log::start(verbose, true, format, env.log.as_deref());
+    log::start_keeping(verbose, true, format, env.log.as_deref())
 }
 
 /// What the environment lacks of what the configuration needs, in words.
@@ -68,7 +69,7 @@ fn secrets(config: &Config, env: &Env) -> Secrets {
 }
 
 /// What the service is made of.
-pub(crate) fn parts(config: Config, journal: PathBuf, env: &Env) -> Result<Parts, Failure> {
+pub(crate) fn parts(config: Config, journal: PathBuf, keeper: Keeper, env: &Env) -> Result<Parts, Failure> {
     if let Some(missing) = missing(&config, env).into_iter().next() {
         return Err(Failure::new(Kind::Mistake, missing).note("all that is", "taskgraft serve --check"));
     }
@@ -83,5 +84,15 @@ pub(crate) fn parts(config: Config, journal: PathBuf, env: &Env) -> Result<Parts
         .map_err(|why| Failure::other(format!("failed to make {}: {why}", cache.display())))?;
     let credentials =
         env.credentials.clone().ok_or_else(|| Failure::new(Kind::NoRights, "there are no credentials"))?;
-    Ok(Parts { secrets: secrets(&config, env), config, reader, credentials, cache, journal })
+    let live = Live::default();
+    Ok(Parts {
+        secrets: secrets(&config, env),
+        config,
+        reader,
+        credentials,
+        cache,
+        journal,
+        live,
+        keeper: Some(keeper),
+    })
 }

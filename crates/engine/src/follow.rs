@@ -87,6 +87,12 @@ impl Following {
         self.needs.remove(&id);
     }
 
+    /// Whether this one is followed.
+    #[must_use]
+    pub fn has(&self, id: TaskId) -> bool {
+        self.needs.contains_key(&id)
+    }
+
     /// Whether nothing is followed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -49,8 +49,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) action: &'a str,
     /// How many jobs it comes to, at least.
     pub(crate) jobs: u64,
-    /// The project.
-    pub(crate) project: &'a Project,
+    /// What the configuration says of the project, if it says anything.
+    pub(crate) project: Option<&'a Project>,
     /// What its push offers.
     pub(crate) offer: &'a Offer,
     /// What is to be sent.
@@ -73,14 +73,15 @@ pub(crate) async fn permit(client: &Client, asking: Asking<'_>) -> Result<Permit
             Ok(Permit { why: format!("the asker holds {}", needs.join(", ")), scopes: needs })
         }
         Authority::Policy { exchange } => {
+            let project = asking.project.ok_or(Refused::NoRules)?;
             let facts = Facts {
                 exchange,
                 requester: &asker.name,
                 action: asking.action,
                 jobs: asking.jobs,
-                level: Some(&asking.project.level),
+                level: Some(&project.level),
             };
-            let grant = policy::decide(&asking.project.pulse.allow, &facts)?;
+            let grant = policy::decide(&project.pulse.allow, &facts)?;
             let role = vec![format!("assume:{}", grant.role)];
             let expanded = client.auth().expand_scopes(role.clone()).await.map_err(Denied::Role)?;
             trigger::check_for(client, offer, prepared, &expanded).await?;

@@ -1,17 +1,24 @@
 //! The service as a whole: the journal, who carries what is in it, and the doors before it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::{Client, ConfigError, Credentials};
 use taskgraft_engine::Cache;
-use tokio::task::JoinHandle;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::carry::{self, Carrier};
 use crate::config::{Config, Secrets};
+use crate::http;
 use crate::journal::{Journal, JournalError, Settings};
+use crate::live::Live;
+use crate::log::Keeper;
 use crate::pulse::resolver::Resolver;
+use crate::pulse::{ListenError, Listener};
 
 /// How often what has been kept long enough is forgotten.
 const TIDY: Duration = Duration::from_secs(3600);
@@ -30,6 +37,10 @@ pub struct Parts {
     pub cache: Cache,
     /// The journal's file.
     pub journal: PathBuf,
+    /// What is heard of tasks.
+    pub live: Live,
+    /// What keeps log lines of requests, where the log passes them on.
+    pub keeper: Option<Keeper>,
 }
 
 /// Why the service can't start.
@@ -43,16 +54,33 @@ pub enum StartError {
         /// Why.
         error: JournalError,
     },
+    /// The address is taken, for one.
+    #[error("listen on {address}: {error}")]
+    Address {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// What it is told about can't be asked.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The pulse listener can't be made.
+    #[error(transparent)]
+    Pulse(#[from] ListenError),
 }
 
 /// The service, running.
 pub struct Service {
     journal: Journal,
+    address: SocketAddr,
     carrier: Carrier,
-    tidying: JoinHandle<()>,
+    /// Becomes true when doors are to close.
+    closing: watch::Sender<bool>,
+    doors: JoinSet<()>,
+    /// Becomes true when nothing more will be logged.
+    quiet: watch::Sender<bool>,
+    keeping: JoinSet<()>,
 }
 
 impl Service {
@@ -61,24 +89,57 @@ impl Service {
     /// # Errors
     /// If the journal can't be opened, or a door can't.
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { config, reader, credentials, cache, journal: path, .. } = parts;
+        let Parts { config, secrets, reader, credentials, cache, journal: path, live, keeper } = parts;
         let unopened = |error| StartError::Journal { path: path.clone(), error };
-        let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
-        let clock = Arc::clone(reader.clock());
-        let journal = Journal::open(&path, settings, clock).await.map_err(unopened)?;
+        let address = config.http.listen;
+        let socket = TcpListener::bind(address).await;
+        let socket = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
+        let (address, socket) = socket.map_err(|error| StartError::Address { address, error })?;
+        let listener = config.pulse.is_some().then(|| Listener::new(&config, &secrets)).transpose()?;
         let resolver = Resolver::new(reader.clone(), &config.project)?;
+        let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
+        let journal = Journal::open(&path, settings, Arc::clone(reader.clock())).await.map_err(unopened)?;
+        let (closing, close) = watch::channel(false);
+        let (quiet, mut hushed) = watch::channel(false);
+        let mut keeping = JoinSet::new();
+        if let Some(keeper) = keeper {
+            let journal = journal.clone();
+            let end = async move { drop(hushed.wait_for(|quiet| *quiet).await) };
+            keeping.spawn(keeper.run(journal, end));
+        }
+        let http = http::Parts {
+            client: reader.clone(),
+            cache: cache.clone(),
+            journal: journal.clone(),
+            live: live.clone(),
+            ready: ready(close.clone()),
+            stopping: close.clone(),
+            settings: (&config.http).into(),
+        };
         let carrier = Carrier::start(carry::Parts {
             journal: journal.clone(),
             reader,
             credentials,
             cache,
+            live,
             resolver,
             projects: config.project,
             limits: config.carry,
         });
         let carrier = carrier.await.map_err(unopened)?;
-        let tidying = tokio::spawn(tidy(journal.clone()));
-        Ok(Self { journal, carrier, tidying })
+        let mut doors = JoinSet::new();
+        doors.spawn(tidy(journal.clone(), close.clone()));
+        doors.spawn(answer(socket, http, close.clone()));
+        if let Some(listener) = listener {
+            doors.spawn(listen(listener, journal.clone(), close));
+        }
+        Ok(Self { journal, address, carrier, closing, doors, quiet, keeping })
+    }
+
+    /// Where the HTTP API is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Where requests are written down.
@@ -87,17 +148,42 @@ impl Service {
         &self.journal
     }
 
-    /// Takes nothing more, and lets what is on its way come to rest. What is unfinished is in the journal.
-    pub async fn stop(self) {
-        self.tidying.abort();
+    /// Closes the doors, then lets what is on its way come to rest. What is unfinished is in the journal.
+    pub async fn stop(mut self) {
+        // There may be nobody to hear it.
+        let _ = self.closing.send(true);
+        while self.doors.join_next().await.is_some() {}
         self.carrier.stop().await;
+        let _ = self.quiet.send(true);
+        while self.keeping.join_next().await.is_some() {}
     }
 }
 
-async fn tidy(journal: Journal) {
+/// Whether requests are taken.
+fn ready(close: watch::Receiver<bool>) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
+    Arc::new(move || if *close.borrow() { Err("the service is stopping".to_owned()) } else { Ok(()) })
+}
+
+/// The HTTP door.
+async fn answer(socket: TcpListener, parts: http::Parts, close: watch::Receiver<bool>) {
+    let settings = parts.settings.clone();
+    http::serve(socket, http::router(parts), &settings, close).await;
+}
+
+/// The pulse door.
+async fn listen(listener: Listener, journal: Journal, close: watch::Receiver<bool>) {
+    if let Err(error) = listener.run(journal, close).await {
+        tracing::error!("nothing more is heard from pulse: failed to {error}");
+    }
+}
+
+async fn tidy(journal: Journal, mut close: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(TIDY);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = close.wait_for(|close| *close) => return,
+            _ = ticks.tick() => {}
+        }
         match journal.purge().await {
             Ok(purged) => tracing::debug!(?purged, "tidied the journal"),
             Err(error) => tracing::warn!(%error, "failed to tidy the journal"),

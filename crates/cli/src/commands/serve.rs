@@ -33,17 +33,17 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     if args.check {
         return check(&config, env, out);
     }
-    service::start_log(&config, verbose, env);
+    let keeper = service::start_log(&config, verbose, env);
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
     let Some(journal) = config.journal.clone() else {
         return Err(Failure::mistake(format!("{}: `journal` is missing", args.config.display()))
             .note("add", "journal = \"journal.sqlite\""));
     };
-    let parts = service::parts(config, journal, env)?;
+    let parts = service::parts(config, journal, keeper, env)?;
     let root_url = parts.reader.config().root_url.clone();
     let service = Service::start(parts).await.map_err(|why| Failure::other(format!("failed to {}", chain(&why))))?;
-    out.note(&format!("serving {root_url}; Ctrl-C stops it"));
+    out.note(&format!("serving {root_url} on http://{}; Ctrl-C stops it", service.address()));
     stop.asked().await;
     out.note("stopping; once more to end at once");
     tokio::select! {

@@ -8,6 +8,7 @@ use taskgraft_core::plan::Care;
 use taskgraft_core::report::{ExitClass, Report, TendOutcome, TendReport};
 
 use crate::action::ActionReport;
+use crate::cancel_action::REPORT_ARTIFACT;
 use crate::fetch::{Artifacts, FetchError, Wanted};
 use crate::follow::{End, Followed};
 
@@ -55,7 +56,7 @@ impl Left {
     /// # Errors
     /// If Taskcluster doesn't answer.
     pub async fn of(client: &Client, artifacts: &Artifacts, task: TaskId) -> Result<Self, LeftError> {
-        let report = left(artifacts, task, "public/report.json").await?;
+        let report = left(artifacts, task, REPORT_ARTIFACT).await?;
         // What anybody may have written there is no report of ours.
         let report: Option<ActionReport> = report.and_then(|text| serde_json::from_slice(&text).ok());
         let jobs = match &report {

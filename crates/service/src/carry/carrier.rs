@@ -11,14 +11,13 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
-use tracing::Instrument as _;
-use tracing::field::Empty;
 
-use super::follower::{self, Wish};
+use super::follower;
 use super::schedule::Schedule;
 use super::turn::{Turn, Work};
 use crate::config::{Carrying, Project};
 use crate::journal::{Journal, JournalError, Page, What};
+use crate::live::Live;
 use crate::pulse::resolver::Resolver;
 use crate::state::Event;
 
@@ -37,6 +36,8 @@ pub struct Parts {
     pub credentials: Credentials,
     /// Where downloads are kept.
     pub cache: Cache,
+    /// What is heard of tasks.
+    pub live: Live,
     /// Who finds pushes.
     pub resolver: Resolver,
     /// The projects that are served, by their short names.
@@ -48,7 +49,6 @@ pub struct Parts {
 /// Carries requests until it is stopped.
 pub struct Carrier {
     stop: watch::Sender<bool>,
-    wishes: UnboundedSender<Wish>,
     running: JoinHandle<()>,
 }
 
@@ -59,21 +59,15 @@ impl Carrier {
     /// If the journal can't be read.
     pub async fn start(parts: Parts) -> Result<Self, JournalError> {
         let (stop, stopped) = watch::channel(false);
-        let (wishes, wished) = mpsc::unbounded_channel();
+        let (follow, named) = mpsc::unbounded_channel();
         let (ended, ends) = mpsc::unbounded_channel();
         let steps = parts.journal.subscribe();
-        let (reader, longest) = (parts.reader.clone(), parts.limits.longest_pause);
-        let mut round = Round::new(parts, *steps.borrow(), wishes.clone());
+        let (reader, longest, live) = (parts.reader.clone(), parts.limits.longest_pause, parts.live.clone());
+        let mut round = Round::new(parts, *steps.borrow(), follow);
         round.take_up().await?;
-        tokio::spawn(follower::follow(reader, longest, wished, ended));
+        tokio::spawn(follower::follow(reader, longest, live, named, ended));
         let running = tokio::spawn(round.run(steps, ends, stopped));
-        Ok(Self { stop, wishes, running })
-    }
-
-    /// Something has happened to a task: whoever waits for one is to look now.
-    pub fn look(&self) {
-        // Nobody waits for anything once it is stopped.
-        let _ = self.wishes.send(Wish::Look);
+        Ok(Self { stop, running })
     }
 
     /// Takes nothing more, and lets turns end; what takes too long is cut off, and taken up by the next start.
@@ -96,11 +90,11 @@ struct Round {
     schedule: Schedule,
     turns: JoinSet<Turn>,
     busy: HashMap<Id, RequestId>,
-    wishes: UnboundedSender<Wish>,
+    follow: UnboundedSender<TaskId>,
 }
 
 impl Round {
-    fn new(parts: Parts, seen: i64, wishes: UnboundedSender<Wish>) -> Self {
+    fn new(parts: Parts, seen: i64, follow: UnboundedSender<TaskId>) -> Self {
         let work = Work {
             journal: parts.journal,
             artifacts: Artifacts::Queue(parts.reader.clone(), parts.cache.clone()),
@@ -119,7 +113,7 @@ impl Round {
             schedule: Schedule::default(),
             turns: JoinSet::new(),
             busy: HashMap::new(),
-            wishes,
+            follow,
         }
     }
 
@@ -177,9 +171,8 @@ impl Round {
         while self.turns.len() < self.at_once
             && let Some(id) = self.schedule.next()
         {
-            let span = tracing::info_span!("request", request = %id, asker = Empty, decision = Empty, task = Empty);
             let (work, request) = (Arc::clone(&self.work), id.clone());
-            let turn = self.turns.spawn(async move { work.turn(&request).await }.instrument(span));
+            let turn = self.turns.spawn(async move { work.turn(&request).await });
             self.busy.insert(turn.id(), id);
         }
     }
@@ -193,7 +186,7 @@ impl Round {
         let follow = self.schedule.turned(&request, turn, Instant::now(), self.longest_pause);
         if let Some(task) = follow {
             // The follower lives as long as this.
-            let _ = self.wishes.send(Wish::Follow(task));
+            let _ = self.follow.send(task);
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use taskgraft_core::ids::TaskId;
 use taskgraft_engine::action::{self, ActionReport};
 use taskgraft_engine::trigger::{self, Left, Outcome};
-use taskgraft_engine::{End, Following};
+use taskgraft_engine::{End, Following, PLAN_ARTIFACT};
 
 use super::setback::{Setback, passes};
 use super::turn::{Turn, Work};
@@ -64,9 +64,8 @@ impl Work {
         let came = Came { action_task: task, ended: end.as_str(), jobs, report: left.report.as_ref(), log };
         let event = if error.is_none() { Event::Succeeded } else { Event::Failed };
         let report = serde_json::to_value(&came).unwrap_or_default();
-        let plan = trigger::left(&self.artifacts, task, "public/plan.json")
-            .await
-            .map_err(|error| Setback::failed(true, error))?;
+        let plan =
+            trigger::left(&self.artifacts, task, PLAN_ARTIFACT).await.map_err(|error| Setback::failed(true, error))?;
         let plan = plan.filter(|text| text.len() <= MAX_PLAN).and_then(|text| serde_json::from_slice(&text).ok());
         let change = Change { plan, report: Some(bounded(report)), error: error.clone(), ..Change::default() };
         self.journal.apply(&request.id, event, change).await?;

@@ -5,43 +5,44 @@ use std::time::Duration;
 use taskgraft_client::Client;
 use taskgraft_core::ids::TaskId;
 use taskgraft_engine::Following;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+
+use crate::live::Live;
 
 /// The pause between two looks: short at first, since actions of ours take less than a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What the follower is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Somebody waits for this task.
-    Follow(TaskId),
-    /// Something has happened: look now.
-    Look,
-}
-
-/// Follows tasks until nobody wishes for anything any more, and tells each that has ended.
+/// Follows the tasks that are named until no more can be, and tells each that has ended. Where live states are heard of,
+/// a look comes at once; where not, after a pause that grows while nothing ends.
 pub(super) async fn follow(
     client: Client,
     longest: Duration,
-    mut wishes: UnboundedReceiver<Wish>,
+    live: Live,
+    mut named: UnboundedReceiver<TaskId>,
     ended: UnboundedSender<TaskId>,
 ) {
     let mut following = Following::default();
     let mut new: Vec<TaskId> = Vec::new();
+    let mut events = live.follow();
     let mut pause = FIRST_PAUSE;
     loop {
         let idle = following.is_empty() && new.is_empty();
-        let wish = tokio::select! {
-            wish = wishes.recv() => match wish {
-                Some(wish) => Some(wish),
-                None => return,
+        tokio::select! {
+            task = named.recv() => {
+                let Some(task) = task else { return };
+                new.push(task);
+                pause = FIRST_PAUSE.min(longest);
+                continue;
+            }
+            event = events.recv() => match event {
+                Ok(event) if event.state.is_resolved() && following.has(event.task) => {}
+                // What was missed is seen at the next look.
+                Ok(_) | Err(RecvError::Lagged(_)) => continue,
+                // This holds a sender itself: it can't be.
+                Err(RecvError::Closed) => return,
             },
-            () = tokio::time::sleep(pause), if !idle => None,
-        };
-        if let Some(Wish::Follow(task)) = wish {
-            new.push(task);
-            pause = FIRST_PAUSE.min(longest);
-            continue;
+            () = tokio::time::sleep(pause), if !idle => {}
         }
         match look(&client, &mut following, &mut new).await {
             Ok(ends) => {

@@ -13,8 +13,8 @@ use crate::request::Request;
 pub(super) struct Ground<'a> {
     /// The project's short name, as its pushes have it.
     pub(super) name: String,
-    /// The project.
-    pub(super) project: &'a Project,
+    /// What the configuration says of it; none where it names no project at all, and so all are served.
+    pub(super) project: Option<&'a Project>,
     /// The decision task of its push, which was checked to be of one piece and of the project.
     pub(super) decision: TaskId,
     /// The task that the action is for.
@@ -30,24 +30,30 @@ impl Work {
     pub(super) async fn ground(&self, request: &Request) -> Result<Ground<'_>, Setback> {
         let asked = &request.asked;
         let named = asked.project.as_deref().or_else(|| asked.push.project());
-        if let Some(named) = named.filter(|named| self.project(named).is_none()) {
-            return Err(Setback::Refused(format!("the project `{named}` is not served")));
+        let unserved = |name: &str| Setback::Refused(format!("the project `{name}` is not served"));
+        if let Some(named) = named.filter(|named| !self.projects.is_empty() && self.project(named).is_none()) {
+            return Err(unserved(named));
         }
         let found = self.resolver.find(asked).await?;
         let push = Push::ground(&self.reader, &self.artifacts, found.decision).await?;
-        let theirs = push.parameters.text("project").unwrap_or_default().to_owned();
+        let theirs = push.parameters.text("project").unwrap_or_default();
         // Treeherder may call the project otherwise.
-        let named = named.and_then(|named| self.project(named)).map_or(theirs.as_str(), |(name, _)| name);
-        found.is_of(named, &push.parameters).map_err(|error| Setback::Refused(error.to_string()))?;
-        let Some((name, project)) = self.project(named) else {
-            return Err(Setback::Refused(format!("the project `{theirs}` is not served")));
-        };
-        let said = Said {
-            level: Some(&project.level),
-            trust_domain: project.trust_domain.as_deref(),
-            repository: project.repository.as_deref(),
-        };
-        push.check(&said).map_err(|error| Setback::Refused(error.to_string()))?;
+        let own_name = |named| self.project(named).map_or(named, |(name, _)| name);
+        let name = named.map_or(theirs, own_name).to_owned();
+        found.is_of(&name, &push.parameters).map_err(|error| Setback::Refused(error.to_string()))?;
+        let project = self.projects.get(&name);
+        match project {
+            Some(project) => {
+                let said = Said {
+                    level: Some(&project.level),
+                    trust_domain: project.trust_domain.as_deref(),
+                    repository: project.repository.as_deref(),
+                };
+                push.check(&said).map_err(|error| Setback::Refused(error.to_string()))?;
+            }
+            None if self.projects.is_empty() => {}
+            None => return Err(unserved(&name)),
+        }
         let offer = Offer::load(&self.reader, &self.artifacts, found.decision).await?;
         let ask = Ask {
             action: asked.action.clone(),
@@ -59,7 +65,7 @@ impl Work {
             shown: None,
         };
         let prepared = Prepared::new(&self.reader, &offer, ask).await?;
-        Ok(Ground { name: name.to_owned(), project, decision: found.decision, subject: found.subject, offer, prepared })
+        Ok(Ground { name, project, decision: found.decision, subject: found.subject, offer, prepared })
     }
 
     /// A project by its short name, or by the name that its Treeherder has for it.

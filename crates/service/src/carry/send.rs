@@ -2,13 +2,14 @@
 
 use taskgraft_core::ids::TaskId;
 use taskgraft_engine::trigger::{self, Sent};
-use tracing::{Span, field};
+use tracing::Span;
 
 use super::ground::Ground;
 use super::setback::Setback;
 use super::turn::{Turn, Work};
 use crate::authority::{Asking, Denied, Permit, permit};
 use crate::journal::Change;
+use crate::log;
 use crate::request::Request;
 use crate::state::{Event, State};
 
@@ -16,7 +17,7 @@ impl Work {
     /// Has the request carried out by the push's own action, unless it was before.
     pub(super) async fn ask(&self, request: &Request) -> Result<Turn, Setback> {
         let ground = self.ground(request).await?;
-        Span::current().record("decision", field::display(ground.decision));
+        log::decided(&Span::current(), ground.decision);
         // What was sent before is taken up, whatever may be sent by now.
         if request.state == State::Ready || request.retries > 0 {
             if let Some(sent) = self.earlier(&ground).await? {
@@ -89,7 +90,7 @@ impl Work {
     }
 
     fn on_its_way(&self, task: TaskId) -> Turn {
-        Span::current().record("task", field::display(task));
+        log::acting(&Span::current(), task);
         tracing::info!("sent: the push's action does it");
         Turn::Follow(task)
     }

@@ -28,7 +28,8 @@ pub(super) fn passes(error: &Error) -> bool {
     }
 }
 
-fn fetch_passes(error: &FetchError) -> bool {
+/// The same for an artifact.
+pub(super) fn fetch_passes(error: &FetchError) -> bool {
     match error {
         FetchError::Client { error, .. } => passes(error),
         FetchError::Io { .. } => true,

@@ -6,11 +6,12 @@ use std::time::Duration;
 use taskgraft_client::{Client, Credentials};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_engine::{Artifacts, Cache};
-use tracing::{Span, field};
+use tracing::Instrument as _;
 
 use super::setback::Setback;
 use crate::config::Project;
 use crate::journal::{Change, Journal, JournalError};
+use crate::log;
 use crate::pulse::resolver::Resolver;
 use crate::request::Request;
 use crate::state::{Event, State};
@@ -44,31 +45,29 @@ pub(super) enum Turn {
 }
 
 impl Work {
-    /// Takes a request as far as it goes by now. The span around this learns what the request is about.
+    /// Takes a request as far as it goes by now.
     pub(super) async fn turn(&self, id: &RequestId) -> Turn {
-        let went = match self.journal.get(id).await {
-            Ok(Some(request)) => self.go(&request).await.map_err(|setback| (setback, Some(request))),
-            Ok(None) => Ok(Turn::Over),
-            Err(error) => Err((error.into(), None)),
-        };
-        match went {
-            Ok(turn) => turn,
-            Err((Setback::Later(why), Some(request))) if self.has_given_up(&request) => {
-                self.over(id, Setback::Failed(format!("given up: {why}"))).await
+        match self.journal.get(id).await {
+            Ok(Some(request)) => {
+                let span = log::span(&request);
+                self.turn_of(&request).instrument(span).await
             }
-            Err((setback, _)) => self.over(id, setback).await,
+            Ok(None) => Turn::Over,
+            Err(error) => Turn::Later(error.to_string()),
+        }
+    }
+
+    async fn turn_of(&self, request: &Request) -> Turn {
+        match self.go(request).await {
+            Ok(turn) => turn,
+            Err(Setback::Later(why)) if self.has_given_up(request) => {
+                self.over(&request.id, Setback::Failed(format!("given up: {why}"))).await
+            }
+            Err(setback) => self.over(&request.id, setback).await,
         }
     }
 
     async fn go(&self, request: &Request) -> Result<Turn, Setback> {
-        let span = Span::current();
-        span.record("asker", field::display(&request.asker.name));
-        if let Some(decision) = request.decision {
-            span.record("decision", field::display(decision));
-        }
-        if let Some(task) = request.action_task {
-            span.record("task", field::display(task));
-        }
         match request.state {
             State::Received | State::Ready => self.ask(request).await,
             State::Asked => self.end(request).await,

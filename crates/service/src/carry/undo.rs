@@ -1,11 +1,11 @@
 //! Undoing a request: its action task, and what that has made and is not finished.
 //!
-//! Nothing but the request's own tasks is touched, each with credentials narrowed to cancelling that one task's group.
+//! Nothing but the request's own tasks is touched, each with credentials narrowed to cancelling in that one group.
 
 use taskgraft_core::ids::TaskId;
-use taskgraft_engine::trigger::Left;
+use taskgraft_engine::{CancelActionError, RunPlanError, cancel_action};
 
-use super::setback::{Setback, passes};
+use super::setback::{Setback, fetch_passes, passes};
 use super::turn::{Turn, Work};
 use crate::journal::Change;
 use crate::request::Request;
@@ -38,25 +38,24 @@ impl Work {
     }
 
     async fn cancel(&self, request: &Request, task: TaskId) -> Result<String, Setback> {
-        let lost = |error: taskgraft_client::Error| {
-            let passes = passes(&error);
-            Setback::failed(passes, format!("cancel what the request made: failed to {error}"))
-        };
-        let status = self.reader.queue().status(task).await.map_err(lost)?;
+        let refused = |error: taskgraft_client::Error| self::refused(error.into());
+        let status = self.reader.queue().status(task).await.map_err(refused)?;
         let may = |verb: &str| format!("queue:{verb}:{}/{}/*", status.scheduler_id, status.task_group_id);
         let client = self.narrowed(vec![may("cancel-task"), may("rerun-task")]);
-        if !status.state.is_resolved() {
-            // A worker of ours that is at it cancels what it has made itself, and stops.
-            client.queue().cancel_task(task).await.map_err(lost)?;
-        }
-        let left = Left::of(&self.reader, &self.artifacts, task).await?;
-        let (mut cancelled, mut kept) = (0, 0);
-        for report in left.report.iter().flat_map(|report| &report.requests) {
-            let done = taskgraft_engine::cancel(&client, report, request.with_dependencies).await.map_err(lost)?;
-            cancelled += done.cancelled.len();
-            kept += done.kept.len();
-        }
+        let done = cancel_action(&client, &self.cache, task, request.with_dependencies).await.map_err(self::refused)?;
+        let (cancelled, kept) = (done.cancelled.len(), done.kept.len());
         let kept = if kept > 0 { format!(", {kept} stay because others need them") } else { String::new() };
         Ok(format!("{cancelled} of its tasks were cancelled{kept}"))
     }
+}
+
+fn refused(error: CancelActionError) -> Setback {
+    let passes = match &error {
+        CancelActionError::Client(error) => passes(error),
+        CancelActionError::Report(error) => fetch_passes(error),
+        CancelActionError::Plan(RunPlanError::Client(error)) => passes(error),
+        CancelActionError::Plan(RunPlanError::Fetch(error)) => fetch_passes(error),
+        CancelActionError::Plan(_) => false,
+    };
+    Setback::failed(passes, format!("cancel what the request made: failed to {error}"))
 }
