@@ -23,6 +23,9 @@ use crate::live::Live;
 const TRY_WITHIN: Duration = Duration::from_secs(10);
 const TRIES: u32 = 3;
 
+/// How many names of pushes are remembered.
+const MAX_NAMES: u64 = 1000;
+
 /// What the HTTP door is made of.
 pub struct Parts {
     /// Taskcluster, as the service sees it: what it may read, anybody can be shown.
@@ -79,7 +82,7 @@ impl App {
             subscribers: Arc::new(Semaphore::new(settings.subscribers)),
             metrics: Arc::default(),
             previews: Previews::new(client.clone(), artifacts.clone(), fresh, labels),
-            names: Memory::for_a_while(labels, fresh),
+            names: Memory::for_a_while(MAX_NAMES, fresh),
             lists: Memory::for_a_while(labels, fresh),
             jobs: Memory::new(labels),
             states: Memory::for_a_while(labels, fresh),

@@ -47,7 +47,6 @@ pub use listener::serve;
 pub use settings::Settings;
 
 /// Everything that is served. [`serve`] it, or any other server that tells callers' addresses (`ConnectInfo`).
-#[must_use]
 pub fn router(parts: Parts) -> Router {
     let app = Arc::new(App::new(parts));
     let mut router = Router::new();
