@@ -1,5 +1,5 @@
 //! What the tests of several crates share: made-up graphs and templates, fuzzing, recordings, seeds, a proxy that breaks
-//! things, a message broker, a Buildbot, and the Python that they run.
+//! things, a message broker, a Buildbot, a Treeherder, and the Python that they run.
 
 pub mod buildbot;
 pub mod fuzz;
@@ -11,3 +11,4 @@ pub mod recorded;
 pub mod relay;
 pub mod rng;
 pub mod templates;
+pub mod treeherder;

@@ -17,6 +17,7 @@ mod planning;
 mod project;
 mod publishing;
 mod pushes;
+mod replaying;
 mod run;
 mod server;
 mod stored_graph;

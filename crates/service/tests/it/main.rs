@@ -4,3 +4,4 @@
 mod api;
 mod buildbot;
 mod listening;
+mod treeherder;
