@@ -7,6 +7,7 @@ use taskgraft_client::Client;
 use taskgraft_core::frontier::{Frontier, Mended, Outcome, Refused};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::PlanHash;
+use taskgraft_core::printable::in_a_line;
 use taskgraft_core::report::{ExitClass, Report, TaskReport, Terminal};
 use taskgraft_engine::{Plans, action, trigger};
 
@@ -51,7 +52,7 @@ pub(crate) async fn carry_out(
         let started = Instant::now();
         let watch = |progress| match progress {
             taskgraft_engine::Progress::Task { at, task_id, created: true } => {
-                out.note(&format!("  created  {}  {task_id}", labels.get(at).map_or("", String::as_str)));
+                out.note(&format!("  created  {}  {task_id}", in_a_line(labels.get(at).map_or("", String::as_str))));
             }
             taskgraft_engine::Progress::Task { .. } => {}
             taskgraft_engine::Progress::Halted(_) => out.note("stopping: waiting for what is on its way"),
@@ -61,7 +62,7 @@ pub(crate) async fn carry_out(
     };
     plans.note(&report)?;
     for mend in &report.mended {
-        out.note(&format!("  {} ({}) {}", mend.label, mend.task_id, mended(&mend.mended)));
+        out.note(&format!("  {} ({}) {}", in_a_line(&mend.label), mend.task_id, mended(&mend.mended)));
     }
     let mut verdict = judge(&report);
     let mut ended = None;

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use taskgraft_core::printable::in_a_line;
+
 use crate::output::{Out, Paint};
 
 /// Why a command didn't do what it was told, as far as a script can tell failures apart.
@@ -122,7 +124,7 @@ impl Failure {
         for note in &self.notes {
             for (n, line) in note.lines.iter().enumerate() {
                 let name = if n == 0 { note.name } else { "" };
-                text.push_str(&format!("  {}   {line}\n", paint.dim(&format!("{name:width$}"))));
+                text.push_str(&format!("  {}   {}\n", paint.dim(&format!("{name:width$}")), in_a_line(line)));
             }
         }
         if let Some(line) = self.closing {

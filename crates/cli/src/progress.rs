@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use taskgraft_core::printable::in_a_line;
 use taskgraft_engine::End;
 
 use crate::output::Out;
@@ -33,7 +34,7 @@ impl<'a> Progress<'a> {
         if self.lines {
             let paint = self.out.err();
             let word = if end.is_green() { paint.good(end.as_str()) } else { paint.bad(end.as_str()) };
-            self.bar.suspend(|| self.out.note(&format!("  {label} {word}")));
+            self.bar.suspend(|| self.out.note(&format!("  {} {word}", in_a_line(label))));
         }
         self.bar.inc(1);
     }

@@ -157,7 +157,8 @@ impl GraphFile {
             return Err(ReadError::TooLarge { what: "bytes", limit: MAX_GRAPH_BYTES });
         }
         match scan::scan(&bytes) {
-            Some(spans) => Self::index(bytes, spans, Reader::Scan),
+            // What it takes for two tasks of one label may be parts of tasks.
+            Some(spans) => Self::index(bytes.clone(), spans, Reader::Scan).or_else(|_| Self::read_typed(bytes)),
             None => Self::read_typed(bytes),
         }
     }

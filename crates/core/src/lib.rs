@@ -17,6 +17,7 @@ pub mod optimize;
 pub mod params;
 mod pattern;
 pub mod plan;
+pub mod printable;
 pub mod pulse;
 pub mod report;
 pub mod scopes;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
+use taskgraft_core::printable::{in_a_line, printable};
 
 use crate::env::Env;
 
@@ -117,29 +118,22 @@ impl Out {
     }
 }
 
-/// The text without what moves a terminal's cursor or tells it something: labels and messages come from anybody. Colours
-/// may stay, since ours are among them.
+/// The text with what moves a terminal's cursor or tells it something escaped, but for the colours that are our own: labels
+/// and messages come from anybody.
 fn harmless(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let colour = colour_length(rest);
-        if colour > 0 {
-            clean.push_str(&rest[..colour]);
-            rest = &rest[colour..];
-            continue;
+    while let Some(at) = rest.find('\u{1b}') {
+        clean.push_str(&printable(&rest[..at]));
+        let colour = paint::colour_length(&rest[at..]);
+        clean.push_str(&rest[at..at + colour]);
+        if colour == 0 {
+            clean.push_str(&printable("\u{1b}"));
         }
-        clean.push(if c.is_control() && !matches!(c, '\n' | '\t') { '?' } else { c });
-        rest = &rest[c.len_utf8()..];
+        rest = &rest[at + colour.max(1)..];
     }
+    clean.push_str(&printable(rest));
     clean
-}
-
-/// How many bytes of colour `text` begins with: `ESC [`, digits and semicolons, `m`; 0 if it is something else.
-fn colour_length(text: &str) -> usize {
-    let Some(code) = text.strip_prefix("\u{1b}[") else { return 0 };
-    let digits = code.bytes().take_while(|b| b.is_ascii_digit() || *b == b';').count();
-    if code[digits..].starts_with('m') { digits + 3 } else { 0 }
 }
 
 /// The symbols that taskgraft itself uses, in ASCII; labels and messages of others stay as they are.
@@ -155,8 +149,8 @@ pub(crate) fn repeated<'a>(labels: impl Iterator<Item = &'a str> + Clone) -> Opt
     }
     let words: Vec<String> = labels
         .filter_map(|label| match counts.remove(label)? {
-            1 => Some(label.to_owned()),
-            count => Some(format!("{label} ×{count}")),
+            1 => Some(in_a_line(label).into_owned()),
+            count => Some(format!("{} ×{count}", in_a_line(label))),
         })
         .collect();
     (!words.is_empty()).then(|| words.join("  "))
@@ -174,8 +168,9 @@ mod tests {
 
     #[test]
     fn what_others_write_can_not_move_the_cursor() {
-        assert_eq!(harmless("a\u{1b}[2Jb\r\u{9b}1A\u{7}ß\n"), "a?[2Jb??1A?ß\n");
-        assert_eq!(harmless("\u{1b}[1;32mgreen\u{1b}[0m \u{1b}"), "\u{1b}[1;32mgreen\u{1b}[0m ?");
+        assert_eq!(harmless("a\u{1b}[2Jb\r\u{9b}1A\u{7}ß\n"), "a\\u{1b}[2Jb\\u{d}\\u{9b}1A\\u{7}ß\n");
+        assert_eq!(harmless("\u{1b}[32mgreen\u{1b}[0m \u{1b}"), "\u{1b}[32mgreen\u{1b}[0m \\u{1b}");
+        assert_eq!(harmless("\u{1b}[8mhidden"), "\\u{1b}[8mhidden", "no colour of ours");
     }
 
     #[test]

@@ -2,6 +2,15 @@
 
 use taskgraft_core::state::TaskState;
 
+/// The codes of all colours below, and of their end.
+const CODES: [&str; 6] = ["0", "1", "2", "32", "1;31", "33"];
+
+/// How many bytes of one of our colours `text` begins with; 0 if it is something else.
+pub(super) fn colour_length(text: &str) -> usize {
+    let Some((code, _)) = text.strip_prefix("\u{1b}[").and_then(|text| text.split_once('m')) else { return 0 };
+    if CODES.contains(&code) { code.len() + 3 } else { 0 }
+}
+
 /// Paints words, or leaves them as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Paint {
@@ -56,6 +65,20 @@ impl Paint {
             TaskState::Failed | TaskState::Exception => self.bad(text),
             TaskState::Running => self.busy(text),
             TaskState::Unscheduled | TaskState::Pending => self.dim(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_our_colours_are_known() {
+        let paint = Paint::colour();
+        for painted in [paint.bold("x"), paint.dim("x"), paint.good("x"), paint.bad("x"), paint.busy("x")] {
+            let (begin, end) = painted.split_once('x').unwrap();
+            assert_eq!((colour_length(begin), colour_length(end)), (begin.len(), end.len()), "{painted:?}");
         }
     }
 }

@@ -20,9 +20,10 @@ impl Columns {
         Self { rows: Vec::new(), width: width.map(usize::from) }
     }
 
-    /// One more row. A row of one cell stands for itself: its length counts for no column.
+    /// One more row. A row of one cell stands for itself: its length counts for no column. No cell has a line end: a label
+    /// with one doesn't look like two.
     pub(crate) fn row<I: IntoIterator<Item = S>, S: Into<String>>(&mut self, cells: I) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+        self.rows.push(cells.into_iter().map(|cell| cell.into().replace('\n', "\\u{a}")).collect());
     }
 
     /// The lines, ended each.
@@ -89,6 +90,13 @@ mod tests {
         columns.row(["long", "b", ""]);
         columns.row(["a row of its own"]);
         assert_eq!(columns.text(), "a     bb  c\nlong  b\na row of its own\n");
+    }
+
+    #[test]
+    fn a_cell_has_no_line_end() {
+        let mut columns = Columns::new(None);
+        columns.row(["a\nb", "c"]);
+        assert_eq!(columns.text(), "a\\u{a}b  c\n");
     }
 
     #[test]

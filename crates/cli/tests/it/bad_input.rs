@@ -52,6 +52,35 @@ fn files_that_are_none() {
 }
 
 #[test]
+fn labels_move_no_cursor_and_look_like_no_line_of_ours() {
+    // Clears the screen, begins lines anew, hides what follows, and says that all is well.
+    let evil = "evil\u{1b}[2J\r\u{9b}8m\u{1b}[8m\u{7}\nNothing is wrong";
+    let up = Up::start();
+    changed(&up, |graph| {
+        let mut task = graph["lint-c"].take();
+        graph.as_object_mut().unwrap().remove("lint-c");
+        (task["label"], task["task"]["metadata"]["name"]) = (json!(evil), json!("evil"));
+        graph[evil] = task;
+    });
+    let is_clean = |ran: &Ran| {
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.chars().all(|c| !c.is_control() || c == '\n'), "{said:?}");
+        assert!(said.lines().all(|line| !line.starts_with("Nothing is wrong")), "{said}");
+        assert!(said.contains("evil\\u{1b}[2J\\u{d}\\u{9b}8m\\u{1b}[8m\\u{7}\\u{a}Nothing is wrong"), "{said}");
+    };
+    for (code, args) in [
+        (0, &["plan", "evil*", "--decision-id", DECISION][..]),
+        (3, &["plan", &evil.replace("wrong", "wrung"), "--decision-id", DECISION]),
+        (0, &["labels", "evil*", "--decision-id", DECISION]),
+        (0, &["add", "evil*", "--decision-id", DECISION, "--direct", "--yes"]),
+    ] {
+        let ran = up.taskgraft(args);
+        assert_eq!(ran.code, Some(code), "{args:?}: {}", ran.stderr);
+        is_clean(&ran);
+    }
+}
+
+#[test]
 fn files_beyond_all_bounds() {
     // They have a size and take no room.
     let sparse = |gib: u64| move |path: &Path| std::fs::File::create(path).unwrap().set_len(gib << 30).unwrap();

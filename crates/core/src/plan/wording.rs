@@ -7,6 +7,7 @@ use super::model::{Plan, Warning};
 use super::task::Role;
 use super::verdict::{Origin, PassedOver, Reuse, Unneeded, Unusable, Verdict, Why};
 use crate::ids::TaskId;
+use crate::printable::in_a_line;
 use crate::state::TaskState;
 use crate::time::{Millis, format_ms};
 
@@ -40,9 +41,11 @@ impl Plan {
     /// The plan in words, with times told as seen from `now`.
     #[must_use]
     pub fn words(&self, now: Timestamp) -> Words {
-        let mut words = Words { summary: self.summary(), ..Words::default() };
+        let line = |text: String| in_a_line(&text).into_owned();
+        let mut words = Words { summary: line(self.summary()), ..Words::default() };
         for entry in &self.verdicts {
-            let line = Line { label: entry.label.clone(), why: why(&entry.verdict, self.request.group, now) };
+            let why = why(&entry.verdict, self.request.group, now);
+            let line = Line { label: line(entry.label.clone()), why: line(why) };
             match entry.verdict {
                 Verdict::New { .. } => words.new.push(line),
                 Verdict::Reuse(_) => words.reused.push(line),
@@ -50,7 +53,7 @@ impl Plan {
                 Verdict::Refused { .. } => words.refused.push(line),
             }
         }
-        words.warnings = self.warnings.iter().map(warning).collect();
+        words.warnings = self.warnings.iter().map(warning).map(line).collect();
         words
     }
 

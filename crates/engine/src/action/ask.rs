@@ -4,6 +4,9 @@ use serde_json::Value;
 use taskgraft_core::action::schema::MAX_INPUT_BYTES;
 use taskgraft_core::ids::{InvalidTaskId, TaskId};
 
+/// The most bytes of a callback's name; all of ours are shorter than a tenth of it.
+const MAX_CALLBACK_BYTES: usize = 255;
+
 /// What an action task is told to do: the `ACTION_*` of its environment. Where that is a process's, it holds no more than the
 /// system lets one (on Linux 128 KiB a variable); where it is a payload's, an input of up to [`MAX_INPUT_BYTES`].
 #[derive(Debug, Clone, PartialEq)]
@@ -40,9 +43,16 @@ pub enum MalformedAsk {
         /// What is wrong with it.
         problem: String,
     },
-    /// The input is too long.
-    #[error("ACTION_INPUT has {0} bytes: at most {MAX_INPUT_BYTES} are taken")]
-    Long(usize),
+    /// A variable is too long.
+    #[error("{variable} has {bytes} bytes: at most {most} are taken")]
+    Long {
+        /// Its name.
+        variable: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        most: usize,
+    },
 }
 
 impl ActionAsk {
@@ -58,7 +68,7 @@ impl ActionAsk {
         };
         let json = |variable: &'static str| match text(variable) {
             None => Ok(Value::Null),
-            Some(text) if text.len() > MAX_INPUT_BYTES => Err(MalformedAsk::Long(text.len())),
+            Some(text) if text.len() > MAX_INPUT_BYTES => Err(long(variable, &text, MAX_INPUT_BYTES)),
             Some(text) => taskgraft_core::json::parse(text.as_bytes())
                 .map_err(|error| MalformedAsk::Json { variable, problem: error.to_string() }),
         };
@@ -71,13 +81,17 @@ impl ActionAsk {
                 return Err(MalformedAsk::Json { variable: "ACTION_TASK_ID", problem });
             }
         };
-        Ok(Self {
-            group: id("ACTION_TASK_GROUP_ID", &group)?,
-            task,
-            input: json("ACTION_INPUT")?,
-            callback: text("ACTION_CALLBACK").ok_or(MalformedAsk::Missing("ACTION_CALLBACK"))?,
-        })
+        let variable = "ACTION_CALLBACK";
+        let callback = text(variable).ok_or(MalformedAsk::Missing(variable))?;
+        if callback.len() > MAX_CALLBACK_BYTES {
+            return Err(long(variable, &callback, MAX_CALLBACK_BYTES));
+        }
+        Ok(Self { group: id("ACTION_TASK_GROUP_ID", &group)?, task, input: json("ACTION_INPUT")?, callback })
     }
+}
+
+fn long(variable: &'static str, text: &str, most: usize) -> MalformedAsk {
+    MalformedAsk::Long { variable, bytes: text.len(), most }
 }
 
 #[cfg(test)]
@@ -103,6 +117,8 @@ mod tests {
         let longest = format!("\"{}\"", "x".repeat(MAX_INPUT_BYTES - 2));
         let long = read(&[group, callback, ("ACTION_INPUT", &longest)]).unwrap();
         assert_eq!(long.input.as_str().map(str::len), Some(MAX_INPUT_BYTES - 2));
+        let longest = "x".repeat(255);
+        assert_eq!(read(&[group, ("ACTION_CALLBACK", &longest)]).unwrap().callback, longest);
     }
 
     #[test]
@@ -111,9 +127,11 @@ mod tests {
         let callback = ("ACTION_CALLBACK", "rerun");
         let deep = "[".repeat(10_000);
         let long = format!("\"{}\"", "x".repeat(MAX_INPUT_BYTES));
+        let name = "x".repeat(256);
         for (set, name) in [
             (vec![callback], "ACTION_TASK_GROUP_ID"),
             (vec![group], "ACTION_CALLBACK"),
+            (vec![group, ("ACTION_CALLBACK", &name)], "ACTION_CALLBACK has 256 bytes"),
             (vec![("ACTION_TASK_GROUP_ID", "x/../y"), callback], "ACTION_TASK_GROUP_ID"),
             (vec![group, callback, ("ACTION_TASK_ID", GROUP)], "ACTION_TASK_ID"),
             (vec![group, callback, ("ACTION_TASK_ID", "7")], "ACTION_TASK_ID"),

@@ -1,12 +1,12 @@
 //! From what an action task is told to do, to what became of it.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select, try_join};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{MAX_NEW, Plan, Policy};
+use taskgraft_core::printable::printable;
 use taskgraft_core::time::Millis;
 
 use super::ask::ActionAsk;
@@ -82,20 +82,6 @@ pub async fn perform(
     Carry { means, keep: &with.keep, out: &with.out, expires }.out(plan, earlier, &mut stop, &mut log).await
 }
 
-/// `line` with its control characters escaped: labels and titles come from graphs, and must neither move a terminal's
-/// cursor nor look like another line. Our own line ends and tabs stay.
-fn printable(line: &str) -> Cow<'_, str> {
-    let is_bad = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    if !line.contains(is_bad) {
-        return Cow::Borrowed(line);
-    }
-    let mut escaped = String::with_capacity(line.len());
-    for c in line.chars() {
-        if is_bad(c) { escaped.extend(c.escape_unicode()) } else { escaped.push(c) }
-    }
-    Cow::Owned(escaped)
-}
-
 /// What is to be carried out.
 struct Prepared {
     plan: Plan,
@@ -139,15 +125,4 @@ pub async fn rehearse(
     let asking = Asking::new(means, ask, terms, None)?;
     let push = asking.push(None).await?;
     asking.rehearsed(&push, &mut log).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_the_log_move_no_cursor() {
-        assert_eq!(printable("build\u{1b}[2J\rall is well\u{9b}1m"), "build\\u{1b}[2J\\u{d}all is well\\u{9b}1m");
-        assert_eq!(printable("test-ünit → 2\n\tnew"), "test-ünit → 2\n\tnew");
-    }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use taskgraft_client::Client;
 use taskgraft_core::frontier::Halt;
 use taskgraft_core::plan::{Care, Plan};
+use taskgraft_core::printable::in_a_line;
 use taskgraft_core::report::{Report, TendOutcome, Terminal};
 
 use super::run::ActionReport;
@@ -14,7 +15,7 @@ use crate::creator::Progress;
 pub(super) fn say_progress(progress: &Progress, labels: &[String], log: &mut impl FnMut(&str)) {
     match progress {
         Progress::Task { at, task_id, created: true } => {
-            log(&format!("created  {}  {task_id}", labels.get(*at).map_or("", String::as_str)));
+            log(&format!("created  {}  {task_id}", in_a_line(labels.get(*at).map_or("", String::as_str))));
         }
         Progress::Task { .. } => {}
         Progress::Halted(Halt::Cancelled) => log("the request was cancelled: stopping"),
@@ -48,7 +49,7 @@ pub(super) fn say_plan(plan: &Plan, client: &Client, log: &mut impl FnMut(&str))
                 Care::Rerun => "rerun",
                 Care::Cancel => "cancel",
             };
-            log(&format!("{verdict:8} {}  {}", tend.label.as_deref().unwrap_or_default(), tend.task_id));
+            log(&format!("{verdict:8} {}  {}", in_a_line(tend.label.as_deref().unwrap_or_default()), tend.task_id));
         }
         for warning in &words.warnings {
             log(&format!("warning: {warning}"));

@@ -144,6 +144,18 @@ fn a_numbered_artifact_names_its_own_copies_and_what_was_made_for_them() {
     assert_eq!(labels(&files["task-graph-1-0.json"]), ["test-2"]);
     assert_eq!(files["label-to-taskid-1-0.json"]["build"], json!(id(20)));
     assert_eq!(files["label-to-taskid-1-0.json"].get("test-1"), None);
+    // Copies of a job that another round asks for are that round's, though this one's copies depend on them.
+    let rounds = vec![round(&["build"], 2), round(&["test"], 1)];
+    let plan = needs.plan(&request(&needs, rounds.clone()), Policy::Graft);
+    let at = |label: &str| plan.tasks.iter().position(|task| task.label == label).unwrap();
+    let on = &plan.tasks[at("test")].dependencies[0].on;
+    assert_eq!(*on, Target::New(at("build")), "the first copy will do");
+    let files = files_of(&needs, rounds);
+    let graphs = ["-0-0", "-0-1", "-1-0"].map(|suffix| labels(&files[&format!("task-graph{suffix}.json")]));
+    assert_eq!(graphs, [vec!["build"], vec!["build"], vec!["test"]]);
+    assert_eq!(files["label-to-taskid-1-0.json"].get("build"), None);
+    let both = ["-0-0", "-0-1"].map(|suffix| files[&format!("label-to-taskid{suffix}.json")]["build"].clone());
+    assert_ne!(both[0], both[1]);
     // So many that all of them would be too much: the combined ones have everything.
     let many = files_of(&needs, vec![round(&[], 100); 201].into_iter().chain([round(&["test"], 1)]).collect());
     assert_eq!((many.len(), many["task-graph.json"].as_object().unwrap().len()), (3, 2));
