@@ -5,7 +5,7 @@ use taskgraft_client::Client;
 use taskgraft_core::api::queue::TaskDefinitionAndStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Plan, Policy};
-use taskgraft_engine::{Artifacts, FetchError, Push, PushError, PushRef, ResolveError};
+use taskgraft_engine::{Artifacts, FetchError, Push, PushError, PushRef, ResolveError, reference};
 
 use crate::connect;
 use crate::env::Env;
@@ -79,7 +79,7 @@ impl From<PushError> for Failure {
             | PushError::Graph(_)
             | PushError::Labels(_)
             | PushError::Targets(_)
-            | PushError::Reference(_)
+            | PushError::Path(_)
             | PushError::Authority(_) => Self::mistake(message),
         }
     }
@@ -89,7 +89,7 @@ impl From<PushError> for Failure {
 pub(crate) async fn load(policy: Policy, client: &Client, env: &Env, text: &str) -> Result<(Push, Artifacts), Failure> {
     let decision = resolve(client, text).await?;
     let artifacts = connect::artifacts(client, env)?;
-    match Push::load_by(policy, client, &artifacts, decision).await {
+    match reference::load_by(policy, client, &artifacts, decision).await {
         Ok(push) => Ok((push, artifacts)),
         Err(error) => Err(with_its_push(client, decision, error).await),
     }

@@ -64,6 +64,12 @@ pub enum AuthorityError {
         /// What it is said to be.
         said: String,
     },
+    /// The task may not run this action.
+    #[error("run the action: the task has neither of the scopes {}", .0.join(", "))]
+    Role(Vec<String>),
+    /// A parameter that roles are named after is missing.
+    #[error("look up who may run the action: {0}")]
+    Parameters(#[from] taskgraft_core::params::ParametersError),
     /// The action task is of another group.
     #[error("trust the action task {action}: it is of group {theirs}, not of {group}")]
     ActionGroup {
@@ -103,6 +109,16 @@ pub(crate) fn check_said(decision: TaskId, task: &TaskDefinition, said: &Said<'_
         Some(repository) => check_urls(decision, &task.scopes, &[repository.to_owned()]),
         None => Ok(()),
     }
+}
+
+/// The scopes of which an action task of this permission has one: the role of the pushed repository or, for a pull
+/// request, of the other one.
+pub(crate) fn action_roles(parameters: &Parameters, permission: &str) -> Result<Vec<String>, AuthorityError> {
+    let role = |name| Ok::<_, AuthorityError>(repository_role(parameters.text(name)?));
+    Ok(vec![
+        format!("assume:repo:{}:action:{permission}", role("head_repository")?),
+        format!("assume:repo:{}:pr-action:{permission}", role("base_repository")?),
+    ])
 }
 
 /// The trust domain and level of a schedulerId such as `lander-level-3`.

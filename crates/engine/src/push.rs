@@ -10,14 +10,14 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::json::{GraphFile, MAX_GRAPH_BYTES, ReadError};
 use taskgraft_core::morph::GraphConfig;
 use taskgraft_core::params::Parameters;
-use taskgraft_core::plan::{GroupFact, Policy};
+use taskgraft_core::plan::GroupFact;
 use taskgraft_core::state::RunState;
 
 use crate::authority::{self, AuthorityError, Said};
+use crate::decision_path::{PathError, decision_path};
 use crate::fetch::{Artifacts, FetchError, Wanted};
 use crate::parameters::{self, ParametersError};
 use crate::project::Project;
-use crate::reference::{self, ReferenceError};
 
 /// The largest parameters.yml and label-to-taskid.json that are read, in bytes.
 const MAX_SMALL: u64 = 64 << 20;
@@ -66,9 +66,9 @@ pub enum PushError {
     /// Things don't belong together.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
-    /// The reference's way leads nowhere.
+    /// The parameters don't tell where the index has it.
     #[error(transparent)]
-    Reference(#[from] ReferenceError),
+    Path(#[from] PathError),
     /// Taskcluster didn't answer.
     #[error("look up the decision task: failed to {0}")]
     Client(#[from] taskgraft_client::Error),
@@ -88,7 +88,7 @@ impl PushError {
             | Self::Labels(_)
             | Self::Targets(_)
             | Self::Authority(_)
-            | Self::Reference(_) => false,
+            | Self::Path(_) => false,
         }
     }
 }
@@ -104,30 +104,6 @@ pub struct OtherProject {
 }
 
 impl Push {
-    /// The push of `decision` by the rules of `policy`: itself, checked, or as the reference would find it.
-    ///
-    /// The reference takes its trust domain from a checkout; here the decision task's schedulerId tells it.
-    ///
-    /// # Errors
-    /// If something can't be had, can't be read, or doesn't belong together.
-    pub async fn load_by(
-        policy: Policy,
-        client: &Client,
-        artifacts: &Artifacts,
-        decision: TaskId,
-    ) -> Result<Self, PushError> {
-        match policy {
-            Policy::Graft => Self::load(client, artifacts, decision).await,
-            Policy::Reference => {
-                let scheduler = client.queue().task(decision).await?.scheduler_id;
-                let Some((domain, _)) = authority::trust_domain(&scheduler) else {
-                    return Err(AuthorityError::Scheduler { decision, scheduler }.into());
-                };
-                reference::load(client, artifacts, decision, domain, None).await
-            }
-        }
-    }
-
     /// The push of `decision`, looked up and checked to be of one piece.
     ///
     /// # Errors
@@ -191,7 +167,7 @@ impl Push {
     /// # Errors
     /// If it names none, or doesn't answer.
     pub async fn find(client: &Client, parameters: &Parameters, trust_domain: &str) -> Result<TaskId, PushError> {
-        Ok(client.index().find_task(&reference::decision_path(parameters, trust_domain)?).await?.task_id)
+        Ok(client.index().find_task(&decision_path(parameters, trust_domain)?).await?.task_id)
     }
 
     /// The push whose artifacts are in a directory; nothing is looked up.

@@ -5,23 +5,12 @@ use std::sync::Arc;
 use taskgraft_client::Client;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::params::Parameters;
+use taskgraft_core::plan::Policy;
 
+use crate::authority::{self, AuthorityError};
+use crate::decision_path::decision_path;
 use crate::fetch::Artifacts;
 use crate::push::{Left, Push, PushError, read_graph, read_labels, read_parameters};
-
-/// Why the reference's way leads nowhere.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReferenceError {
-    /// A parameter that index paths are made of is missing.
-    #[error("look up the decision task: {0}")]
-    Parameters(#[from] taskgraft_core::params::ParametersError),
-    /// `repository_type` is neither `hg` nor `git`.
-    #[error("look up the decision task: the repository type is `{0}`")]
-    RepositoryType(String),
-    /// The task may not run this action.
-    #[error("run the action: the task has neither of the scopes {}", .0.join(", "))]
-    Scope(Vec<String>),
-}
 
 /// Loads the push of `group` for an action of the given permission (`generic`, say).
 ///
@@ -36,14 +25,11 @@ pub async fn load(
     trust_domain: &str,
     permission: Option<&str>,
 ) -> Result<Push, PushError> {
-    let parameters = read_parameters(artifacts, group, None).await?;
-    if let Some(permission) = permission {
-        check_scope(client, &parameters, permission).await?;
-    }
-    let decision = find_decision_task(client, &parameters, trust_domain, group).await?;
+    let push = ground(client, artifacts, group, trust_domain, permission).await?;
+    let decision = find_decision_task(client, &push.parameters, trust_domain, group).await?;
     let graph = Arc::new(read_graph(artifacts, decision, None).await?);
-    let labels = read_labels(artifacts, decision, None).await?;
-    Ok(push(decision, trust_domain, Left { parameters, graph, labels: Arc::new(labels) }))
+    let labels = Arc::new(read_labels(artifacts, decision, None).await?);
+    Ok(Push { decision: Some(decision), group: Some(decision), graph, labels, ..push })
 }
 
 /// The same without graph and labels: for an action that is only about tasks that exist. The group counts as its own
@@ -62,14 +48,10 @@ pub async fn ground(
     if let Some(permission) = permission {
         check_scope(client, &parameters, permission).await?;
     }
-    Ok(push(group, trust_domain, Left::only(parameters)?))
-}
-
-fn push(decision: TaskId, trust_domain: &str, left: Left) -> Push {
-    let Left { parameters, graph, labels } = left;
-    Push {
-        decision: Some(decision),
-        group: Some(decision),
+    let Left { parameters, graph, labels } = Left::only(parameters)?;
+    Ok(Push {
+        decision: Some(group),
+        group: Some(group),
         group_fact: None,
         task: None,
         trust_domain: Some(trust_domain.to_owned()),
@@ -77,6 +59,30 @@ fn push(decision: TaskId, trust_domain: &str, left: Left) -> Push {
         parameters,
         graph,
         labels,
+    })
+}
+
+/// The push of `decision` by the rules of `policy`: itself, checked, or as the reference would find it.
+///
+/// The reference takes its trust domain from a checkout; here the decision task's schedulerId tells it.
+///
+/// # Errors
+/// If something can't be had, can't be read, or doesn't belong together.
+pub async fn load_by(
+    policy: Policy,
+    client: &Client,
+    artifacts: &Artifacts,
+    decision: TaskId,
+) -> Result<Push, PushError> {
+    match policy {
+        Policy::Graft => Push::load(client, artifacts, decision).await,
+        Policy::Reference => {
+            let scheduler = client.queue().task(decision).await?.scheduler_id;
+            let Some((domain, _)) = authority::trust_domain(&scheduler) else {
+                return Err(AuthorityError::Scheduler { decision, scheduler }.into());
+            };
+            load(client, artifacts, decision, domain, None).await
+        }
     }
 }
 
@@ -95,31 +101,9 @@ async fn find_decision_task(
     }
 }
 
-/// Where the index has the decision task of these parameters.
-pub(crate) fn decision_path(parameters: &Parameters, trust_domain: &str) -> Result<String, ReferenceError> {
-    let project = parameters.text("project")?;
-    match parameters.text("repository_type").unwrap_or("hg") {
-        "hg" => Ok(format!("{trust_domain}.v2.{project}.pushlog-id.{}.decision", parameters.pushlog_id()?)),
-        "git" => {
-            let revision = parameters.text("head_rev")?;
-            Ok(format!("{trust_domain}.v2.{project}.revision.{revision}.taskgraph.decision"))
-        }
-        other => Err(ReferenceError::RepositoryType(other.to_owned())),
-    }
-}
-
 /// The task must literally hold the action's role, for the pushed repository or, for a pull request, for the other one.
 async fn check_scope(client: &Client, parameters: &Parameters, permission: &str) -> Result<(), PushError> {
-    let wanted = action_roles(parameters, permission)?;
+    let wanted = authority::action_roles(parameters, permission)?;
     let have = client.auth().current_scopes().await?;
-    if wanted.iter().any(|scope| have.contains(scope)) { Ok(()) } else { Err(ReferenceError::Scope(wanted).into()) }
-}
-
-/// The scopes of which an action task of this permission has one.
-pub(crate) fn action_roles(parameters: &Parameters, permission: &str) -> Result<Vec<String>, ReferenceError> {
-    let role = |name| Ok::<_, ReferenceError>(crate::authority::repository_role(parameters.text(name)?));
-    Ok(vec![
-        format!("assume:repo:{}:action:{permission}", role("head_repository")?),
-        format!("assume:repo:{}:pr-action:{permission}", role("base_repository")?),
-    ])
+    if wanted.iter().any(|scope| have.contains(scope)) { Ok(()) } else { Err(AuthorityError::Role(wanted).into()) }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::deed::{Deeds, Refusal, View, times};
+use super::fields;
 use super::near::near;
 use super::query::Query;
 use super::table::{Action, GENERIC, Needs, Origin};
@@ -33,14 +34,7 @@ fn schema() -> Value {
             "platform": patterns("Platforms as Treeherder shows them, such as `linux64/opt`."),
             "attributes": pairs("Attributes, with the value or a list of values that each may have; null stands for not being there."),
             "tags": pairs("Tags, likewise."),
-            "times": {
-                "type": "integer",
-                "default": 1,
-                "minimum": 1,
-                "maximum": 100,
-                "title": "Times",
-                "description": "How many times to run each job."
-            }
+            "times": fields::times_or_once("How many times to run each job.")
         },
         // A query without any condition would add every job there is.
         "anyOf": [
@@ -78,7 +72,7 @@ fn pairs(description: &str) -> Value {
 }
 
 fn decide(view: &View<'_>, input: &Value) -> Result<Deeds, Refusal> {
-    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
+    let graph = view.graph()?;
     let query = Query::new(input);
     let labels = query.labels(graph)?;
     if labels.is_empty() {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::deed::{Deeds, Refusal, View, texts, times};
+use super::fields;
 use super::table::{Action, GENERIC, Needs, Origin};
 use crate::plan::{Policy, Round};
 
@@ -26,19 +27,8 @@ fn schema() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "tasks": {
-                "type": "array",
-                "description": "An array of task labels",
-                "items": {"type": "string"}
-            },
-            "times": {
-                "type": "integer",
-                "default": 1,
-                "minimum": 1,
-                "maximum": 100,
-                "title": "Times",
-                "description": "How many times to run each task."
-            }
+            "tasks": fields::tasks(),
+            "times": fields::times_or_once(fields::OF_TASKS)
         }
     })
 }

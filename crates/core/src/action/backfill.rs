@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::deed::{Deeds, EarlierJob, Elsewhere, Refusal, View, times};
+use super::fields;
 use super::table::{Action, GENERIC, Needs, Origin};
 use crate::plan::Round;
 
@@ -40,21 +41,16 @@ fn schema() -> Value {
                 "title": "Inclusive",
                 "description": "Whether it is to run on this push once more, too."
             },
-            "times": {
-                "type": "integer",
-                "default": 1,
-                "minimum": 1,
-                "maximum": 100,
-                "title": "Times",
-                "description": "How many times it is to run on each push. On earlier pushes, what ran well there already counts."
-            }
+            "times": fields::times_or_once(
+                "How many times it is to run on each push. On earlier pushes, what ran well there already counts."
+            )
         },
         "additionalProperties": false
     })
 }
 
 fn decide(view: &View<'_>, input: &Value) -> Result<Deeds, Refusal> {
-    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
+    let graph = view.graph()?;
     let subject = view.subject.ok_or(Refusal::NoSubject)?;
     let label = subject.label()?;
     if !graph.contains(label) {

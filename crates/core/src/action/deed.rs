@@ -28,6 +28,16 @@ pub struct View<'a> {
     pub earlier_pushes: &'a [EarlierPush],
 }
 
+impl<'a> View<'a> {
+    /// The whole graph.
+    ///
+    /// # Errors
+    /// It was not fetched.
+    pub(super) fn graph(&self) -> Result<&'a GraphFile, Refusal> {
+        self.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))
+    }
+}
+
 /// The task that an action was asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {

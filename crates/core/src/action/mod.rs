@@ -16,6 +16,7 @@ mod context;
 pub mod deed;
 #[cfg(test)]
 mod example;
+mod fields;
 pub mod in_tree;
 pub mod member;
 pub mod mustache;

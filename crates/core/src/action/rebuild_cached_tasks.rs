@@ -23,7 +23,7 @@ pub(super) const ACTION: Action = Action {
 };
 
 fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
-    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?.whole()?;
+    let graph = view.graph()?.whole()?;
     let cached = graph.iter().filter(|(_, task)| task.attributes.get("cached_task").is_some_and(is_set));
     let labels: Vec<String> = cached.map(|(_, task)| task.label.to_string()).collect();
     if labels.is_empty() {

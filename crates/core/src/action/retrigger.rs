@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::deed::{Deeds, Refusal, View, is_retriggerable, is_set, times};
+use super::fields;
 use super::table::{Action, GENERIC, Needs, Origin};
 use crate::graph::{TaskGraph, TaskIx};
 use crate::json::{GraphFile, ReadError};
@@ -28,27 +29,15 @@ fn schema() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "downstream": {
-                "type": "boolean",
-                "description": "If true, downstream tasks from this one will be cloned as well. \
-                                The dependencies will be updated to work with the new task at the root.",
-                "default": false
-            },
-            "times": {
-                "type": "integer",
-                "default": 1,
-                "minimum": 1,
-                "maximum": 100,
-                "title": "Times",
-                "description": "How many times to run each task."
-            }
+            "downstream": fields::downstream(),
+            "times": fields::times_or_once(fields::OF_TASKS)
         }
     })
 }
 
 /// Also what `retrigger-disabled` does: there `force` may be set.
 pub(super) fn decide(view: &View<'_>, input: &Value) -> Result<Deeds, Refusal> {
-    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
+    let graph = view.graph()?;
     let label = view.subject.ok_or(Refusal::NoSubject)?.label()?;
     if !input.get("force").is_some_and(is_set) && !is_retriggerable(graph, label)? {
         return Err(Refusal::NotRetriggerable(label.to_owned()));

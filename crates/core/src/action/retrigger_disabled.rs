@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::fields;
 use super::retrigger::decide;
 use super::table::{Action, GENERIC, Needs, Origin};
 
@@ -25,20 +26,8 @@ fn schema() -> Value {
     json!({
         "type": "object",
         "properties": {
-            "downstream": {
-                "type": "boolean",
-                "description": "If true, downstream tasks from this one will be cloned as well. \
-                                The dependencies will be updated to work with the new task at the root.",
-                "default": false
-            },
-            "times": {
-                "type": "integer",
-                "default": 1,
-                "minimum": 1,
-                "maximum": 100,
-                "title": "Times",
-                "description": "How many times to run each task."
-            },
+            "downstream": fields::downstream(),
+            "times": fields::times_or_once(fields::OF_TASKS),
             "force": {
                 "type": "boolean",
                 "default": false,

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::deed::{Deeds, Refusal, View};
+use super::fields;
 use super::member::{Member, stuck};
 use super::table::{Action, GENERIC, Needs, Origin};
 use crate::ids::TaskId;
@@ -21,22 +22,14 @@ pub(super) const ACTION: Action = Action {
     order: 120,
     context: &[],
     permission: GENERIC,
-    schema: Some(schema),
+    schema: Some(fields::none),
     origin: Origin::Taskgraft,
     needs: Needs { members: true, ..Needs::GRAPH },
     decide,
 };
 
-fn schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": {},
-        "additionalProperties": false
-    })
-}
-
 fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
-    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
+    let graph = view.graph()?;
     let mut by_name: BTreeMap<&str, Vec<&Member>> = BTreeMap::new();
     for member in view.members {
         by_name.entry(&member.name).or_default().push(member);
@@ -76,6 +69,7 @@ mod tests {
     use super::*;
     use crate::action::example::{Example, id};
     use TaskState::{Completed, Exception, Failed, Pending, Running, Unscheduled};
+    use serde_json::json;
 
     /// What is retriggered of a push whose members are (id, name, state, minute of creation, dependencies).
     fn retriggered(members: &[(u8, &str, TaskState, i64, &[u8])]) -> Vec<String> {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::deed::{Deeds, Refusal, Rerun, View, is_retriggerable, texts, times};
+use super::fields;
 use super::table::{Action, DEFAULT_ORDER, GENERIC, Needs, Origin};
 use crate::plan::{Numbered, Policy, Round};
 
@@ -31,18 +32,8 @@ fn schema() -> Value {
                 "items": {
                     "type": "object",
                     "properties": {
-                        "tasks": {
-                            "type": "array",
-                            "description": "An array of task labels",
-                            "items": {"type": "string"}
-                        },
-                        "times": {
-                            "type": "integer",
-                            "minimum": 1,
-                            "maximum": 100,
-                            "title": "Times",
-                            "description": "How many times to run each task."
-                        }
+                        "tasks": fields::tasks(),
+                        "times": fields::times(fields::OF_TASKS)
                     },
                     "additionalProperties": false
                 }
@@ -54,7 +45,7 @@ fn schema() -> Value {
 }
 
 fn decide(view: &View<'_>, input: &Value) -> Result<Deeds, Refusal> {
-    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
+    let graph = view.graph()?;
     let requests = input.get("requests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let mut deeds = Deeds { numbered: Numbered::RoundsAndTimes, ..Deeds::default() };
     for request in requests {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::deed::{Deeds, Refusal, View};
+use super::fields;
 use super::member::{Member, stuck};
 use super::table::{Action, GENERIC, Needs, Origin};
 use crate::plan::Round;
@@ -20,22 +21,14 @@ pub(super) const ACTION: Action = Action {
     order: 250,
     context: &[],
     permission: GENERIC,
-    schema: Some(schema),
+    schema: Some(fields::none),
     origin: Origin::Taskgraft,
     needs: Needs { targets: true, members: true, ..Needs::GRAPH },
     decide,
 };
 
-fn schema() -> Value {
-    json!({
-        "type": "object",
-        "properties": {},
-        "additionalProperties": false
-    })
-}
-
 fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
-    let graph = view.graph.ok_or(Refusal::NotFetched("full-task-graph.json"))?;
+    let graph = view.graph()?;
     let targets: BTreeSet<&String> = view.targets.iter().collect();
     // What an action that still runs has made is in no list yet.
     let stuck = stuck(view.members);
@@ -64,6 +57,7 @@ fn decide(view: &View<'_>, _: &Value) -> Result<Deeds, Refusal> {
 mod tests {
     use super::*;
     use crate::action::example::Example;
+    use serde_json::json;
 
     #[test]
     fn only_targets_without_any_task_are_run() {

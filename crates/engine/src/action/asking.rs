@@ -22,7 +22,7 @@ use crate::authority::{self, AuthorityError};
 use crate::planner::{EarlierWork, PlannerError, earlier_work, first_facts, plan_knowing};
 use crate::push::{Push, PushError};
 use crate::recheck::{existing, is_open};
-use crate::reference::{self, ReferenceError, action_roles};
+use crate::reference;
 
 /// An action that is asked for.
 pub(super) struct Asking<'a> {
@@ -206,11 +206,11 @@ impl<'a> Asking<'a> {
         if self.action.permission == action::GENERIC {
             return Ok(());
         }
-        let wanted = action_roles(&push.parameters, self.action.permission).map_err(PushError::Reference)?;
+        let wanted = authority::action_roles(&push.parameters, self.action.permission)?;
         if wanted.iter().any(|role| satisfies(&own.task.scopes, role)) {
             return Ok(());
         }
-        Err(PushError::Reference(ReferenceError::Scope(wanted)).into())
+        Err(AuthorityError::Role(wanted).into())
     }
 
     /// The action task must be of the repository that another push, which jobs are to join, was pushed to.

@@ -64,7 +64,7 @@ impl From<PushError> for Problem {
             | PushError::Labels(_)
             | PushError::Targets(_)
             | PushError::Authority(_)
-            | PushError::Reference(_) => Self::new(Kind::BrokenPush, detail),
+            | PushError::Path(_) => Self::new(Kind::BrokenPush, detail),
         }
     }
 }
