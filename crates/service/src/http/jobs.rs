@@ -104,7 +104,7 @@ struct Known {
 }
 
 impl Known {
-    async fn of(app: &App, name: &str) -> Result<Self, Problem> {
+    async fn of(app: &Arc<App>, name: &str) -> Result<Self, Problem> {
         let seen = pushes::seen(app, name).await?;
         let (jobs, states) = app.in_time(async { tokio::try_join!(described(app, &seen), states(app, &seen)) }).await?;
         Ok(Self { jobs, states })

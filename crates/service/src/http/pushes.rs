@@ -136,9 +136,12 @@ pub(super) async fn decision(app: &App, name: &str) -> Result<TaskId, Problem> {
 }
 
 /// The push that a path or body names, as far as it was looked up lately.
-pub(super) async fn seen(app: &App, name: &str) -> Result<Arc<Seen>, Problem> {
+pub(super) async fn seen(app: &Arc<App>, name: &str) -> Result<Arc<Seen>, Problem> {
     let decision = decision(app, name).await?;
-    app.in_time(async { Ok(app.previews.push(decision).await?) }).await
+    // On its own: a graph that takes longer than an answer may is there when it is asked for again.
+    let reading = Arc::clone(app);
+    let reading = tokio::spawn(async move { reading.previews.push(decision).await });
+    app.in_time(async { Ok(reading.await.map_err(Problem::internal)??) }).await
 }
 
 pub(super) async fn one(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {

@@ -1,12 +1,18 @@
 //! Requests: asked once, waited for, followed, taken back.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::time::Millis;
+use taskgraft_service::http::Settings;
 use taskgraft_service::journal::{Change, NewLine};
 use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushName, State};
+
+use taskgraft_testkit::python::python;
+use taskgraft_testkit::recorded::workspace;
 
 use super::site::{BASE, Site};
 
@@ -49,6 +55,27 @@ async fn what_is_asked_is_written_down_once_with_the_askers_own_scopes() {
     assert_eq!((refused.status, &refused.body["type"]), (422, &json!("urn:taskgraft:problem:key-reused")));
     assert_eq!(site.requests().await, 2);
     assert!(site.refusals().await[0].entry.why.starts_with("key-reused"));
+}
+
+/// The how-to's script, as it stands there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_asks_as_the_how_to_says() {
+    let site = Site::with(Settings { longest_wait: Duration::ZERO, ..Settings::default() }).await;
+    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let page = std::fs::read_to_string(workspace().join("docs/how-to/ask-over-http.md")).unwrap();
+    let (_, script) = page.split_once("```python\n").unwrap();
+    let (script, _) = script.split_once("```").unwrap();
+    let mut command = python();
+    command
+        .args(["-c", &script.replace("https://jobs.example.com", &site.url)])
+        .env("TASKCLUSTER_CLIENT_ID", &ann.id)
+        .env("TASKCLUSTER_ACCESS_TOKEN", &ann.token);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (id, state) = said.trim().split_once(' ').unwrap_or_else(|| panic!("{said}{output:?}", output = output.stderr));
+    assert_eq!(state, "received");
+    let asked = site.journal.get(&id.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((asked.asker.name.as_str(), asked.asked.action.as_str()), ("project/lander/ann", "add-new-jobs"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
