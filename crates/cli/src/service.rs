@@ -33,6 +33,12 @@ pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
     Ok(Config { journal: config.journal.map(|journal| dir.join(journal)), ..config })
 }
 
+/// The journal's file, without which nothing can be received.
+pub(crate) fn journal(config: &Config, path: &Path) -> Result<PathBuf, Failure> {
+    let missing = || Failure::mistake(format!("{}: `journal` is missing", path.display()));
+    config.journal.clone().ok_or_else(|| missing().note("add", "journal = \"journal.sqlite\""))
+}
+
 /// Starts logging as the configuration says; what keeps the lines of requests.
 pub(crate) fn start_log(config: &Config, verbose: u8, env: &Env) -> Keeper {
     let format = match config.log.format {
@@ -61,7 +67,8 @@ pub(crate) fn missing(config: &Config, env: &Env) -> Vec<String> {
     missing
 }
 
-fn secrets(config: &Config, env: &Env) -> Secrets {
+/// What the environment holds of what the configuration needs.
+pub(crate) fn secrets(config: &Config, env: &Env) -> Secrets {
     let masters = config.project.values().flat_map(|project| &project.buildbot);
     let password = |name: &str| env.buildbot_passwords.get(&buildbot_variable(name)).cloned();
     let buildbot = masters.filter_map(|master| Some((master.name.clone(), password(&master.name)?)));

@@ -72,7 +72,7 @@ pub(crate) enum Command {
 impl Command {
     /// Starts logging as the command wants it.
     pub(crate) fn start_log(&self, verbose: u8, filter: Option<&str>) {
-        if matches!(self, Self::Serve(_)) {
+        if matches!(self, Self::Serve(_)) || matches!(self, Self::Listen(args) if args.is_live()) {
             // Its configuration says how.
             return;
         }
@@ -101,7 +101,7 @@ pub(crate) async fn run(command: Command, verbose: u8, env: &Env, out: &Out) -> 
         Command::Demo(args) => demo::run(&args, env, out).await,
         Command::Serve(args) => serve::run(args, verbose, env, out).await,
         Command::Up(args) => up::run(args, env, out).await,
-        Command::Listen(args) => listen::run(&args, env, out).await,
+        Command::Listen(args) => listen::run(&args, verbose, env, out).await,
         Command::Worker(args) => worker::run(args, env).await,
         Command::Backup(args) => backup::run(args, env, out).await,
         Command::Completions(args) => completions::run(&args, out),

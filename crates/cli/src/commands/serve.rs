@@ -36,10 +36,7 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     let keeper = service::start_log(&config, verbose, env);
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
-    let Some(journal) = config.journal.clone() else {
-        return Err(Failure::mistake(format!("{}: `journal` is missing", args.config.display()))
-            .note("add", "journal = \"journal.sqlite\""));
-    };
+    let journal = service::journal(&config, &args.config)?;
     let parts = service::parts(config, journal, keeper, env)?;
     let root_url = parts.reader.config().root_url.clone();
     let service = Service::start(parts).await.map_err(|why| Failure::other(format!("failed to {}", chain(&why))))?;

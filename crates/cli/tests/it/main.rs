@@ -13,6 +13,7 @@ mod help;
 mod hooked;
 mod index_tasks;
 mod listening;
+mod listening_live;
 mod planning;
 mod project;
 mod publishing;

@@ -1,6 +1,7 @@
 //! `taskgraft listen`.
 
 mod lines;
+mod live;
 mod replay;
 
 use std::path::PathBuf;
@@ -9,31 +10,46 @@ use crate::env::Env;
 use crate::exit::Failure;
 use crate::output::Out;
 
-/// Go through recorded pulse messages: what each asks for, whether it is let through, and what would come of it
+/// Take what people click out of pulse's queues into the journal, or go through recorded messages
 ///
 /// Messages are Treeherder's of 2016 and after, in all their spellings: of resultset-runnable-job-actions, resultset-actions
-/// and job-actions. What a message asks for is told even if the policy refuses it or its push can't be found. Without a
+/// and job-actions. Each is acknowledged once the journal holds it; `taskgraft serve` carries it out, and listens by itself
+/// where its configuration has [pulse]. The user's password is in TASKGRAFT_PULSE_PASSWORD.
+///
+/// With --replay, what a message asks for is told even if the policy refuses it or its push can't be found. Without a
 /// configuration no policy is applied, and without a Taskcluster no push is looked up.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  taskgraft listen --config service.toml
   taskgraft listen --replay messages.jsonl --dry-run
   taskgraft listen --replay - --dry-run --json <messages.jsonl | jq -c 'select(.outcome == \"refused\")'
   taskgraft listen --replay messages.jsonl --dry-run --config service.toml")]
 pub(crate) struct Args {
-    /// The messages, one a line: bodies, or {exchange, routingKey, payload}; - is standard input
-    #[arg(long, value_name = "FILE")]
-    replay: PathBuf,
+    /// Messages to go through, one a line: bodies, or {exchange, routingKey, payload}; - is standard input
+    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    replay: Option<PathBuf>,
     /// Create and journal nothing
-    #[arg(long, required = true)]
+    #[arg(long, requires = "replay")]
     dry_run: bool,
-    /// The service's configuration: its projects, their Treeherder and policy
-    #[arg(long, value_name = "FILE")]
+    /// The service's configuration: its broker and journal; its projects, their Treeherder and policy
+    #[arg(long, value_name = "FILE", required_unless_present = "replay")]
     config: Option<PathBuf>,
     /// Print a JSON object for each message: line, kind, asked, policy, outcome and reason
-    #[arg(long)]
+    #[arg(long, requires = "replay")]
     json: bool,
 }
 
-pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
-    replay::run(args, env, out).await
+impl Args {
+    /// Whether it listens, rather than going through a file.
+    pub(super) fn is_live(&self) -> bool {
+        self.replay.is_none()
+    }
+}
+
+pub(crate) async fn run(args: &Args, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
+    match (&args.replay, &args.config) {
+        (Some(messages), _) => replay::run(messages, args, env, out).await,
+        (None, Some(config)) => live::run(config, verbose, env, out).await,
+        (None, None) => Err(Failure::mistake("neither --config nor --replay says what to listen to")),
+    }
 }

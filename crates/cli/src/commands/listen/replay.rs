@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read as _};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use taskgraft_engine::action::Means;
-use taskgraft_service::config::{Config, MAX_FILE_BYTES};
+use taskgraft_service::config::Config;
 use taskgraft_service::pulse::MAX_LINE_BYTES;
 use taskgraft_service::pulse::replay::{Line, Outcome, Replay};
 use taskgraft_service::pulse::resolver::Resolver;
@@ -17,15 +17,16 @@ use crate::connect;
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::output::Out;
+use crate::service;
 
 /// How many messages there were of a kind and outcome.
 type Counts = BTreeMap<(&'static str, Outcome), u64>;
 
-pub(super) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
-    let config = args.config.as_deref().map(read_config).transpose()?;
+pub(super) async fn run(messages: &Path, args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
+    let config = args.config.as_deref().map(service::read).transpose()?;
     let replay = replay(config, env)?;
-    let mut lines = Lines::new(open(&args.replay)?, MAX_LINE_BYTES);
-    let failed = |why: io::Error| Failure::mistake(format!("failed to read {}: {why}", args.replay.display()));
+    let mut lines = Lines::new(open(messages)?, MAX_LINE_BYTES);
+    let failed = |why: io::Error| Failure::mistake(format!("failed to read {}: {why}", messages.display()));
     let mut counts = Counts::new();
     while let Some((number, text)) = lines.next().map_err(failed)? {
         let line = replay.line(number, text).await;
@@ -60,17 +61,6 @@ fn replay(config: Option<Config>, env: &Env) -> Result<Replay, Failure> {
     let resolver = resolver.map_err(|why| Failure::mistake(format!("failed to {why}")))?;
     let means = Means { client, cache: connect::cache(&env)? };
     Ok(Replay::new(projects, Some((resolver, means))))
-}
-
-fn read_config(path: &Path) -> Result<Config, Failure> {
-    let failed = |why: String| Failure::mistake(format!("failed to read {}: {why}", path.display()));
-    let mut text = String::new();
-    let file = File::open(path).map_err(|why| failed(why.to_string()))?;
-    file.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text).map_err(|why| failed(why.to_string()))?;
-    Config::read(&text).map_err(|invalid| {
-        Failure::mistake(format!("{} is no configuration", path.display()))
-            .notes("wrong", invalid.0.iter().map(ToString::to_string))
-    })
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {

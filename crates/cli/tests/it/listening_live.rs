@@ -1,0 +1,149 @@
+//! `taskgraft listen` before a real RabbitMQ, ended with SIGKILL wherever it can be.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use taskgraft_client::SystemClock;
+use taskgraft_client::pulse::{Binding, Broker, Outgoing, Topology};
+use taskgraft_service::journal::{Filter, Journal, Page, Settings};
+use taskgraft_testkit::rabbit::Rabbit;
+use taskgraft_testkit::relay::Relay;
+
+use crate::run::{command, taskgraft};
+use crate::server::wait_for;
+
+const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
+const QUEUE: &str = "queue/guest/taskgraft-resultset-runnable-job-actions";
+const COUNT: usize = 400;
+const LATE: Duration = Duration::from_secs(60);
+
+struct Place {
+    rabbit: Rabbit,
+    relay: Relay,
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let rabbit = Rabbit::start();
+        let relay = Relay::start(rabbit.address());
+        let directory = tempfile::tempdir().unwrap();
+        let text = format!(
+            "journal = \"journal\"\n[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\nprefetch = 50\n\
+             [[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n",
+            relay.address()
+        );
+        std::fs::write(directory.path().join("service.toml"), text).unwrap();
+        Self { rabbit, relay, directory }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.path().join("service.toml")
+    }
+
+    fn listen(&self) -> Child {
+        let mut listen = command([Path::new("listen"), Path::new("--config"), &self.config()]);
+        listen.env("TASKGRAFT_PULSE_PASSWORD", "guest").stdout(Stdio::null()).stderr(Stdio::piped());
+        listen.spawn().unwrap()
+    }
+
+    /// Publishes all messages, into the queue as the listener will declare it.
+    fn publish(&self) {
+        let broker = Broker::new(self.rabbit.url().parse().unwrap(), b"").unwrap();
+        let binding = Binding { queue: QUEUE.to_owned(), exchange: EXCHANGE.to_owned(), routing_key: "#".to_owned() };
+        let mut publisher = broker.publisher(Topology {
+            exchanges: vec![EXCHANGE.to_owned()],
+            queues: vec![QUEUE.to_owned()],
+            bindings: vec![binding],
+        });
+        let messages: Vec<_> = (0..COUNT).map(click).collect();
+        wait_for(publisher.publish(&messages)).unwrap();
+    }
+
+    fn keys(&self) -> BTreeSet<String> {
+        wait_for(async {
+            let file = self.directory.path().join("journal");
+            let settings = Settings { look: None, ..Settings::default() };
+            let journal = Journal::open(&file, settings, Arc::new(SystemClock)).await.unwrap();
+            let listed = journal.list(Filter::default(), Page::first(1000)).await.unwrap().items;
+            let keys: BTreeSet<_> = listed.iter().map(|request| request.key.clone()).collect();
+            assert_eq!(keys.len(), listed.len(), "none is there twice");
+            keys
+        })
+    }
+}
+
+fn click(n: usize) -> Outgoing {
+    let body = json!({"version": 1, "project": "try", "resultset_id": (n + 1).to_string(),
+                      "requester": "ann@lander.example", "requested_jobs": ["test-unit-1"]});
+    Outgoing {
+        exchange: EXCHANGE.to_owned(),
+        routing_key: "try".to_owned(),
+        // Half of them are told from each other by what they say.
+        message_id: n.is_multiple_of(2).then(|| format!("click-{n}")),
+        body: body.to_string().into_bytes(),
+        ..Outgoing::default()
+    }
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LATE;
+    while !done() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_listener_killed_at_any_point_loses_nothing_and_writes_nothing_twice() {
+    let place = Place::new();
+    place.publish();
+    let kill = |mut listener: Child| {
+        listener.kill().unwrap();
+        listener.wait().unwrap();
+    };
+    // While it writes: what it was sent is neither in the journal nor acknowledged.
+    let listener = place.listen();
+    until("the journal", || place.directory.path().join("journal").is_file());
+    kill(listener);
+    // Written down, and killed in its first acknowledgement.
+    place.relay.cut_after_acks(0);
+    let (listener, cuts) = (place.listen(), place.relay.cuts());
+    until("a cut", || place.relay.cuts() > cuts);
+    kill(listener);
+    assert!(!place.keys().is_empty(), "what is acknowledged was written down before");
+    // And after so many.
+    for acks in [1, 2, 10, 49, 50, 51, 100] {
+        let (listener, before) = (place.listen(), place.relay.acks());
+        until("acknowledgements", || place.relay.acks() >= before + acks || place.keys().len() == COUNT);
+        kill(listener);
+        assert!(place.keys().len() <= COUNT);
+    }
+    let mut listener = place.listen();
+    until("all", || place.keys().len() == COUNT);
+    let id = listener.id().to_string();
+    std::process::Command::new("kill").arg(&id).status().unwrap();
+    assert!(listener.wait().unwrap().success());
+    assert_eq!(place.keys().len(), COUNT);
+}
+
+#[test]
+fn what_the_broker_refuses_ends_it_with_the_reason() {
+    let place = Place::new();
+    let listen = |password: &str| {
+        let mut listen = command([Path::new("listen"), Path::new("--config"), &place.config()]);
+        let output = listen.env("TASKGRAFT_PULSE_PASSWORD", password).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let wrong = listen("s3cret");
+    assert!(wrong.contains("ACCESS_REFUSED") && !wrong.contains("s3cret"), "{wrong}");
+    let missing = listen("guest");
+    assert!(missing.contains(EXCHANGE), "{missing}");
+    let neither = taskgraft(["listen"]);
+    assert_ne!(neither.code, Some(0));
+    assert!(neither.stderr.contains("--config"), "{}", neither.stderr);
+}
