@@ -4,6 +4,7 @@
 //! the policy names for the message, may do what is asked.
 
 use taskgraft_client::Client;
+use taskgraft_core::scopes::satisfies;
 use taskgraft_core::time::Millis;
 use taskgraft_engine::trigger::{self, Offer, Prepared, RightsError, Sending};
 
@@ -35,6 +36,9 @@ pub(crate) enum Denied {
     /// The asker, or the role, may not; or the push itself may not.
     #[error(transparent)]
     Rights(#[from] RightsError),
+    /// It takes these scopes to have builds forced, and the asker, or the role, lacks them.
+    #[error("have builds forced: {} missing", .0.join(", "))]
+    Builds(Vec<String>),
     /// The role can't be looked up.
     #[error("look up the role that the policy names: failed to {0}")]
     Role(taskgraft_client::Error),
@@ -73,23 +77,56 @@ pub(crate) async fn permit(client: &Client, asking: Asking<'_>) -> Result<Permit
             Ok(Permit { why: format!("the asker holds {}", needs.join(", ")), scopes: needs })
         }
         Authority::Policy { exchange } => {
-            let project = asking.project.ok_or(Refused::NoRules)?;
-            let facts = Facts {
-                exchange,
-                requester: &asker.name,
-                action: asking.action,
-                jobs: asking.jobs,
-                level: Some(&project.level),
-            };
-            let grant = policy::decide(&project.pulse.allow, &facts)?;
-            let role = vec![format!("assume:{}", grant.role)];
-            let expanded = client.auth().expand_scopes(role.clone()).await.map_err(Denied::Role)?;
+            let (role, expanded, why) =
+                granted(client, (asker, exchange), asking.project, (asking.action, asking.jobs)).await?;
             trigger::check_for(client, offer, prepared, &expanded).await?;
             let scopes = match prepared.sending {
                 Sending::Hook { .. } => role,
                 Sending::Task(_) => trigger::needs(offer, prepared),
             };
-            Ok(Permit { scopes, why: format!("rule {} lets it through with the role {}", grant.rule, grant.role) })
+            Ok(Permit { scopes, why })
         }
     }
+}
+
+/// Whether builds may be forced that it takes these scopes for, and why. They are the asker's or the role's own: forcing
+/// needs no credentials of Taskcluster, and gets none.
+///
+/// # Errors
+/// If they may not, or that can't be looked up.
+pub(crate) async fn permit_builds(
+    client: &Client,
+    asker: &Asker,
+    project: Option<&Project>,
+    (action, jobs): (&str, u64),
+    needs: &[String],
+) -> Result<String, Denied> {
+    let (held, why) = match &asker.authority {
+        Authority::Nobody(why) => return Err(Denied::Nobody(why.clone())),
+        Authority::Scopes { expires, .. } if *expires < Millis(client.clock().now()) => {
+            return Err(Denied::Expired(*expires));
+        }
+        Authority::Scopes { scopes, .. } => (scopes.clone(), format!("the asker holds {}", needs.join(", "))),
+        Authority::Policy { exchange } => {
+            let (_, expanded, why) = granted(client, (asker, exchange), project, (action, jobs)).await?;
+            (expanded, why)
+        }
+    };
+    let missing: Vec<String> = needs.iter().filter(|need| !satisfies(&held, need)).cloned().collect();
+    if missing.is_empty() { Ok(why) } else { Err(Denied::Builds(missing)) }
+}
+
+/// The role that a rule gives a message, as a scope and expanded, and why.
+async fn granted(
+    client: &Client,
+    (asker, exchange): (&Asker, &str),
+    project: Option<&Project>,
+    (action, jobs): (&str, u64),
+) -> Result<(Vec<String>, Vec<String>, String), Denied> {
+    let project = project.ok_or(Refused::NoRules)?;
+    let facts = Facts { exchange, requester: &asker.name, action, jobs, level: Some(&project.level) };
+    let grant = policy::decide(&project.pulse.allow, &facts)?;
+    let role = vec![format!("assume:{}", grant.role)];
+    let expanded = client.auth().expand_scopes(role.clone()).await.map_err(Denied::Role)?;
+    Ok((role, expanded, format!("rule {} lets it through with the role {}", grant.rule, grant.role)))
 }

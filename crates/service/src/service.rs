@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::buildbot::Masters;
 use crate::carry::{self, Carrier};
 use crate::config::{Config, Secrets};
 use crate::http;
@@ -96,6 +97,7 @@ impl Service {
         let socket = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
         let (address, socket) = socket.map_err(|error| StartError::Address { address, error })?;
         let listener = config.pulse.is_some().then(|| Listener::new(&config, &secrets)).transpose()?;
+        let masters = Masters::new(&config.project, &secrets, reader.config())?;
         let resolver = Resolver::new(reader.clone(), &config.project)?;
         let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
         let journal = Journal::open(&path, settings, Arc::clone(reader.clock())).await.map_err(unopened)?;
@@ -123,6 +125,7 @@ impl Service {
             cache,
             live,
             resolver,
+            masters,
             projects: config.project,
             limits: config.carry,
         });

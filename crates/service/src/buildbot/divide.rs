@@ -9,7 +9,7 @@ use super::{Master, offers, split};
 use crate::asked::Asked;
 
 /// The action that takes names.
-const ADD: &str = "add-new-jobs";
+pub(crate) const ADD: &str = "add-new-jobs";
 /// As the action's schema has it.
 const MOST_COPIES: u64 = 100;
 

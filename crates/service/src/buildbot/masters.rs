@@ -35,6 +35,12 @@ impl Masters {
         self.0.get(project).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether no project has any.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.values().all(Vec::is_empty)
+    }
+
     /// Cancels what has not ended of a request's builds on a project's masters, and says what that was.
     ///
     /// # Errors

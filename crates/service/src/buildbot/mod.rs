@@ -22,6 +22,7 @@ mod session;
 mod split;
 
 pub use carry::{Build, Wanted, carry, offers, scope};
+pub(crate) use divide::ADD;
 pub use divide::{DivideError, Divided, divide};
 pub use error::Error;
 pub use force::Forced;

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::follower;
 use super::schedule::Schedule;
 use super::turn::{Turn, Work};
+use crate::buildbot::Masters;
 use crate::config::{Carrying, Project};
 use crate::journal::{Journal, JournalError, Page, What};
 use crate::live::Live;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub resolver: Resolver,
     /// The projects that are served, by their short names.
     pub projects: BTreeMap<String, Project>,
+    /// Their Buildbot masters.
+    pub masters: Masters,
     /// How much at once, and how patiently.
     pub limits: Carrying,
 }
@@ -103,6 +106,7 @@ impl Round {
             cache: parts.cache,
             resolver: parts.resolver,
             projects: parts.projects,
+            masters: parts.masters,
             give_up: parts.limits.give_up,
         };
         Self {

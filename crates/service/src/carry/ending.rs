@@ -7,8 +7,10 @@ use taskgraft_engine::action::{self, ActionReport};
 use taskgraft_engine::trigger::{self, Left, Outcome};
 use taskgraft_engine::{End, Following, PLAN_ARTIFACT};
 
+use super::builds;
 use super::setback::{Setback, passes};
 use super::turn::{Turn, Work};
+use crate::buildbot::BuildReport;
 use crate::journal::Change;
 use crate::request::Request;
 use crate::state::Event;
@@ -33,6 +35,9 @@ struct Came<'a> {
     /// The last lines of its log, where it came to a bad end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     log: Vec<String>,
+    /// What became of builders that were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    buildbot: Vec<BuildReport>,
 }
 
 #[derive(Debug, Serialize)]
@@ -61,7 +66,10 @@ impl Work {
             }
         };
         let jobs = left.jobs.iter().map(|job| Job { label: &job.label, task_id: job.id }).collect();
-        let came = Came { action_task: task, ended: end.as_str(), jobs, report: left.report.as_ref(), log };
+        let buildbot = builds::told(request);
+        let error =
+            [error, builds::lacking(&buildbot)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
+        let came = Came { action_task: task, ended: end.as_str(), jobs, report: left.report.as_ref(), log, buildbot };
         let event = if error.is_none() { Event::Succeeded } else { Event::Failed };
         let report = serde_json::to_value(&came).unwrap_or_default();
         let plan =

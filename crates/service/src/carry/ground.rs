@@ -7,6 +7,7 @@ use taskgraft_engine::{Push, Said};
 use super::setback::Setback;
 use super::turn::Work;
 use crate::config::Project;
+use crate::pulse::resolver::Found;
 use crate::request::Request;
 
 /// What a request is about.
@@ -25,9 +26,38 @@ pub(super) struct Ground<'a> {
     pub(super) prepared: Prepared,
 }
 
+/// The push that a request is about.
+pub(super) struct Place<'a> {
+    /// The project's short name, as its pushes have it.
+    pub(super) name: String,
+    /// What the configuration says of it, as in [`Ground`].
+    pub(super) project: Option<&'a Project>,
+    /// The push without its graph.
+    pub(super) push: Push,
+    /// How it was found.
+    pub(super) found: Found,
+}
+
 impl Work {
-    /// Finds the push, checks that it is the project's and the one that is meant, and prepares what is to be sent.
+    /// Finds the push, and prepares what is to be sent.
     pub(super) async fn ground(&self, request: &Request) -> Result<Ground<'_>, Setback> {
+        let Place { name, project, found, .. } = self.place(request).await?;
+        let offer = Offer::load(&self.reader, &self.artifacts, found.decision).await?;
+        let ask = Ask {
+            action: request.asked.action.clone(),
+            subject: found.subject,
+            input: request.asked.input.clone(),
+            key: request.id.to_string(),
+            // The journal has seen to it that the same id never stands for anything else.
+            fresh: true,
+            shown: None,
+        };
+        let prepared = Prepared::new(&self.reader, &offer, ask).await?;
+        Ok(Ground { name, project, decision: found.decision, subject: found.subject, offer, prepared })
+    }
+
+    /// Finds the push, and checks that it is the project's and the one that is meant.
+    pub(super) async fn place(&self, request: &Request) -> Result<Place<'_>, Setback> {
         let asked = &request.asked;
         let named = asked.project.as_deref().or_else(|| asked.push.project());
         let unserved = |name: &str| Setback::Refused(format!("the project `{name}` is not served"));
@@ -54,18 +84,7 @@ impl Work {
             None if self.projects.is_empty() => {}
             None => return Err(unserved(&name)),
         }
-        let offer = Offer::load(&self.reader, &self.artifacts, found.decision).await?;
-        let ask = Ask {
-            action: asked.action.clone(),
-            subject: found.subject,
-            input: asked.input.clone(),
-            key: request.id.to_string(),
-            // The journal has seen to it that the same id never stands for anything else.
-            fresh: true,
-            shown: None,
-        };
-        let prepared = Prepared::new(&self.reader, &offer, ask).await?;
-        Ok(Ground { name, project, decision: found.decision, subject: found.subject, offer, prepared })
+        Ok(Place { name, project, push, found })
     }
 
     /// A project by its short name, or by the name that its Treeherder has for it.

@@ -12,6 +12,7 @@
 //! anywhere, and the next one, in this process or another, goes on from there. How many turns run at once is bounded;
 //! waiting costs no turn.
 
+mod builds;
 mod carrier;
 mod count;
 mod ending;

@@ -7,7 +7,7 @@ use tracing::Span;
 use super::ground::Ground;
 use super::setback::Setback;
 use super::turn::{Turn, Work};
-use crate::authority::{Asking, Denied, Permit, permit};
+use crate::authority::{Asking, Permit, permit};
 use crate::journal::Change;
 use crate::log;
 use crate::request::Request;
@@ -62,13 +62,7 @@ impl Work {
             offer: &ground.offer,
             prepared: &ground.prepared,
         };
-        permit(&self.reader, asking).await.map_err(|denied| match denied {
-            Denied::Rights(error) => error.into(),
-            Denied::Role(error) => Setback::failed(super::setback::passes(&error), denied_role(&error)),
-            denied @ (Denied::Nobody(_) | Denied::Expired(_) | Denied::Policy(_)) => {
-                Setback::Refused(denied.to_string())
-            }
-        })
+        Ok(permit(&self.reader, asking).await?)
     }
 
     async fn allowed(&self, request: &Request, ground: &Ground<'_>, why: String) -> Result<(), Setback> {
@@ -94,10 +88,6 @@ impl Work {
         tracing::info!("sent: the push's action does it");
         Turn::Follow(task)
     }
-}
-
-fn denied_role(error: &taskgraft_client::Error) -> String {
-    format!("look up the role that the policy names: failed to {error}")
 }
 
 /// What counts as sent is not tried again by itself.

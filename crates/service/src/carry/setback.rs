@@ -4,6 +4,7 @@ use taskgraft_client::Error;
 use taskgraft_engine::trigger::{FindError, LeftError, OfferError, PrepareError, RightsError, SendError};
 use taskgraft_engine::{FetchError, PushError};
 
+use crate::authority::Denied;
 use crate::journal::JournalError;
 use crate::pulse::resolver::ResolveError;
 
@@ -64,6 +65,18 @@ impl Setback {
             | SendError::Proxy => false,
         };
         Self::failed(passes, error)
+    }
+}
+
+impl From<Denied> for Setback {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Rights(error) => error.into(),
+            Denied::Role(ref error) => Self::failed(passes(error), denied),
+            Denied::Nobody(_) | Denied::Expired(_) | Denied::Policy(_) | Denied::Builds(_) => {
+                Self::Refused(denied.to_string())
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use taskgraft_engine::{Artifacts, Cache};
 use tracing::Instrument as _;
 
 use super::setback::Setback;
+use crate::buildbot::Masters;
 use crate::config::Project;
 use crate::journal::{Change, Journal, JournalError};
 use crate::log;
@@ -27,6 +28,8 @@ pub(super) struct Work {
     pub(super) cache: Cache,
     pub(super) resolver: Resolver,
     pub(super) projects: BTreeMap<String, Project>,
+    /// Where builds are forced.
+    pub(super) masters: Masters,
     /// How long nobody needs to answer before what has not begun has failed.
     pub(super) give_up: Duration,
 }
@@ -68,6 +71,9 @@ impl Work {
     }
 
     async fn go(&self, request: &Request) -> Result<Turn, Setback> {
+        if let Some(halves) = self.halves(request).await? {
+            return self.both(request, halves).await;
+        }
         match request.state {
             State::Received | State::Ready => self.ask(request).await,
             State::Asked => self.end(request).await,
