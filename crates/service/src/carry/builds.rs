@@ -14,7 +14,7 @@ use super::setback::Setback;
 use super::turn::{Turn, Work};
 use crate::asked::Asked;
 use crate::authority::permit_builds;
-use crate::buildbot::{self, Build, BuildReport, DivideError, Master, Wanted};
+use crate::buildbot::{self, Build, BuildReport, DivideError, Error, Master, Outcome, Wanted};
 use crate::journal::Change;
 use crate::log;
 use crate::pulse::policy;
@@ -75,8 +75,7 @@ impl Work {
             }
             State::Cancelling => {
                 let cancelled = self.masters.cancel(&halves.place.name, &request.id, request.received.0).await;
-                let cancelled =
-                    cancelled.map_err(|error| Setback::Later(format!("cancel builds: failed to {error}")))?;
+                let cancelled = cancelled.map_err(uncancelled)?;
                 tracing::info!(builds = cancelled.len(), "cancelled builds");
                 self.undo(halves.rest.as_ref().unwrap_or(request)).await
             }
@@ -132,6 +131,11 @@ impl Work {
         self.journal.apply(&request.id, event, Change { error, ..change }).await?;
         Ok(())
     }
+}
+
+fn uncancelled(error: Error) -> Setback {
+    let passes = Outcome::from(&error) != Outcome::Refused;
+    Setback::failed(passes, format!("cancel builds: failed to {error}"))
 }
 
 /// What the journal says of a request's builds.
