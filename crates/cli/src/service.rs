@@ -8,16 +8,19 @@ use taskgraft_client::{Client, Config as ClientConfig};
 use taskgraft_engine::Cache;
 use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Secrets};
 use taskgraft_service::log::Keeper;
-use taskgraft_service::{Live, Parts};
+use taskgraft_service::{Live, Parts, Service};
 
 use crate::connect;
+use crate::embedded::Embedded;
 use crate::env::{Env, buildbot_variable};
-use crate::exit::{Failure, Kind};
+use crate::exit::{Failure, Kind, chain};
 use crate::log::{self, Format};
 
 /// The most bytes of downloads that are kept on disk, and of pushes that are kept in memory.
 const DISK: u64 = 8 << 30;
 const MEMORY: u64 = 1 << 30;
+/// How a service is told to be for this machine alone.
+const BESIDE: &str = "http.listen = \"127.0.0.1:0\"\n";
 
 /// Reads a configuration file. Paths in it are relative to its directory.
 pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
@@ -40,12 +43,13 @@ pub(crate) fn journal(config: &Config, path: &Path) -> Result<PathBuf, Failure> 
 }
 
 /// Starts logging as the configuration says; what keeps the lines of requests.
-pub(crate) fn start_log(config: &Config, verbose: u8, env: &Env) -> Keeper {
+/// `says_all`: the log is all that the command says.
+pub(crate) fn start_log(config: &Config, verbose: u8, says_all: bool, env: &Env) -> Keeper {
     let format = match config.log.format {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
     };
-    log::start_keeping(verbose, true, format, env.log.as_deref())
+    log::start_keeping(verbose, says_all, format, env.log.as_deref())
 }
 
 /// What the environment lacks of what the configuration needs, in words.
@@ -84,11 +88,9 @@ pub(crate) fn parts(config: Config, journal: PathBuf, keeper: Keeper, env: &Env)
     let root_url = config.root_url.clone().unwrap_or_else(env_url);
     let reader = Client::new(ClientConfig::new(root_url.clone()));
     let reader = reader.map_err(|why| Failure::mistake(format!("failed to {why}")))?;
-    let cache = env.cache_dir.as_deref().ok_or_else(connect::no_cache)?;
+    let dir = env.cache_dir.as_deref().ok_or_else(connect::no_cache)?;
     let here = Env { root_url: Some(root_url), ..Env::default() };
-    let cache = cache.join("service").join(connect::deployment(&here));
-    let cache = Cache::remembering(&cache, DISK, MEMORY)
-        .map_err(|why| Failure::other(format!("failed to make {}: {why}", cache.display())))?;
+    let cache = cache(&dir.join("service").join(connect::deployment(&here)))?;
     let credentials =
         env.credentials.clone().ok_or_else(|| Failure::new(Kind::NoRights, "there are no credentials"))?;
     let live = Live::default();
@@ -102,4 +104,51 @@ pub(crate) fn parts(config: Config, journal: PathBuf, keeper: Keeper, env: &Env)
         live,
         keeper: Some(keeper),
     })
+}
+
+/// The configuration of a service beside an embedded Taskcluster: from the file, else one that is for this machine alone.
+pub(crate) fn beside_config(path: Option<&Path>) -> Result<Config, Failure> {
+    let config = match path {
+        Some(path) => read(path)?,
+        None => Config::read(BESIDE).map_err(|invalid| Failure::other(invalid.to_string()))?,
+    };
+    match &config.root_url {
+        Some(root_url) => {
+            Err(Failure::mistake(format!("the configuration names {root_url}, and `up` is a Taskcluster"))
+                .note("leave out", "root_url"))
+        }
+        None => Ok(config),
+    }
+}
+
+/// A service beside an embedded Taskcluster, with all its rights; what it keeps is in `dir`.
+pub(crate) async fn beside(
+    embedded: &Embedded,
+    config: Config,
+    keeper: Keeper,
+    dir: &Path,
+    env: &Env,
+) -> Result<Service, Failure> {
+    let reader = Client::new(ClientConfig::new(embedded.root_url()));
+    let parts = Parts {
+        secrets: secrets(&config, env),
+        reader: reader.map_err(|why| Failure::other(format!("failed to {why}")))?,
+        credentials: embedded.credentials(),
+        cache: cache(&dir.join("cache"))?,
+        journal: config.journal.clone().unwrap_or_else(|| dir.join("journal.sqlite")),
+        live: Live::default(),
+        keeper: Some(keeper),
+        config,
+    };
+    start(parts).await
+}
+
+/// Starts the service.
+pub(crate) async fn start(parts: Parts) -> Result<Service, Failure> {
+    Service::start(parts).await.map_err(|why| Failure::other(format!("failed to {}", chain(&why))))
+}
+
+fn cache(dir: &Path) -> Result<Cache, Failure> {
+    let made = Cache::remembering(dir, DISK, MEMORY);
+    made.map_err(|why| Failure::other(format!("failed to make {}: {why}", dir.display())))
 }

@@ -72,8 +72,8 @@ pub(crate) enum Command {
 impl Command {
     /// Starts logging as the command wants it.
     pub(crate) fn start_log(&self, verbose: u8, filter: Option<&str>) {
-        if matches!(self, Self::Serve(_)) || matches!(self, Self::Listen(args) if args.is_live()) {
-            // Its configuration says how.
+        if matches!(self, Self::Serve(_) | Self::Up(_)) || matches!(self, Self::Listen(args) if args.is_live()) {
+            // Their configuration says how.
             return;
         }
         // A worker has nothing to say but its log.
@@ -100,7 +100,7 @@ pub(crate) async fn run(command: Command, verbose: u8, env: &Env, out: &Out) -> 
         Command::Group(args) => group::run(&args, env, out).await,
         Command::Demo(args) => demo::run(&args, env, out).await,
         Command::Serve(args) => serve::run(args, verbose, env, out).await,
-        Command::Up(args) => up::run(args, env, out).await,
+        Command::Up(args) => up::run(args, verbose, env, out).await,
         Command::Listen(args) => listen::run(&args, verbose, env, out).await,
         Command::Worker(args) => worker::run(args, env).await,
         Command::Backup(args) => backup::run(args, env, out).await,

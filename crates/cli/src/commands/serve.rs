@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use taskgraft_service::Service;
 use taskgraft_service::config::Config;
 
 use crate::env::Env;
-use crate::exit::{Failure, chain};
+use crate::exit::Failure;
 use crate::output::Out;
 use crate::service;
 use crate::signals::Stop;
@@ -33,13 +32,13 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     if args.check {
         return check(&config, env, out);
     }
-    let keeper = service::start_log(&config, verbose, env);
+    let keeper = service::start_log(&config, verbose, true, env);
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
     let journal = service::journal(&config, &args.config)?;
     let parts = service::parts(config, journal, keeper, env)?;
     let root_url = parts.reader.config().root_url.clone();
-    let service = Service::start(parts).await.map_err(|why| Failure::other(format!("failed to {}", chain(&why))))?;
+    let service = service::start(parts).await?;
     out.note(&format!("serving {root_url} on http://{}; Ctrl-C stops it", service.address()));
     stop.asked().await;
     out.note("stopping; once more to end at once");

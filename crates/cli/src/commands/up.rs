@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use taskgraft_local::queue::Settings;
 use taskgraft_local::{Config, check_free};
+use taskgraft_service::Service;
 use url::Url;
 
 use crate::action_worker::ActionWorker;
@@ -16,6 +17,7 @@ use crate::env::Env;
 use crate::exit::{Failure, chain};
 use crate::output::Out;
 use crate::project::{self, ProjectArgs};
+use crate::service;
 use crate::signals::Stop;
 
 /// Run an embedded Taskcluster and a worker on this machine, until Ctrl-C
@@ -54,6 +56,9 @@ pub(crate) struct Args {
     /// How many tasks the worker runs at once [default: one for each processor]
     #[arg(long, value_name = "N")]
     capacity: Option<usize>,
+    /// How requests are served, as for `taskgraft serve`; without it, over HTTP on a port of this machine alone
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     project: ProjectArgs,
     /// Run no worker: tasks wait for workers of your own
@@ -71,7 +76,9 @@ pub(crate) struct Args {
     long_poll_ms: u32,
 }
 
-pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
+pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
+    let service = service::beside_config(args.config.as_deref())?;
+    let keeper = service::start_log(&service, verbose, false, env);
     let data_dir = embedded::data_dir(args.data_dir.as_deref(), env)?;
     // Before anything is ready: a file that an earlier run left would let a script go on too early. One that is still
     // right, since the server that wrote it runs, stays.
@@ -83,7 +90,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let mut stop = Stop::listen()?;
     let root_url = args.root_url.as_deref().map(Url::parse).transpose();
     let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
-    let actions_dir = data_dir.join("actions");
+    let dirs = Dirs { actions: data_dir.join("actions"), service: data_dir.join("service") };
     let config = Config {
         listen: SocketAddr::new(args.host, args.port),
         root_url,
@@ -101,32 +108,35 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let worker = if args.no_worker { None } else { worker(&args, out)? };
     let embedded = Embedded::start(config, worker).await?;
     let client = embedded.client(embedded.credentials())?;
-    let start = |queue: &String| ActionWorker::start(&embedded, queue, &actions_dir);
-    let ready = match project::make(&client, setup.as_ref(), out).await {
-        Ok(()) => args.action_queues.iter().map(start).collect::<Result<Vec<_>, _>>(),
-        Err(failure) => Err(failure),
+    let begun = async {
+        project::make(&client, setup.as_ref(), out).await?;
+        let start = |queue: &String| ActionWorker::start(&embedded, queue, &dirs.actions);
+        let actions = args.action_queues.iter().map(start).collect::<Result<Vec<_>, _>>()?;
+        let service = service::beside(&embedded, service, keeper, &dirs.service, env).await?;
+        Ok((actions, service))
     };
-    let actions = match ready {
-        Ok(actions) => actions,
+    let (actions, service) = match begun.await {
+        Ok(begun) => begun,
         Err(failure) => {
             embedded.stop().await;
             return Err(failure);
         }
     };
-    let exports = exports(&embedded.variables());
+    let exports = exports(&variables(&embedded, &service));
     if let Some(path) = &args.env_file {
         write_private(path, &exports)
             .map_err(|why| Failure::other(format!("failed to write {}: {why}", path.display())))?;
     }
     out.raw(exports.as_bytes())?;
-    out.note(&format!("Taskcluster, embedded, on {}; Ctrl-C stops it", embedded.root_url()));
+    let (root_url, address) = (embedded.root_url(), service.address());
+    out.note(&format!("Taskcluster, embedded, on {root_url}; requests on http://{address}; Ctrl-C stops it"));
     tokio::select! {
         () = stop.asked() => {}
         never = args.project.keep_up(&client, setup, out) => match never {},
     }
     out.note("stopping; once more to end at once");
     tokio::select! {
-        ended = end(embedded, actions) => ended,
+        ended = end(embedded, actions, service) => ended,
         () = stop.asked() => Ok(()),
     }
 }
@@ -147,8 +157,21 @@ fn worker(args: &Args, out: &Out) -> Result<Option<WorkerOptions>, Failure> {
     Ok((!queues.is_empty()).then_some(WorkerOptions { queues, capacity: args.capacity }))
 }
 
-/// Stops the workers, then the server.
-async fn end(embedded: Embedded, actions: Vec<ActionWorker>) -> Result<(), Failure> {
+/// Where things are kept beside the server's own.
+struct Dirs {
+    actions: PathBuf,
+    service: PathBuf,
+}
+
+/// What whoever uses it reads from their environment.
+fn variables(embedded: &Embedded, service: &Service) -> Vec<(&'static str, String)> {
+    let url = ("TASKGRAFT_URL", format!("http://{}", service.address()));
+    embedded.variables().into_iter().chain([url]).collect()
+}
+
+/// Stops the service and the workers, then the server.
+async fn end(embedded: Embedded, actions: Vec<ActionWorker>, service: Service) -> Result<(), Failure> {
+    service.stop().await;
     let mut ended = Ok(());
     for worker in actions {
         ended = ended.and(worker.stop().await);

@@ -82,7 +82,7 @@ fn hooked_telling(up: &Up, actions: &Value, context: &Value) {
     }
 }
 
-fn grant(up: &Up, role: &str, scopes: &[&str]) {
+pub(crate) fn grant(up: &Up, role: &str, scopes: &[&str]) {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
     let request = CreateRoleRequest { description: String::new(), scopes };
     wait_for(up.client().auth().create_role(role, &request)).unwrap();
@@ -196,14 +196,14 @@ fn what_somebody_elses_action_may_have_begun_is_not_asked_for_again() {
 }
 
 /// An action worker, ended with the test.
-struct Worker(Child);
+pub(crate) struct Worker(Child);
 
 impl Worker {
     fn start(up: &Up) -> Self {
         Self::of(up, "proj-lander/action")
     }
 
-    fn of(up: &Up, queue: &str) -> Self {
+    pub(crate) fn of(up: &Up, queue: &str) -> Self {
         let mut worker = up.command(["worker", "--task-queue-id", queue]);
         Self(worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
@@ -312,18 +312,23 @@ fn two_action_tasks_with_one_name_do_the_work_once() {
     assert_eq!((members["Action"].len(), members["test-unit-3"].len(), members["build-opt"].len()), (2, 1, 1));
 }
 
-#[test]
-fn a_push_with_only_our_action_yml_has_the_asker_create_the_action_task() {
-    let up = Up::start();
+/// Makes the push with our action.yml and without actions.json, and the roles that go with it.
+pub(crate) fn templated(up: &Up) {
     let (_, template) = ours();
-    publishing(&up, |files| {
+    publishing(up, |files| {
         files.remove("actions.json");
         files.insert("action.yml", template);
     });
     let act = "assume:repo:github.com/example/lander:action:generic";
     let create = ["queue:create-task:*", "queue:scheduler-id:lander-level-3", "queue:route:*"];
-    grant(&up, "repo:github.com/example/lander:branch:main", &[&create[..], &[act]].concat());
-    grant(&up, "repo:github.com/example/lander:action:generic", &create);
+    grant(up, "repo:github.com/example/lander:branch:main", &[&create[..], &[act]].concat());
+    grant(up, "repo:github.com/example/lander:action:generic", &create);
+}
+
+#[test]
+fn a_push_with_only_our_action_yml_has_the_asker_create_the_action_task() {
+    let up = Up::start();
+    templated(&up);
     let _worker = Worker::of(&up, "proj-lander/decision");
     let ran = add(&up, &["lint-c", "--json", "--request-id", "by-hand"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);

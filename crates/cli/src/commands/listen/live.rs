@@ -18,7 +18,7 @@ pub(super) async fn run(path: &Path, verbose: u8, env: &Env, out: &Out) -> Resul
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
     let config = service::read(path)?;
-    let keeper = service::start_log(&config, verbose, env);
+    let keeper = service::start_log(&config, verbose, true, env);
     let file = service::journal(&config, path)?;
     let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
     let journal = Journal::open(&file, settings, Arc::new(SystemClock)).await;
