@@ -13,6 +13,7 @@ mod labels;
 mod listen;
 mod man;
 mod plan;
+mod requests;
 mod resume;
 mod serve;
 mod stored_graph;
@@ -62,6 +63,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Up(up::Args),
     Serve(serve::Args),
+    Requests(requests::Args),
     Worker(worker::Args),
     Listen(listen::Args),
     Backup(backup::Args),
@@ -102,6 +104,7 @@ pub(crate) async fn run(command: Command, verbose: u8, env: &Env, out: &Out) -> 
         Command::Serve(args) => serve::run(args, verbose, env, out).await,
         Command::Up(args) => up::run(args, verbose, env, out).await,
         Command::Listen(args) => listen::run(&args, verbose, env, out).await,
+        Command::Requests(args) => requests::run(&args, env, out).await,
         Command::Worker(args) => worker::run(args, env).await,
         Command::Backup(args) => backup::run(args, env, out).await,
         Command::Completions(args) => completions::run(&args, out),

@@ -20,6 +20,7 @@ mod project;
 mod publishing;
 mod pushes;
 mod replaying;
+mod requests;
 mod run;
 mod server;
 mod serving;

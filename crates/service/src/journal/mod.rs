@@ -42,6 +42,9 @@ pub use steps::{Step, What};
 
 use steps::Tides;
 
+/// What the file is called where nothing else names it.
+pub const FILE: &str = "journal.sqlite";
+
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
 
 /// The open journal. Cheap to clone; the file is closed with the last clone.
