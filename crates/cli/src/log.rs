@@ -1,6 +1,8 @@
 //! What the libraries report on their way, on standard error.
 
-use taskgraft_service::log::{Keeper, Lines, lines};
+use std::io;
+
+use taskgraft_service::log::{Keeper, Lines, lines, mask};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -42,7 +44,7 @@ fn begin(verbose: u8, says_all: bool, format: Format, filter: Option<&str>, keep
         Err(why) => (EnvFilter::new(by_verbosity), Some(why)),
     };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let written = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let written = tracing_subscriber::fmt::layer().with_writer(|| Masked);
     let written = match format {
         Format::Text => written.with_ansi(ansi).boxed(),
         Format::Json => written.json().flatten_event(true).with_span_list(false).boxed(),
@@ -51,5 +53,19 @@ fn begin(verbose: u8, says_all: bool, format: Format, filter: Option<&str>, keep
     tracing_subscriber::registry().with(written.with_filter(filter)).with(keep).init();
     if let Some(why) = wrong {
         tracing::warn!("TASKGRAFT_LOG is not understood: {why}");
+    }
+}
+
+/// Standard error, without what looks secret. A line comes in one piece.
+struct Masked;
+
+impl io::Write for Masked {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(mask(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }

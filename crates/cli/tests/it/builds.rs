@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
+use crate::door::Serve;
 use crate::hooked::{hooked, ours};
 use crate::pushes::{DECISION, members};
 use crate::server::{Up, wait_for};
-use crate::serving::Serve;
 
 const SECRETS: [(&str, &str); 1] = [("TASKGRAFT_BUILDBOT_PASSWORD_OLD", PASSWORD)];
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod builds;
 mod callback;
 mod crash;
+mod door;
 mod durability;
 mod green;
 mod help;

@@ -22,6 +22,7 @@ use super::table::BASE;
 use super::who::Who;
 use crate::asked::{Asked, PushName, Subject};
 use crate::journal::{self, Change, Filter, JournalError, Received};
+use crate::log;
 use crate::request::{Asker, Authority, Door, NewRequest, Request};
 use crate::state::{Event, State};
 
@@ -75,9 +76,12 @@ pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Pro
     let Who { client_id: name, scopes, expires } = who;
     let asker = Asker { name, authority: Authority::Scopes { scopes, expires } };
     let request = match app.journal.receive(NewRequest { key, door: Door::Http, asker, asked }).await? {
-        Received::New(request) => request,
+        Received::New(request) => {
+            log::span(&request).in_scope(|| tracing::info!(call = call.id, "received over HTTP"));
+            request
+        }
         Received::Known(request) => {
-            tracing::debug!(request = %request.id, asker = %request.asker.name, "asked for again");
+            log::span(&request).in_scope(|| tracing::info!(call = call.id, "asked for again over HTTP"));
             request
         }
         Received::Other(request) => {

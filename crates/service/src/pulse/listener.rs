@@ -19,6 +19,7 @@ use super::dead::{self, Burial, Grave, taken_by};
 use super::intake::{Intake, Raw, Taken};
 use crate::config::{Config, Pulse, Secrets};
 use crate::journal::{Journal, JournalError, NewLetter, Received};
+use crate::log;
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -189,12 +190,12 @@ impl Desk<'_> {
         match self.written(|| taken.clone().receive(self.journal)).await? {
             Ok(Received::New(request)) => {
                 Counters::count(&self.counters.received);
-                tracing::info!(request = %request.id, asker = request.asker.name, "received");
+                log::span(&request).in_scope(|| tracing::info!(exchange = raw.exchange, "received by pulse"));
                 Ok(())
             }
             Ok(Received::Known(request)) => {
                 Counters::count(&self.counters.known);
-                tracing::debug!(request = %request.id, "came again");
+                log::span(&request).in_scope(|| tracing::info!(exchange = raw.exchange, "came again by pulse"));
                 Ok(())
             }
             Ok(Received::Other(other)) => self.give_up(raw, taken_by(&other)).await,

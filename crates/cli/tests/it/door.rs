@@ -1,4 +1,4 @@
-//! `taskgraft serve` for a test.
+//! `taskgraft serve` for a test that goes through its HTTP door.
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -74,9 +74,10 @@ impl Serve {
         }
     }
 
-    /// Kills it.
-    pub(crate) fn kill(mut self) {
+    /// Kills it, and gives what it logged.
+    pub(crate) fn kill(mut self) -> Vec<String> {
         self.end();
+        std::mem::take(&mut *self.log.lock().unwrap())
     }
 
     fn end(&mut self) {
