@@ -7,6 +7,7 @@ mod asking;
 mod bad_input;
 mod builds;
 mod callback;
+mod carrying;
 mod crash;
 mod door;
 mod durability;
