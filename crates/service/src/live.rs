@@ -9,8 +9,15 @@ use tokio::sync::broadcast;
 /// How many events wait for a follower that does not take them.
 const BUFFER: usize = 4096;
 
-/// The queue's exchanges, without their last part.
-const PREFIX: &str = "exchange/taskcluster-queue/v1/";
+/// The queue's exchanges that say where a task stands.
+pub(crate) const EXCHANGES: [&str; 6] = [
+    "exchange/taskcluster-queue/v1/task-defined",
+    "exchange/taskcluster-queue/v1/task-pending",
+    "exchange/taskcluster-queue/v1/task-running",
+    "exchange/taskcluster-queue/v1/task-completed",
+    "exchange/taskcluster-queue/v1/task-failed",
+    "exchange/taskcluster-queue/v1/task-exception",
+];
 
 /// A task came into a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +51,7 @@ impl Live {
     /// Hands on what a message of a queue exchange says. Exchanges that say nothing of a task's state are passed over, as
     /// is what can't be understood: whoever wants to be sure asks the queue.
     pub fn tell(&self, exchange: &str, payload: &[u8]) {
-        let event = exchange.strip_prefix(PREFIX).and_then(|kind| read(kind, payload));
+        let event = EXCHANGES.contains(&exchange).then(|| read(payload)).flatten();
         if let Some(event) = event {
             // Nobody follows, perhaps.
             let _ = self.0.send(event);
@@ -58,13 +65,7 @@ impl Live {
     }
 }
 
-fn read(kind: &str, payload: &[u8]) -> Option<TaskEvent> {
-    if !matches!(
-        kind,
-        "task-defined" | "task-pending" | "task-running" | "task-completed" | "task-failed" | "task-exception"
-    ) {
-        return None;
-    }
+fn read(payload: &[u8]) -> Option<TaskEvent> {
     let Message { status } = serde_json::from_slice(payload).ok()?;
     let run = status.runs.last().map(|run| run.run_id);
     Some(TaskEvent { task: status.task_id, group: status.task_group_id, state: status.state, run })

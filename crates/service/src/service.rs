@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskgraft_client::pulse::Broker;
 use taskgraft_client::{Client, ConfigError, Credentials};
 use taskgraft_engine::Cache;
 use tokio::net::TcpListener;
@@ -19,7 +20,7 @@ use crate::journal::{Journal, JournalError, Settings};
 use crate::live::Live;
 use crate::log::Keeper;
 use crate::pulse::resolver::Resolver;
-use crate::pulse::{ListenError, Listener};
+use crate::pulse::{self, ListenError, Listener};
 
 /// How often what has been kept long enough is forgotten.
 const TIDY: Duration = Duration::from_secs(3600);
@@ -123,7 +124,7 @@ impl Service {
             reader,
             credentials,
             cache,
-            live,
+            live: live.clone(),
             resolver,
             masters,
             projects: config.project,
@@ -133,6 +134,9 @@ impl Service {
         let mut doors = JoinSet::new();
         doors.spawn(tidy(journal.clone(), close.clone()));
         doors.spawn(answer(socket, http, close.clone()));
+        if let Some(pulse) = config.pulse.as_ref().filter(|pulse| pulse.task_events) {
+            doors.spawn(hear(pulse::broker(pulse, &secrets)?, live.clone(), close.clone()));
+        }
         if let Some(listener) = listener {
             doors.spawn(listen(listener, journal.clone(), close));
         }
@@ -177,6 +181,13 @@ async fn answer(socket: TcpListener, parts: http::Parts, close: watch::Receiver<
 async fn listen(listener: Listener, journal: Journal, close: watch::Receiver<bool>) {
     if let Err(error) = listener.run(journal, close).await {
         tracing::error!("nothing more is heard from pulse: failed to {error}");
+    }
+}
+
+/// What the queue's exchanges say.
+async fn hear(broker: Broker, live: Live, close: watch::Receiver<bool>) {
+    if let Err(error) = pulse::hear_states(&broker, &live, close).await {
+        tracing::error!("no states of tasks are heard: failed to {error}");
     }
 }
 

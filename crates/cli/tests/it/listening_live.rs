@@ -59,6 +59,7 @@ impl Place {
             exchanges: vec![EXCHANGE.to_owned()],
             queues: vec![QUEUE.to_owned()],
             bindings: vec![binding],
+            ..Topology::default()
         });
         let messages: Vec<_> = (0..COUNT).map(click).collect();
         wait_for(publisher.publish(&messages)).unwrap();

@@ -13,6 +13,8 @@ pub struct Topology {
     pub exchanges: Vec<String>,
     /// Durable queues.
     pub queues: Vec<String>,
+    /// Queues that go with the connection, for what counts only at the moment. Nobody else can use them.
+    pub passing: Vec<String>,
     /// What goes into them. An exchange that isn't there is an error.
     pub bindings: Vec<Binding>,
 }
@@ -63,6 +65,10 @@ impl Topology {
         }
         for queue in &self.queues {
             let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+            channel.queue_declare(name(queue)?, options, FieldTable::default()).await?;
+        }
+        for queue in &self.passing {
+            let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
             channel.queue_declare(name(queue)?, options, FieldTable::default()).await?;
         }
         for Binding { queue, exchange, routing_key } in &self.bindings {

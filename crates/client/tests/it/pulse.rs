@@ -35,6 +35,7 @@ fn topology(names: &Names) -> Topology {
             exchange: names.exchange.clone(),
             routing_key: "#".to_owned(),
         }],
+        ..Topology::default()
     }
 }
 
@@ -122,7 +123,8 @@ async fn a_user_of_pulse_needs_no_more_than_pulse_gives() {
     assert!(queue.starts_with(&format!("queue/{PULSE_USER}/")));
     let binding =
         Binding { queue: queue.clone(), exchange: their_names.exchange.clone(), routing_key: "lander.*".to_owned() };
-    let topology = Topology { exchanges: vec![], queues: vec![queue.clone()], bindings: vec![binding] };
+    let topology =
+        Topology { exchanges: vec![], queues: vec![queue.clone()], bindings: vec![binding], ..Topology::default() };
     let mut consumer = ours.consume(Subscription { queue, topology, prefetch: 1 });
     let mut link = consumer.link();
     let consuming = tokio::spawn(async move { next(&mut consumer).await.message_id });

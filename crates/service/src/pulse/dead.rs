@@ -31,6 +31,7 @@ impl Grave {
             exchanges: vec![self.exchange.clone()],
             queues: vec![self.queue.clone()],
             bindings: vec![binding],
+            ..Topology::default()
         })
     }
 

@@ -130,7 +130,7 @@ fn subscriptions(pulse: &Pulse) -> Vec<Subscription> {
         bindings.entry(queue.clone()).or_default().extend(keys);
     }
     let subscription = |(queue, bindings): (String, Vec<Binding>)| Subscription {
-        topology: Topology { exchanges: Vec::new(), queues: vec![queue.clone()], bindings },
+        topology: Topology { queues: vec![queue.clone()], bindings, ..Topology::default() },
         prefetch: pulse.prefetch,
         queue,
     };

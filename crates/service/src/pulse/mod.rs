@@ -15,9 +15,11 @@ pub mod policy;
 pub mod rehearse;
 pub mod replay;
 pub mod resolver;
+mod states;
 mod treeherder;
 
 pub use counters::{Counted, Counters};
 pub use delivered::{Delivered, MAX_LINE_BYTES};
 pub use listener::{ListenError, Listener, broker};
+pub use states::hear_states;
 pub use treeherder::{HasNone, KnownJob, Treeherder, TreeherderError};

@@ -4,4 +4,5 @@
 mod api;
 mod buildbot;
 mod listening;
+mod states;
 mod treeherder;

@@ -1,0 +1,76 @@
+//! Queue exchanges of a real RabbitMQ, heard.
+
+use std::time::Duration;
+
+use serde_json::json;
+use taskgraft_client::pulse::{Broker, Outgoing, Topology};
+use taskgraft_core::ids::TaskId;
+use taskgraft_core::state::TaskState;
+use taskgraft_service::pulse::hear_states;
+use taskgraft_service::{Live, TaskEvent};
+use taskgraft_testkit::rabbit;
+use tokio::sync::watch;
+
+/// Long enough for a busy machine, short enough to be told.
+const LATE: Duration = Duration::from_secs(120);
+
+fn message(kind: &str, task: TaskId) -> Outgoing {
+    let at = "2026-11-22T12:00:00.000Z";
+    let state = kind.strip_prefix("task-").unwrap();
+    let body = json!({"version": 1, "runId": 0, "status": {
+        "taskId": task, "provisionerId": "a", "workerType": "b", "taskQueueId": "a/b", "schedulerId": "s",
+        "projectId": "none", "taskGroupId": task, "priority": "low", "deadline": at, "expires": at, "retriesLeft": 5,
+        "state": state, "runs": [{"runId": 0, "state": state, "reasonCreated": "scheduled", "scheduled": at}],
+    }});
+    Outgoing {
+        exchange: format!("exchange/taskcluster-queue/v1/{kind}"),
+        routing_key: format!("primary.{task}.0._._.a.b.s.{task}._"),
+        body: body.to_string().into_bytes(),
+        ..Outgoing::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_queues_exchanges_say_reaches_who_follows() {
+    let broker = Broker::new(rabbit::shared().parse().unwrap(), b"").unwrap();
+    let kinds = ["task-defined", "task-pending", "task-running", "task-completed", "task-failed", "task-exception"];
+    let exchanges = kinds.map(|kind| format!("exchange/taskcluster-queue/v1/{kind}")).to_vec();
+    let mut publisher = broker.publisher(Topology { exchanges, ..Topology::default() });
+    publisher.publish(&[]).await.unwrap();
+    let (live, (stop, stopping)) = (Live::default(), watch::channel(false));
+    let mut follower = live.follow();
+    let hearing = tokio::spawn({
+        let live = live.clone();
+        async move { hear_states(&broker, &live, stopping).await }
+    });
+    let first = TaskId::from_bytes([1; 16]);
+    // Before the listener has bound its queue nobody keeps a message: it is sent until it is heard.
+    let heard = async {
+        loop {
+            publisher.publish(&[message("task-pending", first)]).await.unwrap();
+            if let Ok(event) = tokio::time::timeout(Duration::from_millis(100), follower.recv()).await {
+                return event.unwrap();
+            }
+        }
+    };
+    let event = tokio::time::timeout(LATE, heard).await.unwrap();
+    assert_eq!(event, TaskEvent { task: first, group: first, state: TaskState::Pending, run: Some(0) });
+    let second = TaskId::from_bytes([2; 16]);
+    publisher.publish(&[message("task-running", second), message("task-completed", second)]).await.unwrap();
+    let states = async {
+        let mut states = Vec::new();
+        while states.len() < 2 {
+            let event = follower.recv().await.unwrap();
+            if event.task == second {
+                states.push(event.state);
+            }
+        }
+        // Exchanges are told apart, but which comes first is not promised between them.
+        states.sort_unstable_by_key(|state| state.as_str());
+        states
+    };
+    let states = tokio::time::timeout(LATE, states).await.unwrap();
+    assert_eq!(states, [TaskState::Completed, TaskState::Running]);
+    stop.send_replace(true);
+    hearing.await.unwrap().unwrap();
+}
