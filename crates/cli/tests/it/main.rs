@@ -25,7 +25,6 @@ mod replaying;
 mod requests;
 mod run;
 mod server;
-mod serving;
 mod stored_graph;
 mod treeherder;
 mod triggering;

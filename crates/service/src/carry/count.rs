@@ -40,13 +40,14 @@ impl Work {
 
 /// Without knowing how many jobs it comes to, no rule lets it through.
 fn uncounted(error: ActionError) -> Setback {
-    let passes = match &error {
-        ActionError::Client(error) | ActionError::Subjects(error) | ActionError::Gather(GatherError::Client(error)) => {
-            passes(error)
-        }
-        ActionError::Gather(GatherError::Push(error)) => error.is_transient(),
-        error => matches!(error, ActionError::Planner(PlannerError::Client(error)) if passes(error)),
-    };
+    use ActionError as E;
+    let passes = matches!(
+        &error,
+        E::Client(error)
+            | E::Subjects(error)
+            | E::Gather(GatherError::Client(error))
+            | E::Planner(PlannerError::Client(error)) if passes(error)
+    ) || matches!(&error, E::Gather(GatherError::Push(error)) if error.is_transient());
     let why = format!("tell how many jobs it comes to: {error}");
     if passes { Setback::Later(why) } else { Setback::Refused(why) }
 }

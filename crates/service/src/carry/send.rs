@@ -19,13 +19,13 @@ impl Work {
         let ground = self.ground(request).await?;
         log::decided(&Span::current(), ground.decision);
         // What was sent before is taken up, whatever may be sent by now.
-        if request.state == State::Ready || request.retries > 0 {
-            if let Some(sent) = self.earlier(&ground).await? {
-                if request.state == State::Received {
-                    self.allowed(request, &ground, "it was sent before".to_owned()).await?;
-                }
-                return self.sent(request, sent.task()).await;
+        if (request.state == State::Ready || request.retries > 0)
+            && let Some(sent) = self.earlier(&ground).await?
+        {
+            if request.state == State::Received {
+                self.allowed(request, &ground, "it was sent before".to_owned()).await?;
             }
+            return self.sent(request, sent.task()).await;
         }
         let permit = self.permit(request, &ground).await?;
         if request.state == State::Received {

@@ -119,7 +119,9 @@ impl From<RightsError> for Setback {
     fn from(error: RightsError) -> Self {
         match error {
             RightsError::Prepare(error) => error.into(),
-            error => Self::refused(matches!(&error, RightsError::Client(error) if passes(error)), error),
+            RightsError::Client(_) | RightsError::Push { .. } | RightsError::Asker(_) => {
+                Self::refused(matches!(&error, RightsError::Client(error) if passes(error)), error)
+            }
         }
     }
 }

@@ -129,13 +129,16 @@ impl<'r> Table<'r> {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        match self.get(key)?.get_ref() {
-            DeValue::String(text) if text.len() > MAX_TEXT => self.refuse(key, format!("more than {MAX_TEXT} bytes")),
-            DeValue::String(text) => match parse(text) {
-                Ok(value) => Some(value),
-                Err(why) => self.refuse(key, why),
-            },
-            other => self.refuse(key, format!("a text is needed, and this is {}", kind(other))),
+        let value = self.get(key)?.get_ref();
+        let DeValue::String(text) = value else {
+            return self.refuse(key, format!("a text is needed, and this is {}", kind(value)));
+        };
+        if text.len() > MAX_TEXT {
+            return self.refuse(key, format!("more than {MAX_TEXT} bytes"));
+        }
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(why) => self.refuse(key, why),
         }
     }
 
@@ -171,9 +174,15 @@ impl<'r> Table<'r> {
 
     /// True or false.
     pub(super) fn flag(&self, key: &'static str) -> Option<bool> {
-        match self.get(key)?.get_ref() {
+        let value = self.get(key)?.get_ref();
+        match value {
             DeValue::Boolean(flag) => Some(*flag),
-            other => self.refuse(key, format!("true or false is needed, and this is {}", kind(other))),
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => self.refuse(key, format!("true or false is needed, and this is {}", kind(value))),
         }
     }
 
@@ -183,9 +192,9 @@ impl<'r> Table<'r> {
         if list.len() > MAX_ENTRIES {
             return self.refuse(key, format!("more than {MAX_ENTRIES} entries"));
         }
-        let text = |entry: &Spanned<DeValue<'_>>| match entry.get_ref() {
-            DeValue::String(text) if (1..=MAX_TEXT).contains(&text.len()) => Some(text.to_string()),
-            _ => None,
+        let text = |entry: &Spanned<DeValue<'_>>| {
+            let DeValue::String(text) = entry.get_ref() else { return None };
+            (1..=MAX_TEXT).contains(&text.len()).then(|| text.to_string())
         };
         let texts: Option<Vec<String>> = list.iter().map(text).collect();
         texts.or_else(|| self.refuse(key, format!("a list of texts is needed, each of 1 to {MAX_TEXT} bytes")))

@@ -33,5 +33,6 @@ pub(super) fn check(what: &'static str, text: &str, most: usize) -> Result<(), J
 
 /// `text`, or as much of its beginning as fits.
 pub(super) fn cut(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    end.and_then(|end| text.get(..end)).unwrap_or_default()
 }

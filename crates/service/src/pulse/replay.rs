@@ -211,7 +211,6 @@ impl Replay {
             level: Some(&project.level),
             trust_domain: project.trust_domain.as_deref(),
             repository: project.repository.as_deref(),
-            ..Said::default()
         });
         push.check(&said.unwrap_or_default()).map_err(|error| (Outcome::Refused, Some(failed(error))))?;
         push.parameters.level().map_err(|error| (Outcome::Unresolved, Some(failed(error))))
