@@ -11,6 +11,7 @@ mod carrying;
 mod crash;
 mod door;
 mod durability;
+mod following;
 mod green;
 mod help;
 mod hooked;

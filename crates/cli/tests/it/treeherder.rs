@@ -2,20 +2,46 @@
 
 use std::process::Stdio;
 
+use serde_json::Value;
+use taskgraft_client::pulse::{Binding, Broker, Outgoing, Topology};
 use taskgraft_testkit::python::python;
+use taskgraft_testkit::rabbit::Rabbit;
 use taskgraft_testkit::recorded::workspace;
 
-use crate::hooked::{hooked, ours};
+use crate::door::Serve;
+use crate::hooked::{grant, hooked, ours};
 use crate::pushes::{DECISION, members};
 use crate::run::Ran;
-use crate::server::Up;
+use crate::server::{Up, wait_for};
 
 const WORKERS: [&str; 6] =
     ["--worker", "proj-lander/b-linux", "--worker", "proj-lander/t-linux", "--action-worker", "proj-lander/action"];
 
+const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
+const QUEUE: &str = "queue/guest/taskgraft-resultset-runnable-job-actions";
+
+/// A broker with Treeherder's exchange, and the queue that the service will take messages from.
+fn broker() -> Rabbit {
+    let rabbit = Rabbit::start();
+    let binding = Binding { queue: QUEUE.to_owned(), exchange: EXCHANGE.to_owned(), routing_key: "#".to_owned() };
+    let (exchanges, queues) = (vec![EXCHANGE.to_owned()], vec![QUEUE.to_owned()]);
+    let broker = Broker::new(rabbit.url().parse().unwrap(), b"").unwrap();
+    let mut publisher = broker.publisher(Topology { exchanges, queues, bindings: vec![binding] });
+    // Declaring comes with publishing: this is nobody's message.
+    let nothing = Outgoing { exchange: EXCHANGE.to_owned(), body: b"{}".to_vec(), ..Outgoing::default() };
+    wait_for(publisher.publish(&[nothing])).unwrap();
+    rabbit
+}
+
 /// Runs the example to its end.
 fn treeherder(up: &Up, args: &[&str]) -> Ran {
+    treeherder_with(up, args, "")
+}
+
+/// The same with a broker.
+fn treeherder_with(up: &Up, args: &[&str], pulse_url: &str) -> Ran {
     let mut command = python();
+    command.env("PULSE_URL", pulse_url);
     command.arg(workspace().join("examples/treeherder.py")).args(args);
     command.envs(up.variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).output().unwrap().into()
@@ -32,4 +58,34 @@ fn a_click_that_triggers_the_hook_ends_with_green_jobs() {
     let ran = treeherder(&up, &["hook", DECISION, "lint-cc"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     assert!(ran.stderr.contains("the action task failed"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_click_that_is_published_ends_with_green_jobs() {
+    let (rabbit, up) = (broker(), Up::with(&WORKERS));
+    hooked(&up, &ours().0);
+    grant(&up, "project:lander:pulse", &["hooks:trigger-hook:project-lander/in-tree-action-3-generic/*"]);
+    let config = format!(
+        "[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\n[[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n\
+         [project.lander]\nlevel = \"3\"\n[[project.lander.pulse.allow]]\nexchanges = [\"{EXCHANGE}\"]\n\
+         requesters = [\"*@lander.example\"]\nactions = [\"add-new-jobs\"]\nmax_jobs = 5\n\
+         role = \"project:lander:pulse\"\n",
+        rabbit.address()
+    );
+    let _serve = Serve::start(&up, &config, &[("TASKGRAFT_PULSE_PASSWORD", "guest")]);
+    let click = ["pulse", DECISION, "lint-c", "--wait", "--project", "lander", "--requester", "ann@lander.example"];
+    let ran = treeherder_with(&up, &click, &rabbit.url());
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let id = members(&up)["lint-c"][0];
+    assert!(ran.stdout.ends_with(&format!("lint-c {id} completed\n")), "{}", ran.stdout);
+    // From the message to the end, all that was logged says what it is about.
+    let list = up.taskgraft(["requests", "--journal", "journal.sqlite", "list", "--json"]);
+    let list: Value = serde_json::from_str(&list.stdout).unwrap();
+    let request = list.as_array().unwrap_or_else(|| list["requests"].as_array().unwrap())[0]["id"].as_str().unwrap();
+    let log = up.taskgraft(["requests", "--journal", "journal.sqlite", "log", request, "--follow", "--json"]);
+    let lines: Vec<Value> = log.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, ["received by pulse", "allowed", "sent: the push's action does it", "done"]);
+    assert!(lines.iter().all(|line| line["request"] == request && line["asker"] == "ann@lander.example"));
+    assert!(lines[1..].iter().all(|line| line["decision"] == DECISION) && lines[3]["task"].is_string());
 }

@@ -5,6 +5,7 @@ mod audit;
 mod dead;
 mod export;
 mod list;
+mod log;
 mod place;
 mod show;
 
@@ -28,6 +29,7 @@ or --config names, else that of `taskgraft up` in its usual directory.
 Examples:
   taskgraft requests list --state failed --since 2d --config service.toml
   taskgraft requests show R7Qm2dpaTTqn5JcG_bOa6Q
+  taskgraft requests log R7Qm2dpaTTqn5JcG_bOa6Q --follow
   taskgraft requests retry R7Qm2dpaTTqn5JcG_bOa6Q --wait 60
   taskgraft requests cancel R7Qm2dpaTTqn5JcG_bOa6Q --with-dependencies
   taskgraft requests dead && taskgraft requests retry --message 17
@@ -45,6 +47,7 @@ pub(crate) struct Args {
 enum What {
     List(list::Args),
     Show(show::Args),
+    Log(log::Args),
     Retry(act::Retry),
     Cancel(act::Cancel),
     Export(export::Args),
@@ -57,6 +60,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     match &args.what {
         What::List(args) => list::run(args, &journal, out).await,
         What::Show(args) => show::run(args, &journal, out).await,
+        What::Log(args) => log::run(args, &journal, out).await,
         What::Retry(args) => act::retry(args, &journal, out).await,
         What::Cancel(args) => act::cancel(args, &journal, out).await,
         What::Export(args) => export::run(args, &journal, out).await,
