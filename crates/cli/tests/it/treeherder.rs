@@ -26,7 +26,8 @@ fn broker() -> Rabbit {
     let binding = Binding { queue: QUEUE.to_owned(), exchange: EXCHANGE.to_owned(), routing_key: "#".to_owned() };
     let (exchanges, queues) = (vec![EXCHANGE.to_owned()], vec![QUEUE.to_owned()]);
     let broker = Broker::new(rabbit.url().parse().unwrap(), b"").unwrap();
-    let mut publisher = broker.publisher(Topology { exchanges, queues, bindings: vec![binding] });
+    let mut publisher =
+        broker.publisher(Topology { exchanges, queues, bindings: vec![binding], ..Topology::default() });
     // Declaring comes with publishing: this is nobody's message.
     let nothing = Outgoing { exchange: EXCHANGE.to_owned(), body: b"{}".to_vec(), ..Outgoing::default() };
     wait_for(publisher.publish(&[nothing])).unwrap();
