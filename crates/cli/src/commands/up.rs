@@ -88,19 +88,8 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     }
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
-    let root_url = args.root_url.as_deref().map(Url::parse).transpose();
-    let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
     let dirs = Dirs { actions: data_dir.join("actions"), service: data_dir.join("service") };
-    let config = Config {
-        listen: SocketAddr::new(args.host, args.port),
-        root_url,
-        queue: Settings {
-            break_creates_every: args.break_creates_every,
-            claim_lasts: SignedDuration::from_secs(args.claim_seconds.into()),
-            long_poll: Duration::from_millis(args.long_poll_ms.into()),
-        },
-        ..Config::new(data_dir)
-    };
+    let config = server(&args, data_dir)?;
     let setup = args.project.setup()?;
     if let Some(queue) = args.action_queues.iter().find(|queue| !args.no_worker && args.queues.contains(queue)) {
         return Err(Failure::mistake(format!("{queue} has the worker or the action worker, not both")));
@@ -139,6 +128,22 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
         ended = end(embedded, actions, service) => ended,
         () = stop.asked() => Ok(()),
     }
+}
+
+/// How the embedded server is told to be.
+fn server(args: &Args, data_dir: PathBuf) -> Result<Config, Failure> {
+    let root_url = args.root_url.as_deref().map(Url::parse).transpose();
+    let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
+    Ok(Config {
+        listen: SocketAddr::new(args.host, args.port),
+        root_url,
+        queue: Settings {
+            break_creates_every: args.break_creates_every,
+            claim_lasts: SignedDuration::from_secs(args.claim_seconds.into()),
+            long_poll: Duration::from_millis(args.long_poll_ms.into()),
+        },
+        ..Config::new(data_dir)
+    })
 }
 
 /// The worker that was asked for: of the queues that were named, or of all that may have tasks for it. What the action

@@ -232,7 +232,10 @@ mod tests {
                 }
             }
             serde_json::Value::Array(list) => list.iter().for_each(|entry| leaves(entry, path, into)),
-            _ => {}
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => {}
         }
     }
 

@@ -16,7 +16,7 @@ fn quiet() -> Settings {
 async fn add(journal: &Journal, key: &str) -> Request {
     match journal.receive(wish(key, "add-new-jobs")).await.unwrap() {
         Received::New(request) => request,
-        known => panic!("{known:?}"),
+        known @ (Received::Known(_) | Received::Other(_)) => panic!("{known:?}"),
     }
 }
 
