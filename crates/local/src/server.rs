@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use taskgraft_client::pulse::Broker;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -42,6 +43,8 @@ pub struct Config {
     pub root_url: Option<Url>,
     /// How the queue behaves.
     pub queue: Settings,
+    /// A broker that the queue's messages are published to.
+    pub pulse: Option<Broker>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -54,6 +57,7 @@ impl Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             root_url: None,
             queue: Settings::default(),
+            pulse: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -116,7 +120,7 @@ impl Server {
             behind_proxy: root_url.is_some(),
             root_url: root_url.map_or_else(|| url_of(address), Ok)?,
             auth,
-            queue: Queue::new(config.queue),
+            queue: Queue::new(config.queue, config.pulse.is_some()),
             schemas: Schemas::compile().map_err(AppError::from)?,
             data_dir: data_dir.path().to_owned(),
             stopping: stopping.clone(),
@@ -128,7 +132,7 @@ impl Server {
             tracing::warn!(%error, "failed to note the address in the lock file");
         }
         tracing::info!(%address, root_url = %ctx.root_url, data_dir = %data_dir.path().display(), "listening");
-        let jobs = tokio::spawn(jobs(Arc::clone(&ctx)));
+        let jobs = tokio::spawn(jobs(Arc::clone(&ctx), config.pulse));
         let serving = async move {
             serve(listener, app, stopping).await;
             // Even a job that panicked must not keep the directory from being given back.
@@ -201,12 +205,17 @@ impl Drop for Running {
 }
 
 /// What happens without anybody asking.
-async fn jobs(ctx: Arc<Ctx>) {
+async fn jobs(ctx: Arc<Ctx>, pulse: Option<Broker>) {
     // A hook may take its time; deadlines and claims don't wait for it.
     tokio::join!(
         every(&ctx, JOBS_EVERY, || queue::jobs::run_once(&ctx)),
         every(&ctx, JOBS_EVERY, || hooks::run_once(&ctx)),
         every(&ctx, PURGE_EVERY, || forget(&ctx)),
+        async {
+            if let Some(broker) = &pulse {
+                queue::outbox::publish(&ctx, broker).await;
+            }
+        },
     );
 }
 

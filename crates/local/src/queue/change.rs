@@ -10,6 +10,9 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{Event, Life, Refusal, Step, TaskState, step};
 
 use super::events::{Happened, What};
+use super::groups;
+use super::messages::{self, Message, Subject};
+use super::outbox;
 use super::task::{Task, parsed, state_code};
 use crate::Ctx;
 use crate::http::ApiError;
@@ -21,6 +24,8 @@ pub(super) struct Changes<'a> {
     pub(super) tx: &'a Transaction<'a>,
     pub(super) now: Timestamp,
     happened: Vec<Happened>,
+    /// What the exchanges say of it; none where nobody hears them.
+    messages: Option<Vec<Arc<Message>>>,
 }
 
 /// Why a change was not made.
@@ -54,13 +59,23 @@ where
     T: Send + 'static,
     F: FnOnce(&mut Changes<'_>) -> Result<T, ApiError> + Send + 'static,
 {
-    let (now, bus) = (ctx.now(), ctx.queue.bus.clone());
+    let (now, bus, kept) = (ctx.now(), ctx.queue.bus.clone(), ctx.queue.publishes);
+    let wanted = kept || bus.has_messages();
     let work = move |tx: &Transaction<'_>| {
-        let mut changes = Changes { tx, now, happened: Vec::new() };
+        let mut changes = Changes { tx, now, happened: Vec::new(), messages: wanted.then(Vec::new) };
         let value = work(&mut changes)?;
-        Ok((value, changes.happened))
+        let messages = changes.messages.unwrap_or_default();
+        if kept {
+            outbox::keep(tx, &messages).map_err(ApiError::from)?;
+        }
+        Ok((value, (changes.happened, messages)))
     };
-    ctx.store.write_then(work, move |happened| bus.publish(happened)).await
+    let written = Arc::clone(&ctx.queue.written);
+    let tell = move |(happened, messages)| {
+        bus.publish(happened, messages);
+        written.notify_one();
+    };
+    ctx.store.write_then(work, tell).await
 }
 
 impl Changes<'_> {
@@ -78,10 +93,35 @@ impl Changes<'_> {
     }
 
     /// Says that a task has been inserted, `task.life` being its first.
-    pub(super) fn inserted(&mut self, task: &Task) {
+    pub(super) fn inserted(&mut self, task: &Task) -> Result<(), StoreError> {
         self.tell(task, What::Defined);
+        self.say(task, |subject| Some(subject.defined()))?;
         let unborn = Life { runs: Vec::new(), ..task.life.clone() };
-        self.tell_runs(task, &unborn);
+        self.tell_runs(task, &unborn)
+    }
+
+    /// Has the exchanges say something of a task, if anybody hears it.
+    pub(super) fn say(
+        &mut self,
+        task: &Task,
+        message: impl FnOnce(&Subject<'_>) -> Option<Message>,
+    ) -> Result<(), StoreError> {
+        if let Some(messages) = &mut self.messages {
+            let subject = Subject::new(task, task.definition(self.tx)?);
+            messages.extend(message(&subject).map(Arc::new));
+        }
+        Ok(())
+    }
+
+    /// Has the exchanges say something of a group, if anybody hears it.
+    pub(super) fn say_of_group(
+        &mut self,
+        message: impl FnOnce(&Transaction<'_>) -> Result<Option<Message>, StoreError>,
+    ) -> Result<(), StoreError> {
+        if let Some(messages) = &mut self.messages {
+            messages.extend(message(self.tx)?.map(Arc::new));
+        }
+        Ok(())
     }
 
     fn write(&self, task: &Task, next: &Life) -> Result<(), StoreError> {
@@ -114,12 +154,14 @@ impl Changes<'_> {
 
     /// What follows from a change: `task` is already as it is now.
     fn follow(&mut self, task: &Task, before: &Life) -> Result<(), StoreError> {
-        self.tell_runs(task, before);
+        self.tell_runs(task, before)?;
         if task.state().is_resolved() {
             if task.state() == TaskState::Completed {
                 index::ops::insert_on_completion(self.tx, task.task_id, &task.definition(self.tx)?, self.now)?;
             }
             self.release_dependents(task)?;
+            let id = task.task_group_id;
+            self.say_of_group(|tx| Ok(groups::resolved(tx, id)?.as_ref().map(messages::group_resolved)))?;
         }
         Ok(())
     }
@@ -159,12 +201,14 @@ impl Changes<'_> {
     }
 
     /// Tells of every run that entered another state.
-    fn tell_runs(&mut self, task: &Task, before: &Life) {
+    fn tell_runs(&mut self, task: &Task, before: &Life) -> Result<(), StoreError> {
         for (at, run) in task.life.runs.iter().enumerate() {
             if before.runs.get(at).map(|old| old.state) != Some(run.state) {
                 self.tell(task, What::Run(run.run_id, run.state));
+                self.say(task, |subject| Some(subject.run(run)))?;
             }
         }
+        Ok(())
     }
 
     fn tell(&mut self, task: &Task, what: What) {

@@ -96,7 +96,9 @@ pub(super) async fn change_task_priority(ctx: &Arc<Ctx>, call: &mut Call) -> Res
         if task.priority == new_priority {
             return Err(ApiError::conflict(format!("Task `{task_id}` has the priority {new_priority} already.")));
         }
+        let old = task.priority;
         set_priority(changes.tx, &mut task, new_priority)?;
+        changes.say(&task, |subject| Some(subject.priority(old)))?;
         Ok(TaskStatusResponse { status: task.status() })
     };
     Reply::json(&change(ctx, work).await?)

@@ -128,7 +128,7 @@ impl Changes<'_> {
         if known.waiting < 0 {
             let dependencies = self.dependencies(new)?;
             self.track(&mut known, &dependencies)?;
-            self.inserted(&known);
+            self.inserted(&known)?;
             if known.waiting == 0 {
                 self.apply(&mut known, &Event::Schedule).map_err(|error| error.or(ApiError::internal))?;
             }
@@ -151,7 +151,7 @@ impl Changes<'_> {
         };
         let mut task = self.insert_rows(new, group, life, 0)?;
         self.track(&mut task, &dependencies)?;
-        self.inserted(&task);
+        self.inserted(&task)?;
         Ok(Created::Whole(task))
     }
 

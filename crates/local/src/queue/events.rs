@@ -6,6 +6,8 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::RunState;
 use tokio::sync::broadcast;
 
+use super::messages::Message;
+
 /// How many events a slow listener may be behind before it misses some.
 const BEHIND: usize = 4096;
 
@@ -33,21 +35,36 @@ pub enum What {
 #[derive(Clone)]
 pub struct Bus {
     sender: broadcast::Sender<Arc<Happened>>,
+    messages: broadcast::Sender<Arc<Message>>,
 }
 
 impl Default for Bus {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(BEHIND) }
+        Self { sender: broadcast::Sender::new(BEHIND), messages: broadcast::Sender::new(BEHIND) }
     }
 }
 
 impl Bus {
     /// Tells everybody who listens.
-    pub(crate) fn publish(&self, events: Vec<Happened>) {
+    pub(crate) fn publish(&self, events: Vec<Happened>, messages: Vec<Arc<Message>>) {
         for event in events {
             // An error means that nobody listens.
             let _ = self.sender.send(Arc::new(event));
         }
+        for message in messages {
+            let _ = self.messages.send(message);
+        }
+    }
+
+    /// Hears from now on what the queue's exchanges say, as a broker would be told. Who is too slow misses some.
+    #[must_use]
+    pub fn messages(&self) -> broadcast::Receiver<Arc<Message>> {
+        self.messages.subscribe()
+    }
+
+    /// Whether anybody hears what the exchanges say.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.messages.receiver_count() > 0
     }
 
     /// How many listen.

@@ -15,6 +15,7 @@ use taskgraft_core::time::Millis;
 use super::change::{ChangeError, Changes, change};
 use super::control;
 use super::lists::{Listed, PAGE, list};
+use super::messages;
 use super::task::{TASKS, Task, moment, parsed};
 use crate::Ctx;
 use crate::http::{ApiError, Call, Page, Reply};
@@ -145,15 +146,22 @@ pub(super) async fn list_dependent_tasks(ctx: &Arc<Ctx>, call: &mut Call) -> Res
 pub(super) async fn seal_task_group(ctx: &Arc<Ctx>, call: &mut Call) -> Result<Reply, ApiError> {
     let TaskGroup { task_group_id, scheduler_id, .. } = named(ctx, call).await?;
     call.authorize(format!("queue:seal-task-group:{scheduler_id}/{task_group_id}"))?;
-    let now = ctx.now();
-    let group = ctx.store.write(move |tx| {
-        // The first sealing counts.
-        tx.prepare_cached("UPDATE task_groups SET sealed = coalesce(sealed, ?2) WHERE group_id = ?1")
-            .and_then(|mut update| update.execute(params![task_group_id.as_str(), now.as_millisecond()]))
+    let work = move |changes: &mut Changes<'_>| {
+        let before = Group::named(changes.tx, task_group_id.as_str())?.group;
+        if before.sealed.is_some() {
+            // The first sealing counts.
+            return Ok(before);
+        }
+        changes
+            .tx
+            .prepare_cached("UPDATE task_groups SET sealed = ?2 WHERE group_id = ?1")
+            .and_then(|mut update| update.execute(params![task_group_id.as_str(), changes.now.as_millisecond()]))
             .map_err(StoreError::from)?;
-        Group::named(tx, task_group_id.as_str())
-    });
-    Reply::json(&group.await?.group)
+        let group = Group::named(changes.tx, task_group_id.as_str())?.group;
+        changes.say_of_group(|_| Ok(Some(messages::group_sealed(&group))))?;
+        Ok::<_, ApiError>(group)
+    };
+    Reply::json(&change(ctx, work).await?)
 }
 
 pub(super) async fn cancel_task_group(ctx: &Arc<Ctx>, call: &mut Call) -> Result<Reply, ApiError> {
@@ -200,6 +208,8 @@ pub(super) async fn change_task_group_priority(ctx: &Arc<Ctx>, call: &mut Call) 
             }
         }
         let tasks_affected = task_ids.len() as u64;
+        let message = messages::group_priority(task_group_id, &scheduler_id, new_priority, tasks_affected);
+        changes.say_of_group(|_| Ok(Some(message)))?;
         Ok::<_, ApiError>(TaskGroupPriorityResponse {
             task_group_id,
             scheduler_id,
@@ -209,6 +219,13 @@ pub(super) async fn change_task_group_priority(ctx: &Arc<Ctx>, call: &mut Call) 
         })
     };
     Reply::json(&change(ctx, work).await?)
+}
+
+/// The group, if all of its tasks are resolved.
+pub(super) fn resolved(tx: &Transaction<'_>, id: TaskId) -> Result<Option<TaskGroup>, StoreError> {
+    let Some(Group { row, group }) = Group::find(tx, id.as_str())? else { return Ok(None) };
+    let mut statement = tx.prepare_cached("SELECT 1 FROM tasks WHERE group_row = ? AND state < 3 LIMIT 1")?;
+    Ok((!statement.exists([row])?).then_some(group))
 }
 
 /// A group's tasks, in the order they were made.

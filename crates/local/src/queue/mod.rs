@@ -3,11 +3,13 @@
 //! Handlers are thin: they read the call, judge scopes, and run one operation in a transaction. A task's state changes
 //! in `change` only.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use taskgraft_core::ids::TaskId;
+use tokio::sync::Notify;
 
 use crate::http::{ApiError, Call};
 
@@ -22,6 +24,8 @@ mod events;
 mod groups;
 pub mod jobs;
 mod lists;
+mod messages;
+pub(crate) mod outbox;
 mod queues;
 mod report;
 mod table;
@@ -32,6 +36,7 @@ pub use artifacts::blobs::ARTIFACTS;
 pub(crate) use artifacts::fetch::latest_location;
 pub(crate) use create::{NewTask, create_with};
 pub use events::{Bus, Happened, Listener, What};
+pub use messages::{EXCHANGES, Message, PREFIX};
 pub(crate) use table::SERVICE;
 pub(crate) use task::Task;
 
@@ -61,15 +66,19 @@ impl Default for Settings {
 pub struct Queue {
     /// Where is told what happens to tasks.
     pub bus: Bus,
+    /// Whether messages are written down for a broker.
+    publishes: bool,
+    /// Told when something was.
+    written: Arc<Notify>,
     settings: Settings,
     created: AtomicU32,
 }
 
 impl Queue {
-    /// A queue that behaves as told.
+    /// A queue that behaves as told, and writes its messages down for a broker if there is one.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        Self { bus: Bus::default(), settings, created: AtomicU32::new(0) }
+    pub fn new(settings: Settings, publishes: bool) -> Self {
+        Self { bus: Bus::default(), publishes, written: Arc::default(), settings, created: AtomicU32::new(0) }
     }
 
     /// Whether the next `createTask` of a task with dependencies shall break.

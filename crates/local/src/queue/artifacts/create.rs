@@ -61,6 +61,10 @@ pub(in crate::queue) async fn create_artifact(ctx: &Arc<Ctx>, call: &mut Call) -
                 next
             }
         };
+        // A real queue says nothing of what is put to it afterwards.
+        if artifact.present && artifact.storage != StorageType::S3 {
+            changes.say(&task, |subject| Some(subject.artifact(task.run(run)?, artifact.published())))?;
+        }
         Ok((artifact, task))
     });
     let (artifact, task) = created.await?;
@@ -138,6 +142,16 @@ fn check_state(run: &Run, task: &Task, now: Timestamp) -> Result<(), ApiError> {
 }
 
 impl Artifact {
+    /// What messages say of it.
+    fn published(&self) -> Value {
+        json!({
+            "storageType": self.storage,
+            "name": self.name,
+            "expires": Millis::from(self.expires),
+            "contentType": self.content_type,
+        })
+    }
+
     /// This artifact, announced again: a reference may change, and become a link; everything may live longer; nothing
     /// else may differ.
     fn replaced_by(self, asked: Artifact) -> Result<Artifact, ApiError> {

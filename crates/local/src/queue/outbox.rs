@@ -1,0 +1,103 @@
+//! Messages on their way to a broker: written down with the change that they tell of, and deleted when the broker has
+//! confirmed them. So each is published at least once, whatever ends when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Transaction, params};
+use taskgraft_client::pulse::{Broker, Outgoing, Topology};
+use taskgraft_core::ids::TaskId;
+use taskgraft_store::StoreError;
+
+use super::messages::{EXCHANGES, Message, PREFIX};
+use super::task::parsed;
+use crate::Ctx;
+
+/// How many messages are published at once.
+const BATCH: u32 = 256;
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Writes messages down.
+pub(super) fn keep(tx: &Transaction<'_>, messages: &[Arc<Message>]) -> Result<(), StoreError> {
+    for message in messages {
+        let id = TaskId::from_bytes(rand::random());
+        let routes = parsed(4, serde_json::to_string(&message.routes))?;
+        tx.prepare_cached(
+            "INSERT INTO outbox (message_id, exchange, routing_key, routes, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            id.as_str(),
+            message.exchange,
+            message.routing_key,
+            routes,
+            message.body.to_string()
+        ])?;
+    }
+    Ok(())
+}
+
+/// Publishes what is written down, until the server stops; what is left then is published after the next start.
+pub(crate) async fn publish(ctx: &Arc<Ctx>, broker: &Broker) {
+    let exchanges = EXCHANGES.iter().map(|name| format!("{PREFIX}{name}")).collect();
+    let mut publisher = broker.publisher(Topology { exchanges, ..Topology::default() });
+    let mut failures = 0;
+    loop {
+        match forward(ctx, &mut publisher).await {
+            Ok(true) => failures = 0,
+            Ok(false) => tokio::select! {
+                () = ctx.stopped() => break,
+                () = ctx.queue.written.notified() => {}
+            },
+            Err(error) => {
+                tracing::warn!(error, "the queue's messages can't be published for now; they are kept");
+                failures += 1;
+                let pause = Duration::from_millis(100).saturating_mul(1 << failures.min(10)).min(LONGEST_PAUSE);
+                tokio::select! {
+                    () = ctx.stopped() => break,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+        if *ctx.stopping.borrow() {
+            break;
+        }
+    }
+    publisher.close().await;
+}
+
+/// Publishes the oldest ones; false if there are none.
+async fn forward(ctx: &Arc<Ctx>, publisher: &mut taskgraft_client::pulse::Publisher) -> Result<bool, String> {
+    let waiting = ctx.store.read(oldest).await.map_err(|error: StoreError| error.to_string())?;
+    let Some((last, _)) = waiting.last() else { return Ok(false) };
+    let last = *last;
+    let messages: Vec<_> = waiting.into_iter().map(|(_, message)| message).collect();
+    publisher.publish(&messages).await.map_err(|error| error.to_string())?;
+    // One thread writes, so all up to the last that was seen were seen.
+    let forget = move |tx: &Transaction<'_>| {
+        tx.prepare_cached("DELETE FROM outbox WHERE id <= ?")?.execute([last])?;
+        Ok::<_, StoreError>(())
+    };
+    ctx.store.write(forget).await.map_err(|error| error.to_string())?;
+    Ok(true)
+}
+
+fn oldest(tx: &Transaction<'_>) -> Result<Vec<(i64, Outgoing)>, StoreError> {
+    let mut statement = tx
+        .prepare_cached("SELECT id, message_id, exchange, routing_key, routes, body FROM outbox ORDER BY id LIMIT ?")?;
+    let rows = statement.query_map([BATCH], |row| {
+        let exchange: String = row.get(2)?;
+        let body: String = row.get(5)?;
+        let message = Outgoing {
+            message_id: Some(row.get(1)?),
+            exchange: format!("{PREFIX}{exchange}"),
+            routing_key: row.get(3)?,
+            cc: parsed(4, serde_json::from_str(row.get_ref(4)?.as_str()?))?,
+            body: body.into_bytes(),
+            ..Outgoing::default()
+        };
+        Ok((row.get(0)?, message))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
