@@ -1,11 +1,14 @@
 //! The embedded Taskcluster with its worker, as `up` and `demo` run it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::{Client, Credentials};
+use taskgraft_local::queue::Happened;
 use taskgraft_local::worker::{self, Worker};
 use taskgraft_local::{Config, Running, Server};
+use tokio::sync::broadcast;
 
 use crate::env::Env;
 use crate::exit::{Failure, chain};
@@ -81,6 +84,11 @@ impl Embedded {
     pub(crate) fn client(&self, credentials: Credentials) -> Result<Client, Failure> {
         let config = taskgraft_client::Config::new(self.root_url()).with_credentials(credentials);
         Client::new(config).map_err(|why| Failure::other(format!("failed to {why}")))
+    }
+
+    /// What happens to its tasks from now on.
+    pub(crate) fn events(&self) -> broadcast::Receiver<Arc<Happened>> {
+        self.server.ctx().queue.bus.events()
     }
 
     /// What any Taskcluster client reads from its environment to use it.

@@ -3,12 +3,15 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use taskgraft_client::{Client, Config as ClientConfig};
 use taskgraft_engine::Cache;
+use taskgraft_local::queue::{Happened, What};
 use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Secrets};
 use taskgraft_service::log::Keeper;
-use taskgraft_service::{Live, Parts, Service};
+use taskgraft_service::{Live, Parts, Service, TaskEvent};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::connect;
 use crate::embedded::Embedded;
@@ -130,17 +133,39 @@ pub(crate) async fn beside(
     env: &Env,
 ) -> Result<Service, Failure> {
     let reader = Client::new(ClientConfig::new(embedded.root_url()));
+    let live = Live::default();
+    tokio::spawn(hand_on(embedded.events(), live.clone()));
     let parts = Parts {
         secrets: secrets(&config, env),
         reader: reader.map_err(|why| Failure::other(format!("failed to {why}")))?,
         credentials: embedded.credentials(),
         cache: cache(&dir.join("cache"))?,
         journal: config.journal.clone().unwrap_or_else(|| dir.join("journal.sqlite")),
-        live: Live::default(),
+        live,
         keeper: Some(keeper),
         config,
     };
     start(parts).await
+}
+
+/// Hands on what happens to the embedded queue's tasks, for as long as there is one.
+async fn hand_on(mut events: broadcast::Receiver<Arc<Happened>>, live: Live) {
+    loop {
+        match events.recv().await {
+            Ok(event) => live.hand_on(TaskEvent {
+                task: event.task_id,
+                group: event.task_group_id,
+                state: event.state,
+                run: match event.what {
+                    What::Defined => None,
+                    What::Run(run, _) => Some(run),
+                },
+            }),
+            // Whoever wants to be sure asks the queue.
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 /// Starts the service.

@@ -53,9 +53,14 @@ impl Live {
     pub fn tell(&self, exchange: &str, payload: &[u8]) {
         let event = EXCHANGES.contains(&exchange).then(|| read(payload)).flatten();
         if let Some(event) = event {
-            // Nobody follows, perhaps.
-            let _ = self.0.send(event);
+            self.hand_on(event);
         }
+    }
+
+    /// Hands on an event.
+    pub fn hand_on(&self, event: TaskEvent) {
+        // Nobody follows, perhaps.
+        let _ = self.0.send(event);
     }
 
     /// All events from now on.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use taskgraft_client::pulse::{Address, Broker};
 use taskgraft_local::queue::Settings;
 use taskgraft_local::{Config, check_free};
 use taskgraft_service::Service;
@@ -59,6 +60,10 @@ pub(crate) struct Args {
     /// How requests are served, as for `taskgraft serve`; without it, over HTTP on a port of this machine alone
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Publish the queue's messages to this broker, as a deployment does to Pulse: amqps://USER@HOST or amqp://; the
+    /// password is in TASKGRAFT_PULSE_PASSWORD
+    #[arg(long, value_name = "URL")]
+    pulse_url: Option<Address>,
     #[command(flatten)]
     project: ProjectArgs,
     /// Run no worker: tasks wait for workers of your own
@@ -89,7 +94,7 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
     let dirs = Dirs { actions: data_dir.join("actions"), service: data_dir.join("service") };
-    let config = server(&args, data_dir)?;
+    let config = server(&args, data_dir, env)?;
     let setup = args.project.setup()?;
     if let Some(queue) = args.action_queues.iter().find(|queue| !args.no_worker && args.queues.contains(queue)) {
         return Err(Failure::mistake(format!("{queue} has the worker or the action worker, not both")));
@@ -131,7 +136,7 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
 }
 
 /// How the embedded server is told to be.
-fn server(args: &Args, data_dir: PathBuf) -> Result<Config, Failure> {
+fn server(args: &Args, data_dir: PathBuf, env: &Env) -> Result<Config, Failure> {
     let root_url = args.root_url.as_deref().map(Url::parse).transpose();
     let root_url = root_url.map_err(|why| Failure::mistake(format!("--root-url is no URL: {why}")))?;
     Ok(Config {
@@ -142,6 +147,7 @@ fn server(args: &Args, data_dir: PathBuf) -> Result<Config, Failure> {
             claim_lasts: SignedDuration::from_secs(args.claim_seconds.into()),
             long_poll: Duration::from_millis(args.long_poll_ms.into()),
         },
+        pulse: args.pulse_url.clone().map(|address| broker(address, env)).transpose()?,
         ..Config::new(data_dir)
     })
 }
@@ -160,6 +166,15 @@ fn worker(args: &Args, out: &Out) -> Result<Option<WorkerOptions>, Failure> {
         queues.retain(|queue| !args.action_queues.contains(queue));
     }
     Ok((!queues.is_empty()).then_some(WorkerOptions { queues, capacity: args.capacity }))
+}
+
+/// Where the queue's messages are published.
+fn broker(address: Address, env: &Env) -> Result<Broker, Failure> {
+    let address = match &env.pulse_password {
+        Some(password) => address.with_password(password.clone()),
+        None => address,
+    };
+    Broker::new(address, b"").map_err(|why| Failure::mistake(format!("failed to {why}")))
 }
 
 /// Where things are kept beside the server's own.

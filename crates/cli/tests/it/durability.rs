@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{Span, Timestamp};
 use serde_json::{Value, json};
+use taskgraft_client::pulse::{Binding, Broker, Link, Subscription, Topology};
 use taskgraft_client::{Client, Config, Credentials, Error, Retry, Upload};
 use taskgraft_core::api::auth::CreateRoleRequest;
 use taskgraft_core::api::hooks::{FireResult, FiredBy};
@@ -17,6 +18,8 @@ use taskgraft_core::api::queue::{ClaimTaskRequest, CreateArtifactRequest, Create
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 use taskgraft_core::time::{Millis, format_ms};
+use taskgraft_local::queue::{EXCHANGES, PREFIX};
+use taskgraft_testkit::rabbit::Rabbit;
 use tokio::sync::watch;
 
 use crate::run::command;
@@ -125,7 +128,7 @@ fn definition(payload: &Value, dependencies: &[TaskId]) -> Value {
     json!({
         "taskQueueId": "proj-lander/b-linux",
         "created": at(0), "deadline": at(1), "expires": at(24),
-        "dependencies": dependencies, "payload": payload,
+        "dependencies": dependencies, "payload": payload, "routes": ["heard.of"],
         "metadata": {"name": "t", "description": "", "owner": "ann@example.org", "source": "https://example.org"},
     })
 }
@@ -197,13 +200,66 @@ async fn check(client: &Client, fact: &Fact, scratch: &Path) {
     }
 }
 
+/// What the queue's exchanges have said: exchange and task.
+struct Heard {
+    said: watch::Receiver<BTreeSet<(String, String)>>,
+}
+
+impl Heard {
+    /// Hears everything from now on.
+    async fn start(rabbit: &Rabbit) -> Self {
+        let broker = Broker::new(rabbit.url().parse().unwrap(), b"").unwrap();
+        let (queue, exchanges) = ("queue/guest/heard".to_owned(), EXCHANGES.map(|name| format!("{PREFIX}{name}")));
+        // By the route that all tasks have, on top of their own keys.
+        let binding = |exchange: &String| Binding {
+            queue: queue.clone(),
+            exchange: exchange.clone(),
+            routing_key: "route.heard.#".to_owned(),
+        };
+        let bindings = exchanges.iter().map(binding).collect();
+        let topology =
+            Topology { exchanges: exchanges.to_vec(), queues: vec![queue.clone()], bindings, ..Topology::default() };
+        let mut consumer = broker.consume(Subscription { queue, topology, prefetch: 500 });
+        let (told, said) = watch::channel(BTreeSet::new());
+        let mut link = consumer.link();
+        tokio::spawn(async move {
+            while let Ok(delivery) = consumer.next().await {
+                let exchange = delivery.exchange.strip_prefix(PREFIX).unwrap().to_owned();
+                let body: Value = serde_json::from_slice(&delivery.body).unwrap();
+                let task = body["status"]["taskId"].as_str().unwrap().to_owned();
+                told.send_modify(|said| drop(said.insert((exchange, task))));
+                delivery.ack().await;
+            }
+        });
+        link.wait_for(|link| *link == Link::Connected).await.unwrap();
+        Self { said }
+    }
+
+    /// Waits until it has heard of everything that was acknowledged.
+    async fn all_of(mut self, facts: &[Fact]) {
+        let event = |fact: &Fact| match fact {
+            Fact::Created { id, .. } => Some(("task-defined".to_owned(), id.to_string())),
+            Fact::Completed { id, .. } => Some(("task-completed".to_owned(), id.to_string())),
+            Fact::Cancelled { id } => Some(("task-exception".to_owned(), id.to_string())),
+            Fact::Published { .. } | Fact::Indexed { .. } => None,
+        };
+        let wanted: BTreeSet<_> = facts.iter().filter_map(event).collect();
+        let all = tokio::time::timeout(PATIENCE, self.said.wait_for(|said| wanted.is_subset(said))).await;
+        assert!(all.is_ok_and(|all| all.is_ok()), "events of acknowledged changes are lost");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_sigkill() {
     let directory = tempfile::tempdir().unwrap();
+    let rabbit = Rabbit::start();
+    let heard = Heard::start(&rabbit).await;
+    let pulse_url = rabbit.url();
+    let args = ["--no-worker", "--pulse-url", &pulse_url];
     let ledger = Ledger { facts: Arc::default(), count: watch::Sender::new(0) };
     let writers = AtomicU8::new(0);
     for round in 1..=ROUNDS {
-        let server = Process::start(directory.path(), &["--no-worker"]);
+        let server = Process::start(directory.path(), &args);
         let running: Vec<_> = (0..WRITERS)
             .map(|_| {
                 let ids = Ids { writer: writers.fetch_add(1, Ordering::Relaxed), next: 0 };
@@ -215,17 +271,21 @@ async fn what_was_acknowledged_survives_sigkill() {
         let waited = tokio::time::timeout(PATIENCE, count.wait_for(|count| *count >= enough)).await;
         assert!(waited.is_ok_and(|count| count.is_ok()), "too few writes were acknowledged");
         server.kill();
+        if round == 1 {
+            tokio::task::block_in_place(|| rabbit.restart());
+        }
         for writer in running {
             let error = writer.await.unwrap();
             assert!(error.is_transient(), "a write was refused: {error}");
         }
     }
-    let server = Process::start(directory.path(), &["--no-worker"]);
+    let server = Process::start(directory.path(), &args);
     let facts = ledger.facts.lock().unwrap().clone();
     let scratch = directory.path().join("download");
     for fact in &facts {
         check(&server.client, fact, &scratch).await;
     }
+    heard.all_of(&facts).await;
     let of = |kind: fn(&Fact) -> bool| facts.iter().filter(|fact| kind(fact)).count();
     assert!(
         of(|fact| matches!(fact, Fact::Published { .. })) > 0 && of(|fact| matches!(fact, Fact::Indexed { .. })) > 0

@@ -212,7 +212,13 @@ impl Changes<'_> {
     }
 
     fn tell(&mut self, task: &Task, what: What) {
-        self.happened.push(Happened { task_id: task.task_id, task_queue_id: task.task_queue_id.clone(), what });
+        self.happened.push(Happened {
+            task_id: task.task_id,
+            task_group_id: task.task_group_id,
+            task_queue_id: task.task_queue_id.clone(),
+            state: task.state(),
+            what,
+        });
     }
 
     /// The task, or the error that says there is none.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taskgraft_core::ids::TaskId;
-use taskgraft_core::state::RunState;
+use taskgraft_core::state::{RunState, TaskState};
 use tokio::sync::broadcast;
 
 use super::messages::Message;
@@ -16,8 +16,12 @@ const BEHIND: usize = 4096;
 pub struct Happened {
     /// Which task.
     pub task_id: TaskId,
+    /// Its group.
+    pub task_group_id: TaskId,
     /// Its task queue.
     pub task_queue_id: String,
+    /// Its state now.
+    pub state: TaskState,
     /// What.
     pub what: What,
 }
@@ -54,6 +58,12 @@ impl Bus {
         for message in messages {
             let _ = self.messages.send(message);
         }
+    }
+
+    /// Hears from now on what happens to tasks. Who is too slow misses some.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<Arc<Happened>> {
+        self.sender.subscribe()
     }
 
     /// Hears from now on what the queue's exchanges say, as a broker would be told. Who is too slow misses some.

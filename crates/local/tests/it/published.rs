@@ -22,7 +22,11 @@ impl Published {
     fn validator(&self, service: &str, name: &str) -> jsonschema::Validator {
         let entries = self.0[&format!("references/{service}/v1/api.json")]["entries"].as_array().unwrap();
         let entry = entries.iter().find(|entry| entry["name"] == name).unwrap();
-        let path = entry["output"].as_str().unwrap().trim_end_matches('#');
+        self.schema(service, &entry["output"])
+    }
+
+    fn schema(&self, service: &str, path: &Value) -> jsonschema::Validator {
+        let path = path.as_str().unwrap().trim_end_matches('#');
         let mut schema = self.0[&format!("schemas/{service}/{path}")].clone();
         self.inline(service, &mut schema);
         jsonschema::options().should_validate_formats(true).build(&schema).unwrap()
@@ -40,6 +44,30 @@ impl Published {
             fields.values_mut().for_each(|value| self.inline(service, value));
         } else if let Some(items) = schema.as_array_mut() {
             items.iter_mut().for_each(|value| self.inline(service, value));
+        }
+    }
+
+    /// That a message is as its exchange has it, and addressed so.
+    pub(crate) fn check_message(&self, service: &str, exchange: &str, routing_key: &str, body: &Value) {
+        let reference = &self.0[&format!("references/{service}/v1/exchanges.json")];
+        let name = exchange.strip_prefix(reference["exchangePrefix"].as_str().unwrap()).unwrap();
+        let entry = reference["entries"].as_array().unwrap().iter().find(|entry| entry["exchange"] == name).unwrap();
+        let mistakes: Vec<String> =
+            self.schema(service, &entry["schema"]).iter_errors(body).map(|it| it.to_string()).collect();
+        assert!(mistakes.is_empty(), "{name}: {mistakes:?} in {body}");
+        let places = entry["routingKey"].as_array().unwrap();
+        let words: Vec<&str> = routing_key.split('.').collect();
+        assert_eq!(words.len(), places.len(), "{name}: {routing_key}");
+        for (place, word) in places.iter().zip(words) {
+            let told = &body[place["name"].as_str().unwrap()];
+            let told = if told.is_null() { &body["status"][place["name"].as_str().unwrap()] } else { told };
+            let expected = match (place["constant"].as_str(), told) {
+                (Some(constant), _) => constant.to_owned(),
+                (None, Value::String(text)) => text.clone(),
+                (None, Value::Number(number)) => number.to_string(),
+                (None, _) => "_".to_owned(),
+            };
+            assert_eq!(word, expected, "{name}: {} in {routing_key}", place["name"]);
         }
     }
 

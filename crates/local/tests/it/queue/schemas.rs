@@ -1,9 +1,11 @@
 //! What is answered matches the schemas that Taskcluster publishes for its answers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskgraft_core::ids::TaskId;
+use taskgraft_local::queue::{EXCHANGES, PREFIX};
 
 use crate::published::Published;
 use crate::requests::Up;
@@ -12,7 +14,7 @@ use crate::support::fresh_id;
 fn definition(up: &Up, dependencies: &Value) -> Value {
     json!({
         "taskQueueId": "p/w", "schedulerId": "s", "created": up.date(0), "deadline": up.date(3600),
-        "dependencies": dependencies, "payload": {}, "tags": {"kind": "build"},
+        "dependencies": dependencies, "payload": {}, "tags": {"kind": "build"}, "routes": ["index.lander.n", "x"],
         "metadata": {"name": "n", "description": "", "owner": "a@example.org", "source": "https://example.org"},
     })
 }
@@ -80,6 +82,8 @@ fn end([a, b, c]: [TaskId; 3]) -> Vec<Request> {
         ("reportCompleted", "POST", format!("/task/{a}/runs/0/completed"), json!({})),
         ("reportException", "POST", format!("/task/{c}/runs/0/exception"), json!({"reason": "worker-shutdown"})),
         ("status", "GET", format!("/task/{c}/status"), Value::Null),
+        ("claimTask", "POST", format!("/task/{c}/runs/1/claim"), json!({"workerGroup": "g", "workerId": "w"})),
+        ("reportFailed", "POST", format!("/task/{c}/runs/1/failed"), json!({})),
         ("listDependentTasks", "GET", format!("/task/{a}/dependents"), Value::Null),
         ("changeTaskPriority", "POST", format!("/task/{b}/priority"), json!({"newPriority": "high"})),
         ("changeTaskGroupPriority", "POST", format!("/task-group/{b}/priority"), json!({"newPriority": "low"})),
@@ -117,8 +121,17 @@ async fn answers_match_the_published_schemas() {
     let Some(published) = Published::read() else { return };
     let up = Up::with(|config| config.queue.long_poll = Duration::from_millis(1)).await;
     let root = up.root();
+    let mut messages = up.running.ctx().queue.bus.messages();
     for (name, method, path, body) in requests(&up) {
         let answer = up.call(method, &format!("/api/queue/v1{path}"), &root, &body).await;
         published.check("queue", name, &answer);
     }
+    let mut said = BTreeSet::new();
+    while let Ok(message) = messages.try_recv() {
+        published.check_message("queue", &format!("{PREFIX}{}", message.exchange), &message.routing_key, &message.body);
+        let of_task = message.body.get("status").is_some();
+        assert_eq!(message.routes, if of_task { vec!["route.index.lander.n", "route.x"] } else { vec![] });
+        said.insert(message.exchange);
+    }
+    assert_eq!(said, EXCHANGES.into(), "each exchange says something");
 }
