@@ -227,7 +227,7 @@ impl Heard {
                 let exchange = delivery.exchange.strip_prefix(PREFIX).unwrap().to_owned();
                 let body: Value = serde_json::from_slice(&delivery.body).unwrap();
                 let task = body["status"]["taskId"].as_str().unwrap().to_owned();
-                told.send_modify(|said| drop(said.insert((exchange, task))));
+                told.send_modify(|said| _ = said.insert((exchange, task)));
                 delivery.ack().await;
             }
         });
