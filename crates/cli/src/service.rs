@@ -9,6 +9,7 @@ use taskgraft_client::{Client, Config as ClientConfig};
 use taskgraft_engine::Cache;
 use taskgraft_local::queue::{Happened, What};
 use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Secrets};
+use taskgraft_service::journal::FILE;
 use taskgraft_service::log::Keeper;
 use taskgraft_service::{Live, Parts, Service, TaskEvent};
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -22,6 +23,8 @@ use crate::log::{self, Format};
 /// The most bytes of downloads that are kept on disk, and of pushes that are kept in memory.
 const DISK: u64 = 8 << 30;
 const MEMORY: u64 = 1 << 30;
+/// Where `taskgraft up` keeps its service, below its data directory.
+pub(crate) const DIR: &str = "service";
 /// How a service is told to be for this machine alone.
 const BESIDE: &str = "http.listen = \"127.0.0.1:0\"\n";
 
@@ -140,7 +143,7 @@ pub(crate) async fn beside(
         reader: reader.map_err(|why| Failure::other(format!("failed to {why}")))?,
         credentials: embedded.credentials(),
         cache: cache(&dir.join("cache"))?,
-        journal: config.journal.clone().unwrap_or_else(|| dir.join("journal.sqlite")),
+        journal: config.journal.clone().unwrap_or_else(|| dir.join(FILE)),
         live,
         keeper: Some(keeper),
         config,

@@ -93,7 +93,7 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     }
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
-    let dirs = Dirs { actions: data_dir.join("actions"), service: data_dir.join("service") };
+    let dirs = Dirs { actions: data_dir.join("actions"), service: data_dir.join(service::DIR) };
     let config = server(&args, data_dir, env)?;
     let setup = args.project.setup()?;
     if let Some(queue) = args.action_queues.iter().find(|queue| !args.no_worker && args.queues.contains(queue)) {

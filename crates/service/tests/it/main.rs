@@ -3,6 +3,7 @@
 
 mod api;
 mod buildbot;
+mod journaling;
 mod listening;
 mod states;
 mod treeherder;

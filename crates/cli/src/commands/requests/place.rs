@@ -1,16 +1,16 @@
 //! Where the journal is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::SystemClock;
-use taskgraft_service::config::Config;
 use taskgraft_service::journal::{FILE, Journal, Settings};
 
 use crate::embedded;
 use crate::env::Env;
-use crate::exit::{Failure, chain};
+use crate::exit::Failure;
+use crate::service;
 
 /// How often to look for what the service has written, while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(200);
@@ -31,8 +31,8 @@ impl Place {
     pub(super) async fn open(&self, env: &Env) -> Result<Journal, Failure> {
         let file = match (&self.journal, &self.config) {
             (Some(file), _) => file.clone(),
-            (None, Some(config)) => named_in(config)?,
-            (None, None) => embedded::data_dir(None, env)?.join(FILE),
+            (None, Some(config)) => service::journal(&service::read(config)?, config)?,
+            (None, None) => embedded::data_dir(None, env)?.join(service::DIR).join(FILE),
         };
         if !file.is_file() {
             let failure = Failure::mistake(format!("there is no journal at {}", file.display()));
@@ -41,14 +41,4 @@ impl Place {
         let settings = Settings { look: Some(LOOK), ..Settings::default() };
         Ok(Journal::open(&file, settings, Arc::new(SystemClock)).await?)
     }
-}
-
-fn named_in(config: &Path) -> Result<PathBuf, Failure> {
-    let told =
-        |why: &dyn std::error::Error| Failure::mistake(format!("failed to read {}: {}", config.display(), chain(why)));
-    let text = std::fs::read_to_string(config).map_err(|error| told(&error))?;
-    let read = Config::read(&text).map_err(|error| told(&error))?;
-    read.journal.ok_or_else(|| {
-        Failure::mistake(format!("{} names no journal", config.display())).note("name it", "--journal FILE")
-    })
 }
