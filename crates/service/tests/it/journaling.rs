@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures_util::StreamExt as _;
 use rand::Rng as _;
@@ -16,6 +17,10 @@ use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushNa
 /// What the writing process is told: the journal, and how many requests to deliver.
 const FILE: &str = "TASKGRAFT_TEST_JOURNAL";
 const COUNT: &str = "TASKGRAFT_TEST_REQUESTS";
+/// How many acknowledgements it survives.
+const LIVES: &str = "TASKGRAFT_TEST_LIVES";
+/// And how many it delivers at the same time. One by one, it dies right when an answer is there; of many, while others wait.
+const AT_ONCE: &str = "TASKGRAFT_TEST_AT_ONCE";
 
 fn message(n: u32) -> NewRequest {
     NewRequest {
@@ -44,13 +49,18 @@ async fn open(file: &Path) -> Journal {
 #[ignore = "other tests start it as a process of its own"]
 async fn writer() {
     let file = std::env::var_os(FILE).expect("the test that starts this says which file");
-    let count: u32 = std::env::var(COUNT).expect("and how many").parse().unwrap();
+    let told = |name| std::env::var(name).expect("it says this too").parse::<i64>().unwrap();
+    let (count, lives, at_once) = (told(COUNT), AtomicI64::new(told(LIVES)), told(AT_ONCE));
     let journal = open(Path::new(&file)).await;
     let say = |text: String| {
         let mut out = std::io::stdout().lock();
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).unwrap();
+        // At once, while the journal's thread is at whatever it is at.
+        if lives.fetch_sub(1, Ordering::SeqCst) == 1 {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+        }
     };
-    let deliveries = futures_util::stream::iter((0..count).flat_map(|n| [n, n])).map(|n| {
+    let deliveries = futures_util::stream::iter((0..u32::try_from(count).unwrap()).flat_map(|n| [n, n])).map(|n| {
         let journal = journal.clone();
         async move {
             let received = journal.receive(message(n)).await.unwrap();
@@ -67,14 +77,16 @@ async fn writer() {
             }
         }
     });
-    deliveries.buffer_unordered(64).collect::<()>().await;
+    deliveries.buffer_unordered(usize::try_from(at_once).unwrap()).collect::<()>().await;
 }
 
-fn start(file: &Path, count: u32) -> Child {
+fn start(file: &Path, count: u32, lives: i64, at_once: i64) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "journaling::writer", "--nocapture"])
         .env(FILE, file)
         .env(COUNT, count.to_string())
+        .env(LIVES, lives.to_string())
+        .env(AT_ONCE, at_once.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -132,22 +144,17 @@ async fn what_was_acknowledged_survives_kills_at_any_moment_and_nothing_is_there
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("journal.sqlite");
     let mut said: BTreeMap<(String, u32), RequestId> = BTreeMap::new();
-    for round in 1..=6 {
-        let mut child = start(&file, 1_000_000);
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for round in 0..12 {
         // Each round gets further than the one before, since what is known is delivered again first.
-        let until = rand::rng().random_range(1..400) + 800 * (round - 1);
+        let until = rand::rng().random_range(1..100) + 200 * round;
+        let mut child = start(&file, 1_000_000, until, if round % 2 == 0 { 64 } else { 1 });
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut told = 0;
-        for line in lines.map_while(Result::ok) {
-            if let Some((word, n, id)) = heard(&line) {
-                told += 1;
-                let word = if word == "known" { "new".to_owned() } else { word };
-                if let Some(before) = said.insert((word, n), id.clone()) {
-                    assert_eq!(before, id, "one key has one id");
-                }
-            }
-            if told == until {
-                child.kill().unwrap();
+        for (word, n, id) in lines.map_while(Result::ok).filter_map(|line| heard(&line)) {
+            told += 1;
+            let word = if word == "known" { "new".to_owned() } else { word };
+            if let Some(before) = said.insert((word, n), id.clone()) {
+                assert_eq!(before, id, "one key has one id");
             }
         }
         assert!(!child.wait().unwrap().success(), "it was killed");
@@ -169,7 +176,7 @@ async fn processes_that_receive_the_same_at_once_have_each_request_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("journal.sqlite");
     // Started together, they also make the file together.
-    let children: Vec<Child> = (0..3).map(|_| start(&file, REQUESTS)).collect();
+    let children: Vec<Child> = (0..3).map(|_| start(&file, REQUESTS, i64::MAX, 64)).collect();
     let mut new = Vec::new();
     for child in children {
         let output = child.wait_with_output().unwrap();
