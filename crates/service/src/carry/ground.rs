@@ -7,6 +7,7 @@ use taskgraft_engine::{Push, Said};
 use super::setback::Setback;
 use super::turn::Work;
 use crate::config::Project;
+use crate::pulse::policy;
 use crate::pulse::resolver::Found;
 use crate::request::Request;
 
@@ -89,12 +90,6 @@ impl Work {
 
     /// A project by its short name, or by the name that its Treeherder has for it.
     fn project(&self, name: &str) -> Option<(&str, &Project)> {
-        let alias = |project: &Project| {
-            let treeherder = project.treeherder.as_ref();
-            treeherder.and_then(|treeherder| treeherder.project.as_deref()) == Some(name)
-        };
-        let own = self.projects.get_key_value(name);
-        own.or_else(|| self.projects.iter().find(|(_, project)| alias(project)))
-            .map(|(name, project)| (name.as_str(), project))
+        policy::project(&self.projects, name)
     }
 }

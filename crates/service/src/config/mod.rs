@@ -16,5 +16,5 @@ pub use file::{Carrying, Config, Keep, Log, LogFormat, MAX_FILE_BYTES};
 pub use http::Http;
 pub use problem::{Invalid, Problem};
 pub use project::{Allow, Buildbot, Project, Rules, Treeherder};
-pub use pulse::{Handler, Pulse};
+pub use pulse::{DUPLICATE_WINDOW, Handler, Pulse};
 pub use secrets::Secrets;

@@ -9,6 +9,9 @@ use url::Url;
 use super::duration;
 use super::table::Table;
 
+/// For how long an equal message without an id of its own is the same message, unless something else is configured.
+pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(60);
+
 /// Where messages come from, and how they are taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pulse {
@@ -58,7 +61,7 @@ impl Pulse {
             url: table.required("url", url).unwrap_or_default(),
             user: table.required("user", user).unwrap_or_default(),
             prefetch: table.number("prefetch", 1..=65_535).and_then(|n| u16::try_from(n).ok()).unwrap_or(500),
-            duplicate_window: table.duration("duplicate_window", window).unwrap_or(Duration::from_secs(60)),
+            duplicate_window: table.duration("duplicate_window", window).unwrap_or(DUPLICATE_WINDOW),
             dead_letter: dead.unwrap_or_else(|| "taskgraft-dead".to_owned()),
             task_events: table.flag("task_events").unwrap_or(false),
             handler: table.tables("handler", Handler::read),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
-use taskgraft_core::pulse::{Exchange, Kind, MAX_BODY_BYTES, Message, Unreadable};
+use taskgraft_core::pulse::{Exchange, InvalidExchange, Kind, MAX_BODY_BYTES, Message, Unreadable};
 
 use super::handlers::{self, TALOS};
-use crate::config::{Config, Pulse};
+use crate::config::{Config, DUPLICATE_WINDOW};
 use crate::journal::{Journal, JournalError, Received};
 use crate::request::NewRequest;
 
@@ -47,13 +47,32 @@ pub struct Taken {
     pub within: Option<Duration>,
 }
 
+impl Default for Intake {
+    /// As without a configuration.
+    fn default() -> Self {
+        Self { kinds: BTreeMap::new(), talos: BTreeMap::new(), window: DUPLICATE_WINDOW }
+    }
+}
+
 impl Intake {
     /// As configured.
     #[must_use]
-    pub fn new(pulse: &Pulse, config: &Config) -> Self {
+    pub fn new(config: &Config) -> Self {
+        let Some(pulse) = &config.pulse else { return Self { talos: talos(config), ..Self::default() } };
         let kinds = pulse.handler.iter().map(|handler| (handler.exchange.clone(), handler.kind)).collect();
-        let talos = config.project.iter().map(|(name, project)| (name.clone(), project.pulse.talos.clone())).collect();
-        Self { kinds, talos, window: pulse.duplicate_window }
+        Self { kinds, talos: talos(config), window: pulse.duplicate_window }
+    }
+
+    /// The exchange of that name: a handler's, else one of Treeherder's.
+    ///
+    /// # Errors
+    /// If nothing is known of it.
+    pub fn exchange(&self, name: &str) -> Result<Exchange, InvalidExchange> {
+        match self.kinds.get(name) {
+            Some(kind) => Ok(Exchange { name: name.to_owned(), kind: *kind }),
+            // Bound by an earlier configuration, or by hand.
+            None => name.parse(),
+        }
     }
 
     /// Understands a message.
@@ -64,25 +83,33 @@ impl Intake {
         if raw.body.len() > MAX_BODY_BYTES {
             return Err(Unreadable::TooLarge(raw.body.len()));
         }
-        let exchange = match self.kinds.get(raw.exchange) {
-            Some(kind) => Exchange { name: raw.exchange.to_owned(), kind: *kind },
-            // Bound by an earlier configuration, or by hand.
-            None => raw.exchange.parse()?,
-        };
-        let message = Message::read_from(Some(exchange), Some(raw.routing_key), raw.body)?;
+        let message = Message::read_from(Some(self.exchange(raw.exchange)?), Some(raw.routing_key), raw.body)?;
+        Ok(self.take(&message, raw))
+    }
+
+    /// The request that an understood message is.
+    #[must_use]
+    pub fn take(&self, message: &Message, raw: Raw<'_>) -> Taken {
         let (key, within) = match raw.message_id {
             // Ids of two publishers may be the same.
             Some(id) => (format!("id:{}:{id}", raw.exchange), None),
             None if raw.redelivered => (hash(raw), Some(self.window.max(REDELIVERED_WITHIN))),
             None => (hash(raw), Some(self.window)),
         };
-        let talos = self.talos.get(&message.project);
-        let request = match talos {
-            Some(patterns) => handlers::request(&message, key, patterns),
-            None => handlers::request(&message, key, &TALOS.map(str::to_owned)),
+        let request = match self.talos.get(&message.project) {
+            Some(patterns) => handlers::request(message, key, patterns),
+            None => handlers::request(message, key, &TALOS.map(str::to_owned)),
         };
-        Ok(Taken { request, within })
+        Taken { request, within }
     }
+}
+
+/// The performance jobs of each project, by the names that messages may call it.
+fn talos(config: &Config) -> BTreeMap<String, Vec<String>> {
+    let there =
+        config.project.values().filter_map(|project| Some((project.treeherder.as_ref()?.project.as_ref()?, project)));
+    let all = there.chain(&config.project);
+    all.map(|(name, project)| (name.clone(), project.pulse.talos.clone())).collect()
 }
 
 impl Taken {
@@ -123,7 +150,7 @@ mod tests {
                     [[pulse.handler]]\nexchange = \"exchange/other/clicks\"\nkind = \"resultset-actions\"\n\
                     [project.try]\nlevel = \"1\"\n[project.try.pulse]\ntalos = [\"perf-*\"]\n";
         let config = Config::read(text).unwrap();
-        Intake::new(config.pulse.as_ref().unwrap(), &config)
+        Intake::new(&config)
     }
 
     fn body(project: &str) -> Vec<u8> {

@@ -62,7 +62,7 @@ impl Listener {
             broker: broker(pulse, secrets)?,
             subscriptions: subscriptions(pulse),
             grave: Grave::new(&pulse.user, &pulse.dead_letter),
-            intake: Intake::new(pulse, config),
+            intake: Intake::new(config),
             counters: Arc::default(),
         })
     }

@@ -116,12 +116,15 @@ fn mismatches(rule: &Allow, facts: &Facts<'_>) -> Vec<Mismatch> {
     [exchange, requester, action, level, jobs].into_iter().flatten().collect()
 }
 
-/// The project that messages call so: by its name on Treeherder, where that is told, else by its own.
+/// The project that is called so: by its own name, else by the one that its Treeherder has for it.
 #[must_use]
 pub fn project<'a>(projects: &'a BTreeMap<String, Project>, called: &str) -> Option<(&'a str, &'a Project)> {
-    let there = |project: &'a Project| project.treeherder.as_ref().and_then(|treeherder| treeherder.project.as_deref());
-    let found = projects.iter().find(|(name, project)| there(project).unwrap_or(name) == called);
-    found.map(|(name, project)| (name.as_str(), project))
+    let alias = |project: &Project| {
+        let treeherder = project.treeherder.as_ref();
+        treeherder.and_then(|treeherder| treeherder.project.as_deref()) == Some(called)
+    };
+    let own = projects.get_key_value(called);
+    own.or_else(|| projects.iter().find(|(_, project)| alias(project))).map(|(name, project)| (name.as_str(), project))
 }
 
 /// How many jobs a request asks for, by itself: for what is found out on the push only, the fewest that it can be.

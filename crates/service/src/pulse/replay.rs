@@ -1,4 +1,4 @@
-//! Messages gone through once more: what each asks for, whether it is let through, and what would come of it.
+//! Messages gone through once more: what each asks for, whether it is let through, and what comes or would come of it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +9,13 @@ use taskgraft_engine::action::Means;
 use taskgraft_engine::{Artifacts, Push, Said};
 
 use super::delivered::Delivered;
-use super::handlers::{self, TALOS};
+use super::intake::{Intake, Raw, Taken};
 use super::policy::{self, Facts, Grant};
 use super::rehearse::{rehearse, summary};
 use super::resolver::{Found, ResolveError, Resolver};
 use crate::asked::{Asked, PushName, Subject};
-use crate::config::Project;
+use crate::config::{Config, Project};
+use crate::journal::{Journal, Received};
 
 /// What is known of a line's message: always the same six fields.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -76,6 +77,10 @@ pub enum Outcome {
     Impossible,
     /// It could be done.
     Planned,
+    /// It is in the journal now.
+    Received,
+    /// It was in the journal already.
+    Known,
 }
 
 impl Outcome {
@@ -89,6 +94,8 @@ impl Outcome {
             Self::Refused => "refused",
             Self::Impossible => "impossible",
             Self::Planned => "planned",
+            Self::Received => "received",
+            Self::Known => "known",
         }
     }
 }
@@ -105,72 +112,90 @@ impl Serialize for Outcome {
     }
 }
 
-/// Goes through messages without doing what they ask for.
-#[derive(Debug)]
+/// Goes through messages.
 pub struct Replay {
+    intake: Intake,
     /// The projects that are configured; none where there is no configuration, and so no policy.
     projects: Option<BTreeMap<String, Project>>,
-    /// What looks pushes up and plans; none without a Taskcluster.
-    taskcluster: Option<(Resolver, Means)>,
+    then: Then,
+}
+
+/// What is done with a message that was understood.
+pub enum Then {
+    /// Nothing more.
+    Nothing,
+    /// Its push is looked up, and what would be done there is planned.
+    Plan(Box<(Resolver, Means)>),
+    /// It is written down, as if it had been delivered: whoever carries what the journal holds will do it.
+    Receive(Journal),
 }
 
 /// How a message ended.
 type End = (Outcome, Option<String>);
 
 impl Replay {
-    /// With what there is.
+    /// As configured.
     #[must_use]
-    pub fn new(projects: Option<BTreeMap<String, Project>>, taskcluster: Option<(Resolver, Means)>) -> Self {
-        Self { projects, taskcluster }
+    pub fn new(config: Option<Config>, then: Then) -> Self {
+        let intake = config.as_ref().map(Intake::new).unwrap_or_default();
+        Self { intake, projects: config.map(|config| config.project), then }
     }
 
     /// What there is to say about a line.
     pub async fn line(&self, line: u64, text: &[u8]) -> Line {
-        let unreadable = |reason: String| Line {
-            line,
-            kind: "unreadable",
-            asked: None,
-            policy: None,
-            outcome: Outcome::Unreadable,
-            reason: Some(reason),
+        let (delivered, message) = match self.read(text) {
+            Ok(read) => read,
+            Err(reason) => {
+                let (kind, outcome, reason) = ("unreadable", Outcome::Unreadable, Some(reason));
+                return Line { line, kind, asked: None, policy: None, outcome, reason };
+            }
         };
-        let delivered = match Delivered::read(text) {
-            Ok(delivered) => delivered,
-            Err(why) => return unreadable(why.to_owned()),
-        };
-        let (exchange, key) = (delivered.exchange.as_deref(), delivered.routing_key.as_deref());
-        let message = match Message::read(exchange, key, &delivered.body) {
-            Ok(message) => message,
-            Err(why) => return unreadable(why.to_string()),
-        };
-        let project = self.project(&message.project);
-        let asked = match project {
-            Some((_, project)) => handlers::asked(&message, &project.pulse.talos),
-            None => handlers::asked(&message, &TALOS.map(str::to_owned)),
-        };
-        let (policy, (outcome, reason)) = self.judge(&message, &asked, project).await;
+        let taken = self.intake.take(
+            &message,
+            Raw {
+                exchange: &message.exchange.name,
+                routing_key: delivered.routing_key.as_deref().unwrap_or_default(),
+                message_id: None,
+                redelivered: false,
+                body: &delivered.body,
+            },
+        );
         let kind = message.kind().as_str();
-        Line { line, kind, asked: Some(Wanted { requester: message.requester, asked }), policy, outcome, reason }
+        let wanted = Wanted { requester: message.requester.clone(), asked: taken.request.asked.clone() };
+        let (policy, (outcome, reason)) = self.judge(&message, taken).await;
+        Line { line, kind, asked: Some(wanted), policy, outcome, reason }
+    }
+
+    fn read<'a>(&self, text: &'a [u8]) -> Result<(Delivered<'a>, Message), String> {
+        let delivered = Delivered::read(text)?;
+        let exchange = delivered.exchange.as_deref().map(|name| self.intake.exchange(name)).transpose();
+        let exchange = exchange.map_err(|why| why.to_string())?;
+        let message = Message::read_from(exchange, delivered.routing_key.as_deref(), &delivered.body);
+        let message = message.map_err(|why| why.to_string())?;
+        Ok((delivered, message))
     }
 
     fn project(&self, called: &str) -> Option<(&str, &Project)> {
         policy::project(self.projects.as_ref()?, called)
     }
 
-    async fn judge(
-        &self,
-        message: &Message,
-        asked: &Asked,
-        project: Option<(&str, &Project)>,
-    ) -> (Option<Judged>, End) {
-        let first = self.projects.as_ref().map(|_| allowed(message, asked, project, None));
-        let grant = match first {
-            Some(Err(why)) => return (Some(Judged::Refused { why: why.clone() }), (Outcome::Refused, Some(why))),
-            Some(Ok(grant)) => Some(grant),
-            None => None,
+    /// What the policy says, and what becomes of the message.
+    async fn judge(&self, message: &Message, taken: Taken) -> (Option<Judged>, End) {
+        let project = self.project(&message.project);
+        let asked = &taken.request.asked;
+        let allowed = |level| self.projects.as_ref().map(|_| allowed(message, asked, project, level));
+        let first = allowed(None);
+        let judged = first.as_ref().map(Judged::from);
+        let refused =
+            |why: &String| (Some(Judged::Refused { why: why.clone() }), (Outcome::Refused, Some(why.clone())));
+        let plan = match (&self.then, &first) {
+            // The policy is applied when it is carried out.
+            (Then::Receive(journal), _) => return (judged, receive(journal, taken).await),
+            (Then::Nothing | Then::Plan(_), Some(Err(why))) => return refused(why),
+            (Then::Nothing, _) => return (judged, offline(asked, project)),
+            (Then::Plan(plan), _) => plan.as_ref(),
         };
-        let judged = grant.as_ref().map(Judged::from);
-        let Some((resolver, means)) = &self.taskcluster else { return (judged, offline(asked, project)) };
+        let (resolver, means) = plan;
         let found = match resolver.find(asked).await {
             Ok(found) => found,
             Err(error) => return (judged, (Outcome::Unresolved, Some(failed(error)))),
@@ -179,14 +204,14 @@ impl Replay {
             Ok(level) => level,
             Err(end) => return (judged, end),
         };
-        let grant = match grant.map(|_| allowed(message, asked, project, Some(&level))) {
-            Some(Err(why)) => return (Some(Judged::Refused { why: why.clone() }), (Outcome::Refused, Some(why))),
+        let grant = match allowed(Some(&level)) {
+            Some(Err(why)) => return refused(&why),
             Some(Ok(grant)) => Some(grant),
             None => None,
         };
-        let judged = grant.as_ref().map(Judged::from);
-        let id = handlers::request(message, String::new(), &[]).id();
-        let end = match rehearse(means, asked, &found, id, grant.map(|grant| grant.max_jobs)).await {
+        let max_jobs = grant.as_ref().map(|grant| grant.max_jobs);
+        let judged = grant.map(|grant| Judged::from(&Ok(grant)));
+        let end = match rehearse(means, asked, &found, taken.request.id(), max_jobs).await {
             Ok(plan) => (Outcome::Planned, Some(summary(&plan))),
             Err(error) if error.is_too_many() => (Outcome::Refused, Some(failed(error))),
             Err(error) => (Outcome::Impossible, Some(failed(error))),
@@ -221,9 +246,25 @@ fn failed(error: impl fmt::Display) -> String {
     format!("failed to {error}")
 }
 
-impl From<&Grant> for Judged {
-    fn from(grant: &Grant) -> Self {
-        Self::Allowed { rule: grant.rule, role: grant.role.clone() }
+impl From<&Result<Grant, String>> for Judged {
+    fn from(decided: &Result<Grant, String>) -> Self {
+        match decided {
+            Ok(grant) => Self::Allowed { rule: grant.rule, role: grant.role.clone() },
+            Err(why) => Self::Refused { why: why.clone() },
+        }
+    }
+}
+
+/// Writes a message down, as the listener does.
+async fn receive(journal: &Journal, taken: Taken) -> End {
+    match taken.receive(journal).await {
+        Ok(Received::New(request)) => (Outcome::Received, Some(format!("request {}", request.id))),
+        Ok(Received::Known(request)) => (Outcome::Known, Some(format!("request {}, {}", request.id, request.state))),
+        Ok(Received::Other(request)) => (
+            Outcome::Impossible,
+            Some(format!("its name is that of request {}, which asks for something else", request.id)),
+        ),
+        Err(error) => (Outcome::Impossible, Some(failed(error))),
     }
 }
 
@@ -275,9 +316,9 @@ mod tests {
 
     /// What comes of a line without a Taskcluster.
     fn line(config: Option<&str>, text: &str) -> Value {
-        let projects = config.map(|text| crate::config::Config::read(text).unwrap().project);
+        let config = config.map(|text| Config::read(text).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let line = runtime.block_on(Replay::new(projects, None).line(3, text.as_bytes()));
+        let line = runtime.block_on(Replay::new(config, Then::Nothing).line(3, text.as_bytes()));
         serde_json::to_value(line).unwrap()
     }
 
