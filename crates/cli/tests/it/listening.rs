@@ -125,6 +125,32 @@ fn garbage_has_its_line_too_and_nothing_is_hidden_by_a_refusal() {
 }
 
 #[test]
+fn without_a_dry_run_messages_go_into_the_journal_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("service.toml");
+    std::fs::write(&config, "journal = \"journal.sqlite\"\n[project.try]\nlevel = \"1\"\n").unwrap();
+    let messages = dir.path().join("messages.jsonl");
+    let message = |id: u8| {
+        let message =
+            json!({"version": 1, "project": "try", "requester": "ann", "resultset_id": id, "action": "cancel_all"});
+        message.to_string()
+    };
+    std::fs::write(&messages, [message(1), message(2), message(1), "garbage".to_owned()].join("\n")).unwrap();
+    let (config, messages) = (config.to_str().unwrap(), messages.to_str().unwrap());
+    let replay = || lines(&taskgraft(["listen", "--replay", messages, "--config", config, "--json"]));
+    let outcomes =
+        |lines: &[Value]| lines.iter().map(|line| line["outcome"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let first = replay();
+    assert_eq!(outcomes(&first), ["received", "received", "known", "unreadable"]);
+    assert_eq!(outcomes(&replay()), ["known", "known", "known", "unreadable"]);
+    let id = first[0]["reason"].as_str().unwrap().strip_prefix("request ").unwrap();
+    assert!(first[2]["reason"].as_str().unwrap().contains(id));
+    assert_eq!(first[0]["policy"]["verdict"], "refused", "which whoever carries it out will say, too");
+    let ran = taskgraft(["listen", "--replay", messages]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--config"), "{}", ran.stderr);
+}
+
+#[test]
 fn only_a_file_that_cant_be_read_is_a_failure() {
     let ran = taskgraft(["listen", "--dry-run", "--replay", "/nonexistent/messages.jsonl"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);

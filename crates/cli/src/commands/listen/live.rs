@@ -1,10 +1,7 @@
 //! Listening: messages out of the broker's queues into the journal.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use taskgraft_client::SystemClock;
-use taskgraft_service::journal::{Journal, Settings};
 use taskgraft_service::pulse::Listener;
 use tokio::sync::watch;
 
@@ -19,10 +16,7 @@ pub(super) async fn run(path: &Path, verbose: u8, env: &Env, out: &Out) -> Resul
     let mut stop = Stop::listen()?;
     let config = service::read(path)?;
     let keeper = service::start_log(&config, verbose, true, env);
-    let file = service::journal(&config, path)?;
-    let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
-    let journal = Journal::open(&file, settings, Arc::new(SystemClock)).await;
-    let journal = journal.map_err(|why| Failure::other(format!("failed to open {}: {why}", file.display())))?;
+    let journal = super::journal(&config, path).await?;
     let failed = |why| Failure::other(format!("failed to {}", chain(&why)));
     let listener = Listener::new(&config, &service::secrets(&config, env)).map_err(failed)?;
     let counters = listener.counters();

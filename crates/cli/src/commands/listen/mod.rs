@@ -4,11 +4,17 @@ mod lines;
 mod live;
 mod replay;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use taskgraft_client::SystemClock;
+use taskgraft_service::config::Config;
+use taskgraft_service::journal::{Journal, Settings};
 
 use crate::env::Env;
-use crate::exit::Failure;
+use crate::exit::{Failure, chain};
 use crate::output::Out;
+use crate::service;
 
 /// Take what people click out of pulse's queues into the journal, or go through recorded messages
 ///
@@ -18,21 +24,25 @@ use crate::output::Out;
 ///
 /// With --replay, what a message asks for is told even if the policy refuses it or its push can't be found. Without a
 /// configuration no policy is applied, and without a Taskcluster no push is looked up.
+///
+/// Without --dry-run replayed messages go into the configuration's journal as if they had been delivered, and
+/// `taskgraft serve` carries them out. Equal messages are one request, as they are when they are delivered.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   taskgraft listen --config service.toml
   taskgraft listen --replay messages.jsonl --dry-run
   taskgraft listen --replay - --dry-run --json <messages.jsonl | jq -c 'select(.outcome == \"refused\")'
-  taskgraft listen --replay messages.jsonl --dry-run --config service.toml")]
+  taskgraft listen --replay messages.jsonl --dry-run --config service.toml
+  taskgraft listen --replay messages.jsonl --config service.toml")]
 pub(crate) struct Args {
     /// Messages to go through, one a line: bodies, or {exchange, routingKey, payload}; - is standard input
-    #[arg(long, value_name = "FILE", requires = "dry_run")]
+    #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
     /// Create and journal nothing
     #[arg(long, requires = "replay")]
     dry_run: bool,
     /// The service's configuration: its broker and journal; its projects, their Treeherder and policy
-    #[arg(long, value_name = "FILE", required_unless_present = "replay")]
+    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
     config: Option<PathBuf>,
     /// Print a JSON object for each message: line, kind, asked, policy, outcome and reason
     #[arg(long, requires = "replay")]
@@ -52,4 +62,12 @@ pub(crate) async fn run(args: &Args, verbose: u8, env: &Env, out: &Out) -> Resul
         (None, Some(config)) => live::run(config, verbose, env, out).await,
         (None, None) => Err(Failure::mistake("neither --config nor --replay says what to listen to")),
     }
+}
+
+/// The journal that the configuration at `path` names.
+async fn journal(config: &Config, path: &Path) -> Result<Journal, Failure> {
+    let file = service::journal(config, path)?;
+    let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
+    let journal = Journal::open(&file, settings, Arc::new(SystemClock)).await;
+    journal.map_err(|why| Failure::other(format!("failed to open {}: {}", file.display(), chain(&why))))
 }

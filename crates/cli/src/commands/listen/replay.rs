@@ -8,23 +8,26 @@ use std::path::Path;
 use taskgraft_engine::action::Means;
 use taskgraft_service::config::Config;
 use taskgraft_service::pulse::MAX_LINE_BYTES;
-use taskgraft_service::pulse::replay::{Line, Outcome, Replay};
+use taskgraft_service::pulse::replay::{Line, Outcome, Replay, Then};
 use taskgraft_service::pulse::resolver::Resolver;
 
 use super::Args;
 use super::lines::Lines;
-use crate::connect;
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::output::Out;
-use crate::service;
+use crate::{connect, service};
 
 /// How many messages there were of a kind and outcome.
 type Counts = BTreeMap<(&'static str, Outcome), u64>;
 
 pub(super) async fn run(messages: &Path, args: &Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let config = args.config.as_deref().map(service::read).transpose()?;
-    let replay = replay(config, env)?;
+    let then = match (&config, &args.config) {
+        (Some(config), Some(path)) if !args.dry_run => Then::Receive(super::journal(config, path).await?),
+        _ => plan(config.as_ref(), env)?,
+    };
+    let replay = Replay::new(config, then);
     let mut lines = Lines::new(open(messages)?, MAX_LINE_BYTES);
     let failed = |why: io::Error| Failure::mistake(format!("failed to read {}: {why}", messages.display()));
     let mut counts = Counts::new();
@@ -39,15 +42,14 @@ pub(super) async fn run(messages: &Path, args: &Args, env: &Env, out: &Out) -> R
             out.say(&sentence(&line, out))?;
         }
     }
-    if args.json { Ok(()) } else { Ok(out.say(&closing(&counts, out))?) }
+    if args.json { Ok(()) } else { Ok(out.say(&closing(&counts, args.dry_run, out))?) }
 }
 
-/// What there is to go through messages with: the configuration's deployment counts, else the environment's.
-fn replay(config: Option<Config>, env: &Env) -> Result<Replay, Failure> {
-    let root_url = config.as_ref().and_then(|config| config.root_url.clone()).or_else(|| env.root_url.clone());
-    let projects = config.map(|config| config.project);
+/// What looks pushes up and plans, if there is a Taskcluster: the configuration's counts, else the environment's.
+fn plan(config: Option<&Config>, env: &Env) -> Result<Then, Failure> {
+    let root_url = config.and_then(|config| config.root_url.clone()).or_else(|| env.root_url.clone());
     if root_url.is_none() && env.proxy_url.is_none() {
-        return Ok(Replay::new(projects, None));
+        return Ok(Then::Nothing);
     }
     let env = Env {
         root_url,
@@ -57,10 +59,11 @@ fn replay(config: Option<Config>, env: &Env) -> Result<Replay, Failure> {
         ..Env::default()
     };
     let client = connect::reader(&env)?;
-    let resolver = Resolver::new(client.clone(), projects.as_ref().unwrap_or(&BTreeMap::new()));
+    let none = BTreeMap::new();
+    let resolver = Resolver::new(client.clone(), config.map_or(&none, |config| &config.project));
     let resolver = resolver.map_err(|why| Failure::mistake(format!("failed to {why}")))?;
     let means = Means { client, cache: connect::cache(&env)? };
-    Ok(Replay::new(projects, Some((resolver, means))))
+    Ok(Then::Plan(Box::new((resolver, means))))
 }
 
 fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
@@ -78,7 +81,9 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
 fn sentence(line: &Line, out: &Out) -> String {
     let paint = out.paint();
     let outcome = match line.outcome {
-        Outcome::Planned | Outcome::Understood => paint.bold(line.outcome.as_str()),
+        Outcome::Planned | Outcome::Understood | Outcome::Received | Outcome::Known => {
+            paint.bold(line.outcome.as_str())
+        }
         Outcome::Unreadable | Outcome::Unresolved | Outcome::Refused | Outcome::Impossible => line.outcome.to_string(),
     };
     let wanted = line.asked.as_ref().map(|wanted| {
@@ -95,12 +100,13 @@ fn sentence(line: &Line, out: &Out) -> String {
 }
 
 /// How many there were, by kind and outcome.
-fn closing(counts: &Counts, out: &Out) -> String {
+fn closing(counts: &Counts, dry_run: bool, out: &Out) -> String {
     let mut columns = out.columns();
     for ((kind, outcome), count) in counts {
         columns.row([(*kind).to_owned(), outcome.to_string(), count.to_string()]);
     }
     let all: u64 = counts.values().sum();
     let messages = if all == 1 { "message" } else { "messages" };
-    format!("\n{}{all} {messages}; nothing was created", columns.text())
+    let end = if dry_run { "nothing was created" } else { "`taskgraft serve` carries out what was received" };
+    format!("\n{}{all} {messages}; {end}", columns.text())
 }
