@@ -1,6 +1,7 @@
 //! `taskgraft serve`, as a process before an embedded Taskcluster.
 
 mod carried;
+mod configured;
 mod dies;
 mod refused;
 

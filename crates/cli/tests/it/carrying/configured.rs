@@ -1,0 +1,72 @@
+//! What `taskgraft serve` and `up` are told, and what they say to it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+
+use taskgraft_testkit::recorded::workspace;
+
+use crate::run::{Ran, command};
+use crate::server::Up;
+
+fn serve(dir: &Path, config: &str, more: &[&str]) -> Ran {
+    let file = dir.join("service.toml");
+    std::fs::write(&file, config).unwrap();
+    let mut serve = command(["serve", "--config"]);
+    serve.arg(file).args(more).env("TASKCLUSTER_ROOT_URL", "https://tc.example.com").output().unwrap().into()
+}
+
+#[test]
+fn what_was_understood_is_printed_with_all_defaults() {
+    let example = std::fs::read_to_string(workspace().join("docs/reference/service.toml")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ran = serve(dir.path(), &example, &["--check"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for missing in ["TASKCLUSTER_CLIENT_ID", "TASKGRAFT_PULSE_PASSWORD", "TASKGRAFT_BUILDBOT_PASSWORD_OLD_BUILDS"] {
+        assert!(ran.stderr.contains(missing), "{missing}: {}", ran.stderr);
+    }
+    let again = serve(dir.path(), &ran.stdout, &["--check"]);
+    assert_eq!((again.code, again.stdout), (Some(0), ran.stdout));
+}
+
+#[test]
+fn all_that_is_wrong_is_told_with_its_place_and_nothing_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "jurnal = \"x\"\n[pulse]\nuser = \"ann\"\nurl = \"amqps://ann:s3cret@pulse.example.com\"\n";
+    for more in [&["--check"][..], &[]] {
+        let ran = serve(dir.path(), config, more);
+        assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("line 1, column 1: there is no key `jurnal`: did you mean `journal`?"),
+            "{}",
+            ran.stderr
+        );
+        assert!(ran.stderr.contains("line 4, column 7: ") && ran.stderr.contains("TASKGRAFT_PULSE_PASSWORD"));
+        assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+    }
+    let ran = serve(dir.path(), "", &[]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`journal` is missing"), "{}", ran.stderr);
+    let ran = serve(dir.path(), "journal = \"journal.sqlite\"", &[]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN are not set"), "{}", ran.stderr);
+    assert!(!dir.path().join("journal.sqlite").exists(), "nothing was begun");
+}
+
+#[test]
+fn up_serves_requests_where_its_file_says() {
+    let up = Up::start();
+    let file = std::fs::read_to_string(up.dir().join("env")).unwrap();
+    let url = file.lines().find_map(|line| line.strip_prefix("export TASKGRAFT_URL='http://")).unwrap();
+    let mut stream = TcpStream::connect(url.trim_end_matches('\'')).unwrap();
+    write!(stream, "GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"ready\":true"), "{answer}");
+    assert!(up.dir().join("tc/service/journal.sqlite").exists());
+    let config = up.dir().join("up.toml");
+    std::fs::write(&config, "root_url = \"https://tc.example.com\"").unwrap();
+    let ran: Ran = command(["up", "--config"]).arg(config).output().unwrap().into();
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("leave out") && ran.stderr.contains("root_url"), "{}", ran.stderr);
+}
