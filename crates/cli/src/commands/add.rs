@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use taskgraft_client::Client;
 use taskgraft_core::frontier::{Frontier, Limits};
-use taskgraft_core::plan::{MAX_NEW, Moved, Plan, Policy, Purpose, Refusal, Request, moved};
+use taskgraft_core::plan::{MAX_NEW, Moved, Plan, Policy, Purpose, Refusal, Request, Role, moved};
 use taskgraft_engine::trigger::{Ask, Offer, Prepared};
 use taskgraft_engine::{Artifacts, Lookups, Planned, Plans, PlansError, Push};
 
@@ -273,6 +273,12 @@ impl Asker<'_> {
         asking::tell_notices(planned, self.out);
         if self.offer.as_ref().is_some_and(|offer| !offer.catalog.is_ours()) {
             self.out.note("note: this is an estimate: the push's actions are not taskgraft's, and may do it otherwise");
+        }
+        if self.offer.is_some() && planned.plan.tasks.iter().any(|task| matches!(task.role, Role::Index { .. })) {
+            self.out.note(
+                "note: the push's action makes index tasks only where its worker has the project's checkout; with --direct \
+                 they are made with your own credentials",
+            );
         }
         Ok(())
     }

@@ -39,6 +39,19 @@ fn hooked_telling(up: &Up, actions: &Value, context: &Value) {
     publishing(up, |files| {
         files.insert("actions.json", actions.to_string().into_bytes());
     });
+    offered(up, actions, context);
+}
+
+/// The same, where the push has been made already.
+pub(crate) fn hooks_of(up: &Up, actions: &Value) {
+    offered(
+        up,
+        actions,
+        &json!({"taskId": {"$eval": "payload.user.taskId"}, "input": {"$eval": "payload.user.input"}}),
+    );
+}
+
+fn offered(up: &Up, actions: &Value, context: &Value) {
     let add = actions["actions"].as_array().unwrap().iter().find(|action| action["name"] == "add-new-jobs").unwrap();
     let (group, id) = (add["hookGroupId"].as_str().unwrap(), add["hookId"].as_str().unwrap());
     let task = json!({
@@ -69,7 +82,8 @@ fn hooked_telling(up: &Up, actions: &Value, context: &Value) {
         task,
         trigger_schema: json!({"type": "object"}),
     };
-    let create = ["queue:create-task:*", "queue:scheduler-id:lander-level-3", "queue:route:*"];
+    let create =
+        ["queue:create-task:*", "queue:scheduler-id:lander-level-3", "queue:route:*", "index:insert-task:lander.*"];
     let act = "assume:repo:github.com/example/lander:action:generic";
     let roles: [(&str, &[&str]); 3] = [
         ("repo:github.com/example/lander:branch:main", &["in-tree:hook-action:project-lander/in-tree-action-3-*"]),
@@ -204,7 +218,11 @@ impl Worker {
     }
 
     pub(crate) fn of(up: &Up, queue: &str) -> Self {
-        let mut worker = up.command(["worker", "--task-queue-id", queue]);
+        Self::with(up, queue, &[])
+    }
+
+    pub(crate) fn with(up: &Up, queue: &str, args: &[&str]) -> Self {
+        let mut worker = up.command([&["worker", "--task-queue-id", queue], args].concat());
         Self(worker.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 }

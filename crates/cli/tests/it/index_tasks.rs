@@ -3,15 +3,18 @@
 use serde_json::{Value, json};
 use taskgraft_core::plan::Plan;
 
-use crate::pushes::{DECISION, changed, members};
+use crate::hooked;
+use crate::pushes::{DECISION, changed, members, publishing};
 use crate::server::Up;
 
 /// The push, where `lint-c` is to be found under 70 index paths.
 fn many_routes(up: &Up) {
-    changed(up, |graph| {
-        let paths = (0..70).map(|n| format!("index.lander.v2.lander.latest.lint.c-{n}"));
-        graph["lint-c"]["task"]["routes"] = paths.collect();
-    });
+    changed(up, |graph| graph["lint-c"]["task"]["routes"] = routes());
+}
+
+/// More than the queue takes.
+fn routes() -> Value {
+    (0..70).map(|n| format!("index.lander.v2.lander.latest.lint.c-{n}")).collect()
 }
 
 /// The configuration of a project that has a worker for such tasks, in a checkout without kinds.
@@ -61,6 +64,34 @@ fn a_checkout_says_who_inserts_the_index_paths() {
     let again = up.taskgraft(["resume", "r"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert_eq!(members(&up), made);
+}
+
+#[test]
+fn a_pushs_own_action_needs_a_checkout_of_its_own() {
+    let up = Up::start();
+    let actions = hooked::ours().0;
+    publishing(&up, |files| {
+        let mut graph: Value = serde_json::from_slice(&files["full-task-graph.json"]).unwrap();
+        graph["lint-c"]["task"]["routes"] = routes();
+        files.insert("full-task-graph.json", graph.to_string().into_bytes());
+        files.insert("actions.json", actions.to_string().into_bytes());
+    });
+    hooked::hooks_of(&up, &actions);
+    let root = checkout(&up, "lander");
+    let add = || up.taskgraft(["add", "lint-c", "--decision-id", DECISION, "--yes", "--root", &root]);
+    let without = hooked::Worker::of(&up, "proj-lander/action");
+    let ran = add();
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    assert!(ran.stderr.contains("only where its worker has the project's checkout"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("70 routes, of which the queue takes 64"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("moved"), "nothing has: {}", ran.stderr);
+    assert_eq!(members(&up).keys().collect::<Vec<_>>(), ["Action"]);
+    drop(without);
+    let _worker = hooked::Worker::with(&up, "proj-lander/action", &["--root", &root]);
+    let ran = add();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let made = members(&up);
+    assert_eq!((made["lint-c"].len(), made["index-task-lint-c"].len()), (1, 1));
 }
 
 #[test]

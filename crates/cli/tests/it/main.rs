@@ -21,6 +21,7 @@ mod listening_live;
 mod planning;
 mod project;
 mod publishing;
+mod pull_requests;
 mod pushes;
 mod replaying;
 mod requests;

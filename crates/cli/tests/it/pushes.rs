@@ -92,10 +92,37 @@ fn made(
     }
     files.insert("lander-source.tar.gz", std::fs::read(archive).unwrap());
     others(&mut files);
-    wait_for(decide(&up.client(), decision, files));
+    wait_for(decide(&up.client(), decision, files, |_| {}));
 }
 
-async fn decide(client: &Client, decision: &str, files: BTreeMap<&str, Vec<u8>>) {
+/// Makes a pull request from `fork` into the project's repository, of level 1, that publishes these actions.
+pub(crate) fn pull_request(up: &Up, fork: &str, actions: impl FnOnce(&str) -> Vec<u8>) {
+    let read = |name: &str| std::fs::read(recorded().join(name)).unwrap();
+    let parameters = String::from_utf8(read("parameters.yml")).unwrap();
+    let told = parameters.lines().map(|line| match line.split_once(": ") {
+        Some(("head_repository", _)) => format!("head_repository: {fork}\n"),
+        Some(("tasks_for", _)) => "tasks_for: github-pull-request\n".to_owned(),
+        Some(("level", _)) => "level: '1'\n".to_owned(),
+        _ => format!("{line}\n"),
+    });
+    let parameters: String = told.collect();
+    let graph = String::from_utf8(read("full-task-graph.json")).unwrap();
+    let files = BTreeMap::from([
+        ("actions.json", actions(&parameters)),
+        // What pull requests' jobs tell Treeherder goes elsewhere.
+        ("full-task-graph.json", graph.replace("tc-treeherder.v2.lander.", "tc-treeherder.v2.lander-pr.").into_bytes()),
+        ("label-to-taskid.json", b"{}".to_vec()),
+        ("parameters.yml", parameters.into_bytes()),
+    ]);
+    let of_a_pull_request = |task: &mut Value| {
+        task["scopes"] = json!(["assume:repo:github.com/example/lander:pull-request"]);
+        task["schedulerId"] = json!("lander-level-1");
+        task["routes"] = json!(["checks"]);
+    };
+    wait_for(decide(&up.client(), DECISION, files, of_a_pull_request));
+}
+
+async fn decide(client: &Client, decision: &str, files: BTreeMap<&str, Vec<u8>>, change: impl FnOnce(&mut Value)) {
     let now = Timestamp::now();
     let day = |days: i64| json!(Millis(now + SignedDuration::from_hours(24 * days)));
     let mut task: Value =
@@ -103,6 +130,7 @@ async fn decide(client: &Client, decision: &str, files: BTreeMap<&str, Vec<u8>>)
     task.as_object_mut().unwrap().remove("taskId");
     (task["created"], task["deadline"], task["expires"]) = (day(0), day(1), day(28));
     task["taskGroupId"] = json!(decision);
+    change(&mut task);
     let id: TaskId = decision.parse().unwrap();
     client.queue().create_task(id, task.to_string().into()).await.unwrap();
     let own = claim(client, "proj-lander/decision").await;

@@ -105,10 +105,10 @@ impl Site<'_> {
         let paths = self.repositories.iter().map(|url| path(url)).collect::<Result<BTreeSet<_>, _>>()?;
         let sides: &[Side] = if self.has_pull_requests() { &[Side::Push, Side::PullRequest] } else { &[Side::Push] };
         let permissions = self.permissions()?;
-        let mut setup = Setup { roles: vec![self.project(Side::Push)], hooks: Vec::new() };
+        let mut setup = Setup { roles: vec![self.project(Side::Push, &paths)], hooks: Vec::new() };
         for side in sides {
             if *side == Side::PullRequest {
-                setup.roles.push(self.project(*side));
+                setup.roles.push(self.project(*side, &paths));
             }
             setup.roles.extend(paths.iter().flat_map(|path| self.pushes(*side, path)));
             for permission in &permissions {
@@ -143,7 +143,7 @@ impl Site<'_> {
     }
 
     /// What all tasks of a side need.
-    fn project(&self, side: Side) -> RoleSetup {
+    fn project(&self, side: Side, paths: &BTreeSet<String>) -> RoleSetup {
         let domain = self.trust_domain;
         let scheduler = match side {
             Side::Push => format!("{domain}-level-*"),
@@ -162,6 +162,12 @@ impl Site<'_> {
             scopes.extend(["queue:route:*".to_owned(), format!("index:insert-task:{domain}.*")]);
         } else {
             scopes.push("queue:route:checks".to_owned());
+            // Where the reference has pull requests' jobs told to Treeherder: by the name of the repository.
+            let name = |path: &String| {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                name.strip_suffix(".git").unwrap_or(name).to_owned()
+            };
+            scopes.extend(paths.iter().map(|path| format!("queue:route:tc-treeherder.v2.{}-pr.*", name(path))));
         }
         role(self.project_id(side), format!("What tasks of {domain} need. Add to it what they need besides."), scopes)
     }

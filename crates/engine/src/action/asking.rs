@@ -7,7 +7,7 @@ use taskgraft_core::action::{self, Action, Origin};
 use taskgraft_core::ids::derive::BodyHash;
 use taskgraft_core::ids::{RequestId, RequestKey, TaskId};
 use taskgraft_core::json::to_string_sorted;
-use taskgraft_core::plan::{Plan, Policy, Purpose, Request, Round, Told, clone_of};
+use taskgraft_core::plan::{Plan, Policy, Purpose, Refusal, Request, Round, Told, clone_of};
 use taskgraft_core::scopes::satisfies;
 
 use super::ask::ActionAsk;
@@ -226,7 +226,11 @@ impl<'a> Asking<'a> {
     pub(super) async fn plan(&self, push: &Push, log: &mut impl FnMut(&str)) -> Result<Plan, ActionError> {
         let (plan, tending) = self.decided(push, log).await?;
         if let Some(reserved) = &self.reserved {
-            reserved.agrees(&plan.outline()).map_err(ActionError::Strayed)?;
+            reserved.agrees(&plan.outline()).map_err(|strayed| match unroutable(&plan) {
+                none if none.is_empty() => ActionError::Strayed(strayed),
+                // Whoever was shown the plan has a checkout, and it is not here: no fact has moved.
+                labels => ActionError::Refused(labels),
+            })?;
         }
         admit(self.means, &plan, self.terms.max_new).await?;
         if self.terms.policy == Policy::Graft {
@@ -344,6 +348,13 @@ impl<'a> Asking<'a> {
         let request = Request::add(id, push.decision, push.group, &[]);
         Request { action_task: self.terms.action_task, told: Some(self.told()), ..request }
     }
+}
+
+/// The labels that can't be had because an index task would have to take some of their routes, with that reason.
+fn unroutable(plan: &Plan) -> Vec<(String, String)> {
+    let refused = plan.refused().filter(|(_, why)| matches!(why, Refusal::TooManyRoutes { .. }));
+    let told = |why: &Refusal| format!("{why}; an index task needs the project's checkout, which is not here");
+    refused.map(|(label, why)| (label.to_owned(), told(why))).collect()
 }
 
 /// How many new tasks the deeds come to at least.

@@ -160,6 +160,35 @@ async fn a_hook_acts_with_the_scopes_of_its_role_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_payload_that_the_schema_refuses_fires_nothing() {
+    let schema = json!({
+        "type": "object", "properties": {"text": {"type": "string", "default": "x"}, "n": {"type": "integer"}},
+        "required": ["n"], "additionalProperties": false,
+    });
+    let up = up_with(json!({"triggerSchema": schema})).await;
+    let token = up.get(&format!("{HOOK}/token"), &up.root()).await.json()["token"].as_str().unwrap().to_owned();
+    let with_token = format!("{HOOK}/trigger/{token}");
+    for (payload, wrong) in [
+        (json!({}), "data must have required property 'n'"),
+        (json!({"n": "1"}), "data/n must be integer"),
+        (json!({"n": 1, "more": 1}), "data must NOT have additional properties"),
+    ] {
+        for answer in [trigger(&up, &payload).await, up.anonymous("POST", &with_token, &payload).await] {
+            assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("InputError")), "{payload}");
+            assert!(answer.json()["message"].as_str().unwrap().contains(wrong), "{}", answer.json());
+        }
+    }
+    assert!(fires(&up).await.is_empty());
+    // What it takes comes as it was given: defaults are not filled in.
+    for answer in [trigger(&up, &json!({"n": 1})).await, up.anonymous("POST", &with_token, &json!({"n": 1})).await] {
+        assert_eq!(answer.status, 200);
+        let made = task(&up, &answer.json()["taskId"]).await;
+        assert_eq!(made["payload"]["env"]["INPUT"], "{\"n\":1}");
+    }
+    assert_eq!(fires(&up).await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_trigger_token_never_comes_back_in_an_error() {
     let up = up_with(json!({})).await;
     let token = up.get(&format!("{HOOK}/token"), &up.root()).await.json()["token"].as_str().unwrap().to_owned();

@@ -22,8 +22,12 @@ struct Site {
 
 impl Site {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(args: &[&str]) -> Self {
         let proxy = Proxy::start();
-        let up = Up::with(&["--no-worker", "--long-poll-ms", "1000", "--root-url", &proxy.url()]);
+        let up = Up::with(&[&["--no-worker", "--long-poll-ms", "1000", "--root-url", &proxy.url()], args].concat());
         proxy.forward_to(up.address());
         push(&up);
         Self { proxy, up }
@@ -113,6 +117,30 @@ fn what_is_claimed_while_it_stops_is_handed_back() {
     let status = status(&site.up, action);
     assert_eq!(runs(&status)[0], (RunState::Exception, Some(ReasonResolved::WorkerShutdown)), "{said}");
     assert_eq!(status.state, TaskState::Pending, "for whoever comes next");
+}
+
+#[test]
+fn asked_to_end_while_it_takes_up_what_it_had_it_ends_and_another_finishes() {
+    let site = Site::with(&["--claim-seconds", "4"]);
+    let action = add(&site.up, DECISION, &["lint-c"]);
+    site.hold_after(0);
+    let killed = Worker::start(&site.up, "w", &[]);
+    super::held(&site.proxy);
+    drop(killed);
+    // The same worker asks for that run again, and gets no answer.
+    site.proxy.rule(|_, path| if path.ends_with("/runs/0/claim") { Fault::Silence } else { Fault::None });
+    let mut again = Worker::start(&site.up, "w", &[]);
+    super::held(&site.proxy);
+    again.signal("-TERM");
+    again.says("stopping");
+    let (code, said) = again.ended();
+    assert_eq!(code, Some(0), "{said}");
+    site.proxy.heal();
+    let _other = Worker::start(&site.up, "other", &[]);
+    let status = resolved(&site.up, action);
+    assert_eq!(status.state, TaskState::Completed, "{}", log(&site.up, action));
+    assert_eq!(runs(&status)[0], (RunState::Exception, Some(ReasonResolved::ClaimExpired)));
+    assert!(members(&site.up).values().all(|ids| ids.len() == 1));
 }
 
 #[test]

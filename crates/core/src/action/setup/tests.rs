@@ -109,6 +109,8 @@ fn roles_lead_from_hooks_and_pushes_to_what_tasks_need_and_no_further() {
     for scopes in [pull, hook("in-tree-pr-action-1-retrigger-decision/0123456789")] {
         assert!(satisfies(&scopes, "queue:scheduler-id:lander-level-1"));
         assert!(!satisfies(&scopes, "queue:scheduler-id:lander-level-3"), "pull requests stay at level 1");
+        assert!(satisfies(&scopes, "queue:route:tc-treeherder.v2.lander-pr.a1b2c3.42"));
+        assert!(!satisfies(&scopes, "queue:route:tc-treeherder.v2.lander.a1b2c3.42"), "that is where pushes are told");
         assert!(!satisfies(&scopes, "index:insert-task:lander.v2.x"));
         assert!(!satisfies(&scopes, "in-tree:hook-action:project-lander/in-tree-action-3-generic/0123456789"));
     }
