@@ -68,7 +68,11 @@ fn messages_meet_the_policy_and_their_push_and_nothing_is_created() {
         (json!({"job_id": 1, "job_guid": task, "action": "retrigger"}), "planned", "1 created"),
         (jobs(&["lint-see"]), "impossible", "lint-c"),
         (jobs(&["a", "b", "c", "d"]), "refused", "`max_jobs` is 3, and 4 are asked for"),
-        (json!({"resultset_id": 7, "action": "trigger_all_talos_jobs", "times": 1}), "refused", "11"),
+        (
+            json!({"resultset_id": 7, "action": "trigger_all_talos_jobs", "times": 1}),
+            "refused",
+            "`max_jobs` is 3, and 11 are asked for",
+        ),
         (with(lint(), "requester", json!("bob@lander.example")), "refused", "does not name bob@lander.example"),
         // The push of another project, and another push of this one.
         (with(lint(), "project", json!("try")), "refused", "it is of the project lander, not of try"),

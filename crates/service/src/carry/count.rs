@@ -1,6 +1,6 @@
 //! How many jobs a request comes to, where a rule bounds them.
 
-use taskgraft_core::plan::{Care, Plan, Policy, own};
+use taskgraft_core::plan::Policy;
 use taskgraft_engine::PlannerError;
 use taskgraft_engine::action::{self, ActionAsk, ActionError, GatherError, Means, Terms};
 
@@ -8,6 +8,7 @@ use super::ground::Ground;
 use super::setback::{Setback, passes};
 use super::turn::Work;
 use crate::pulse::policy;
+use crate::pulse::rehearse::jobs;
 use crate::request::{Authority, Request};
 
 impl Work {
@@ -30,11 +31,7 @@ impl Work {
         let means = Means { client: self.reader.clone(), cache: self.cache.clone() };
         let terms = Terms::by_hand(Policy::Graft, request.id.clone());
         let plan = action::rehearse(&means, &ask, &terms, |_| {}).await.map_err(uncounted)?;
-        let of_part = |part: &Plan| {
-            let made = (0..part.tasks.len()).filter(|at| own(|at| part.tasks.get(at).map(|task| &task.role), *at));
-            made.count() + part.tend.iter().filter(|tend| tend.care == Care::Rerun).count()
-        };
-        Ok(plan.parts().iter().map(|part| of_part(part) as u64).sum())
+        Ok(jobs(&plan))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use taskgraft_core::action::by_name;
 use taskgraft_core::ids::RequestId;
-use taskgraft_core::plan::{Care, Plan, Policy, Verdict};
+use taskgraft_core::plan::{Care, Plan, Policy, Verdict, own};
 use taskgraft_engine::action::{self, ActionAsk, ActionError, Means, Terms};
 
 use super::resolver::Found;
@@ -22,25 +22,11 @@ pub enum RehearseError {
     Client(#[from] taskgraft_client::Error),
 }
 
-impl RehearseError {
-    /// Whether more jobs are asked for than may be.
-    #[must_use]
-    pub fn is_too_many(&self) -> bool {
-        matches!(self, Self::Action(ActionError::TooMany { .. }))
-    }
-}
-
-/// The plan of what is asked for, if it asks for no more than `max_jobs`. Whether credentials would do is not looked at.
+/// The plan of what is asked for. Whether credentials would do is not looked at.
 ///
 /// # Errors
 /// If there is none.
-pub async fn rehearse(
-    means: &Means,
-    asked: &Asked,
-    found: &Found,
-    request: RequestId,
-    max_jobs: Option<u64>,
-) -> Result<Plan, RehearseError> {
+pub async fn rehearse(means: &Means, asked: &Asked, found: &Found, request: RequestId) -> Result<Plan, RehearseError> {
     let tags = match found.subject {
         Some(task) => Some(means.client.queue().task(task).await?.tags),
         None => None,
@@ -52,11 +38,19 @@ pub async fn rehearse(
         input: asked.input.clone(),
         callback: action.cb_name.to_owned(),
     };
-    let mut terms = Terms::by_hand(Policy::Graft, request);
-    if let Some(max) = max_jobs {
-        terms.max_new = terms.max_new.min(usize::try_from(max).unwrap_or(usize::MAX));
-    }
+    let terms = Terms::by_hand(Policy::Graft, request);
     Ok(action::rehearse(means, &ask, &terms, |_| ()).await?)
+}
+
+/// How many jobs a plan comes to, for a rule that bounds them: what was asked for, each copy, and what is run again. What they
+/// need counts as none.
+#[must_use]
+pub fn jobs(plan: &Plan) -> u64 {
+    let of_part = |part: &Plan| {
+        let made = (0..part.tasks.len()).filter(|at| own(|at| part.tasks.get(at).map(|task| &task.role), *at));
+        made.count() + part.tend.iter().filter(|tend| tend.care == Care::Rerun).count()
+    };
+    plan.clone().parts().iter().map(|part| of_part(part) as u64).sum()
 }
 
 /// A plan in one sentence.

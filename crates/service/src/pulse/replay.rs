@@ -11,7 +11,7 @@ use taskgraft_engine::{Artifacts, Push, Said};
 use super::delivered::Delivered;
 use super::intake::{Intake, Raw, Taken};
 use super::policy::{self, Facts, Grant};
-use super::rehearse::{rehearse, summary};
+use super::rehearse::{jobs, rehearse, summary};
 use super::resolver::{Found, ResolveError, Resolver};
 use crate::asked::{Asked, PushName, Subject};
 use crate::config::{Config, Project};
@@ -183,8 +183,8 @@ impl Replay {
     async fn judge(&self, message: &Message, taken: Taken) -> (Option<Judged>, End) {
         let project = self.project(&message.project);
         let asked = &taken.request.asked;
-        let allowed = |level| self.projects.as_ref().map(|_| allowed(message, asked, project, level));
-        let first = allowed(None);
+        let allowed = |level, jobs| self.projects.as_ref().map(|_| allowed(message, asked, project, level, jobs));
+        let first = allowed(None, policy::jobs(asked));
         let judged = first.as_ref().map(Judged::from);
         let refused =
             |why: &String| (Some(Judged::Refused { why: why.clone() }), (Outcome::Refused, Some(why.clone())));
@@ -204,19 +204,16 @@ impl Replay {
             Ok(level) => level,
             Err(end) => return (judged, end),
         };
-        let grant = match allowed(Some(&level)) {
-            Some(Err(why)) => return refused(&why),
-            Some(Ok(grant)) => Some(grant),
-            None => None,
+        let plan = match rehearse(means, asked, &found, taken.request.id()).await {
+            Ok(plan) => plan,
+            Err(error) => return (judged, (Outcome::Impossible, Some(failed(error)))),
         };
-        let max_jobs = grant.as_ref().map(|grant| grant.max_jobs);
-        let judged = grant.map(|grant| Judged::from(&Ok(grant)));
-        let end = match rehearse(means, asked, &found, taken.request.id(), max_jobs).await {
-            Ok(plan) => (Outcome::Planned, Some(summary(&plan))),
-            Err(error) if error.is_too_many() => (Outcome::Refused, Some(failed(error))),
-            Err(error) => (Outcome::Impossible, Some(failed(error))),
-        };
-        (judged, end)
+        // Some find out on the push only how many jobs they ask for.
+        let jobs = if policy::is_counted(asked) { policy::jobs(asked) } else { jobs(&plan) };
+        match allowed(Some(&level), jobs) {
+            Some(Err(why)) => refused(&why),
+            decided => (decided.as_ref().map(Judged::from), (Outcome::Planned, Some(summary(&plan)))),
+        }
     }
 
     /// The level of the push, once it is known to be the one that is meant.
@@ -274,17 +271,13 @@ fn allowed(
     asked: &Asked,
     project: Option<(&str, &Project)>,
     level: Option<&str>,
+    jobs: u64,
 ) -> Result<Grant, String> {
     let Some((_, project)) = project else {
         return Err(format!("the project {} is not configured", message.project));
     };
-    let facts = Facts {
-        exchange: &message.exchange.name,
-        requester: &message.requester,
-        action: &asked.action,
-        jobs: policy::jobs(asked),
-        level,
-    };
+    let facts =
+        Facts { exchange: &message.exchange.name, requester: &message.requester, action: &asked.action, jobs, level };
     policy::decide(&project.pulse.allow, &facts).map_err(|why| why.to_string())
 }
 
