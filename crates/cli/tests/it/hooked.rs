@@ -106,7 +106,7 @@ fn actions(up: &Up) -> Vec<TaskId> {
     members(up).remove("Action").unwrap_or_default()
 }
 
-fn is_trigger(method: &str, path: &str) -> bool {
+pub(crate) fn is_trigger(method: &str, path: &str) -> bool {
     method == "POST" && path.starts_with("/api/hooks/v1/hooks/") && path.ends_with("/trigger")
 }
 

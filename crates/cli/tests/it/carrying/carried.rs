@@ -1,8 +1,11 @@
 //! Requests that come to their end.
 
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use taskgraft_core::api::auth::CreateClientRequest;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
+use taskgraft_core::time::Millis;
 use taskgraft_service::journal::Change;
 use taskgraft_service::{Event, PushName, Request, State};
 use taskgraft_testkit::proxy::{Fault, Proxy};
@@ -88,6 +91,40 @@ fn a_message_acts_with_the_role_that_a_rule_names() {
     assert_eq!((request.state, request.error), (State::Done, None), "{}", serving.log());
     let why = &book.audited(&id)[1].1;
     assert_eq!(why, "rule 1 lets it through with the role project:lander:pulse");
+}
+
+#[test]
+fn the_service_needs_no_more_rights_than_its_page_says() {
+    let up = Up::with(&ACTING);
+    hooked(&up, &ours().0);
+    grant(&up, ROLE, &[TRIGGER]);
+    let role = format!("assume:{ROLE}");
+    let own = [TRIGGER, &role, "queue:cancel-task:lander-level-3/*", "queue:rerun-task:lander-level-3/*"];
+    let request = CreateClientRequest {
+        description: String::new(),
+        expires: Millis(Timestamp::now() + SignedDuration::from_hours(1)),
+        scopes: Some(own.map(str::to_owned).to_vec()),
+        delete_on_expiration: false,
+    };
+    let client = wait_for(up.client().auth().create_client("project/taskgraft", &request)).unwrap();
+    let token = client.access_token.as_str();
+    let variables = [("TASKCLUSTER_CLIENT_ID", "project/taskgraft"), ("TASKCLUSTER_ACCESS_TOKEN", token)];
+    let serving = Serving::with(&up, &variables);
+    let book = Book::open(&up);
+    for (key, authority) in [("click", ann(&[TRIGGER])), ("message", message())] {
+        let id = book.receive(wish(key, authority, &["test-unit-3"]));
+        let request = book.ended(&id, &serving);
+        assert_eq!((request.state, request.error), (State::Done, None), "{key}: {}", serving.log());
+        book.apply(&id, Event::CancelAsked, Change::default());
+        let request = book.ended(&id, &serving);
+        assert_eq!((request.state, request.error), (State::Cancelled, None), "{key}: {}", serving.log());
+    }
+    // What the service itself may not do is no fault of the asker's, and is not done.
+    wait_for(up.client().auth().delete_client("project/taskgraft")).unwrap();
+    let id = book.receive(wish("late", ann(&[TRIGGER]), &["lint-c"]));
+    let failed = book.ended(&id, &serving);
+    assert_eq!(failed.state, State::Failed, "{failed:?}");
+    assert!(!members(&up).contains_key("lint-c"));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::{Value, json};
 use taskgraft_service::State;
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
 use super::{Book, Serving, TRIGGER, ann, wish};
-use crate::hooked::{hooked, ours};
-use crate::pushes::members;
+use crate::hooked::{hooked, is_trigger, ours};
+use crate::pushes::{members, recorded};
 use crate::server::Up;
 
 /// So many services die at once.
@@ -75,4 +76,33 @@ fn killed_at_any_step_the_next_one_ends_each_request_once() {
     });
     let steps = steps.into_inner();
     assert!(steps >= FEWEST_STEPS, "there are more steps than {steps}");
+}
+
+#[test]
+fn what_nobody_can_tell_is_not_sent_twice() {
+    // Somebody else's actions, whose schema leaves no room for a name.
+    let mut file: Value = serde_json::from_slice(&std::fs::read(recorded().join("actions.json")).unwrap()).unwrap();
+    for action in file["actions"].as_array_mut().unwrap() {
+        if action["name"] == "add-new-jobs" {
+            action["schema"]["additionalProperties"] = json!(false);
+        }
+    }
+    let up = Up::start();
+    hooked(&up, &file);
+    let proxy = Proxy::start();
+    proxy.forward_to(up.address());
+    let book = Book::open(&up);
+    for (made, fault) in [(0, Fault::Silence), (1, Fault::LateAnswer)] {
+        proxy.rule(move |method, path| if is_trigger(method, path) { fault } else { Fault::None });
+        let first = Serving::at(&up, &proxy.url());
+        let id = book.receive(wish(&format!("{fault:?}"), ann(&[TRIGGER]), &["lint-c"]));
+        assert!(proxy.held(|| book.find(&id).state.is_terminal()), "{}", first.log());
+        drop(first);
+        proxy.heal();
+        let second = Serving::at(&up, &proxy.url());
+        let request = book.ended(&id, &second);
+        assert_eq!(request.state, State::Failed, "{fault:?}: {request:?}");
+        assert!(request.error.unwrap().contains("it is not known whether it was asked for"));
+        assert_eq!(members(&up).get("Action").map_or(0, Vec::len), made, "{fault:?}");
+    }
 }

@@ -63,10 +63,15 @@ struct Serving {
 impl Serving {
     /// With [`CONFIG`], on the deployment at `root_url`.
     fn at(up: &Up, root_url: &str) -> Self {
+        Self::with(up, &[("TASKCLUSTER_ROOT_URL", root_url)])
+    }
+
+    /// With [`CONFIG`], and these variables beside what is usual.
+    fn with(up: &Up, variables: &[(&str, &str)]) -> Self {
         std::fs::write(up.dir().join("service.toml"), CONFIG).unwrap();
         let log = up.dir().join("serve.log");
         let mut serve = up.command(["serve", "--config", "service.toml"]);
-        serve.env("TASKCLUSTER_ROOT_URL", root_url).stdin(Stdio::null()).stdout(Stdio::null());
+        serve.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
         let file = File::options().create(true).append(true).open(&log).unwrap();
         Self { child: serve.stderr(file).spawn().unwrap(), log }
     }
