@@ -1,11 +1,15 @@
 //! Following one request through everything that is logged.
 
 use serde_json::{Value, json};
+use taskgraft_testkit::buildbot::Buildbot;
+use taskgraft_testkit::rabbit;
 
 use crate::door::Serve;
 use crate::hooked::{hooked, ours};
 use crate::pushes::DECISION;
 use crate::server::Up;
+
+const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
 
 /// The lines of a log that are JSON objects.
 fn objects(log: &[String]) -> Vec<Value> {
@@ -16,30 +20,39 @@ fn objects(log: &[String]) -> Vec<Value> {
 fn every_line_of_a_request_says_whose_it_is_and_none_says_a_secret() {
     let up = Up::with(&["--no-worker", "--action-worker", "proj-lander/action"]);
     hooked(&up, &ours().0);
-    let serve = Serve::start(
-        &up,
-        "[project.lander]\nlevel = \"3\"\n",
-        &[("TASKGRAFT_LOG", "taskgraft=trace,hyper=debug,reqwest=debug,info")],
+    let buildbot = Buildbot::start(&[("old", &["true"])], &[]);
+    let config = format!(
+        "[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\n[[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n\
+         [project.lander]\nlevel = \"3\"\n[[project.lander.buildbot]]\nname = \"old\"\nurl = \"{}\"\n\
+         scheduler = \"force\"\nbuilders = [\"old\"]\nuser = \"forcer\"\n",
+        rabbit::shared().rsplit('@').next().unwrap(),
+        buildbot.url()
     );
-    let asking = json!({"push": DECISION, "action": "add-new-jobs", "input": {"tasks": ["lint-c"]}});
+    // Neither lets anybody in with it; what is logged about that is as much at stake.
+    let secrets = [("TASKGRAFT_PULSE_PASSWORD", "s3cret-pulse"), ("TASKGRAFT_BUILDBOT_PASSWORD_OLD", "s3cret-old")];
+    let serve = Serve::start(&up, &config, &[&secrets[..], &[("TASKGRAFT_LOG", "trace")]].concat());
+    let asking = json!({"push": DECISION, "action": "add-new-jobs", "input": {"tasks": ["lint-c", "old"]}});
     let (_, request) = serve.ask("followed", &asking);
-    assert_eq!(request["state"], "done", "{request}");
+    assert_eq!(request["state"], "failed", "{request}");
+    assert!(request["error"].as_str().unwrap().contains("failed to log in as `forcer`: 401"), "{request}");
     let id = request["id"].as_str().unwrap().to_owned();
     let (asker, secret) = (up.variables[1].1.clone(), up.variables[2].1.clone());
     let log = up.taskgraft(["requests", "--journal", "journal.sqlite", "log", &id, "--follow", "--json"]);
     assert_eq!(log.code, Some(0), "{}", log.stderr);
     let lines = objects(&log.stdout.lines().map(str::to_owned).collect::<Vec<_>>());
     let messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
-    assert_eq!(messages, ["received over HTTP", "allowed", "sent: the push's action does it", "done"]);
+    let (silent, sent) =
+        ("failed to list the builders: failed to log in as `forcer`: 401", "sent: the push's action does it");
+    assert_eq!(messages, ["received over HTTP", silent, "allowed", sent, silent, "build", "failed"]);
     for (n, line) in lines.iter().enumerate() {
         assert_eq!((&line["request"], &line["asker"]), (&json!(id), &json!(asker)), "{line}");
         let known = |at: usize, value: &Value| if n < at { &Value::Null } else { value }.clone();
-        assert_eq!(line["decision"], known(1, &json!(DECISION)), "{line}");
-        assert_eq!(line["task"], known(2, &request["actionTask"]), "{line}");
+        assert_eq!(line["decision"], known(2, &json!(DECISION)), "{line}");
+        assert_eq!(line["task"], known(3, &request["actionTask"]), "{line}");
     }
     let readable = up.taskgraft(["requests", "--journal", "journal.sqlite", "log", &id]).stdout;
-    assert_eq!(readable.lines().count(), 4);
-    assert!(readable.lines().last().unwrap().ends_with("INFO  done  jobs=3"), "{readable}");
+    assert_eq!(readable.lines().count(), messages.len());
+    assert!(readable.lines().nth(5).unwrap().contains("INFO  build  "), "{readable}");
     // The log has the same lines with the same fields, and no secret even where all is told.
     let log = serve.kill();
     assert!(log.len() > 20, "{log:?}");
@@ -49,9 +62,12 @@ fn every_line_of_a_request_says_whose_it_is_and_none_says_a_secret() {
         let line = told.iter().find(|line| line["message"] == message).unwrap();
         assert_eq!(line["span"]["asker"], asker.as_str());
     }
-    for line in &log {
-        for secret in [secret.as_str(), "bewit=", "mac=\""] {
-            assert!(!line.contains(secret) || line.contains(&format!("{secret}…")), "{line}");
+    for line in log.iter().chain([&readable]) {
+        for secret in [secret.as_str(), secrets[0].1, secrets[1].1] {
+            assert!(!line.contains(secret), "{line}");
+        }
+        for before in ["bewit=", "mac=\""] {
+            assert!(line.split(before).skip(1).all(|rest| rest.starts_with('…')), "{line}");
         }
     }
 }

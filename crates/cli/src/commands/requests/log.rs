@@ -74,9 +74,9 @@ fn readable(line: &Line, out: &Out) -> String {
 }
 
 fn others(fields: &Map<String, Value>) -> String {
-    let other = |(name, value): (&String, &Value)| match value {
-        Value::String(text) => format!("{name}={}", text.replace(char::is_control, " ")),
-        value => format!("{name}={value}"),
+    let other = |(name, value): (&String, &Value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), |text| text.replace(char::is_control, " "));
+        format!("{name}={text}")
     };
     let others = fields.iter().filter(|(name, _)| !KNOWN.contains(&name.as_str())).map(other);
     others.collect::<Vec<_>>().join(" ")
