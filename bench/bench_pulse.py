@@ -1,0 +1,116 @@
+"""The pulse listener before a real RabbitMQ: messages a second into the journal, each acknowledged, and its memory.
+
+One message in twenty comes twice, one in a hundred is garbage. The messages wait in their queue before the listener
+starts; each is on disk before it is acknowledged. Sizes may be given: bench/bench_pulse.py 2000 4000
+"""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from measure import row
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+WORKSPACE = os.path.dirname(HERE)
+PROFILE = os.environ.get("PROFILE", "release")
+TASKGRAFT = os.path.join(WORKSPACE, "target", PROFILE, "taskgraft")
+LOAD = os.path.join(WORKSPACE, "target", PROFILE, "examples/pulse_load")
+SIZES = [20000, 100000]
+RUNS = 3
+WANTED = 5000
+EXCHANGE = "exchange/treeherder/v1/resultset-runnable-job-actions"
+
+
+def anonymous(pid):
+    """Memory in MiB that is no file's."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:")) / 1024
+
+
+def count(journal):
+    """How many requests and dead letters are there."""
+    try:
+        with sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=5) as db:
+            # Row ids have no gaps while nothing is forgotten, and counting rows would take the time that is measured.
+            last = "SELECT coalesce(max(rowid), 0) FROM"
+            return [db.execute(f"{last} {table}").fetchone()[0] for table in ("requests", "letters")]
+    except sqlite3.OperationalError:
+        return [0, 0]
+
+
+def listen(directory, port, clicks, published):
+    """Seconds from the first message to the last, and the memory at a fifth of them and at its peak."""
+    journal = os.path.join(directory, "journal")
+    config = os.path.join(directory, "service.toml")
+    with open(config, "w") as file:
+        file.write(f'journal = "journal"\n[pulse]\nurl = "amqp://127.0.0.1:{port}"\nuser = "guest"\n')
+        file.write(f'[[pulse.handler]]\nexchange = "{EXCHANGE}"\n')
+    listener = subprocess.Popen(
+        [TASKGRAFT, "listen", "--config", config],
+        env={**os.environ, "TASKGRAFT_PULSE_PASSWORD": "guest", "TASKGRAFT_LOG": "error"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    garbage = (clicks + 99) // 100
+    start, early, peak = None, None, 0
+    while True:
+        requests, letters = count(journal)
+        now = time.perf_counter()
+        start = start or (now if requests else None)
+        memory = anonymous(listener.pid)
+        peak = max(peak, memory)
+        early = early or (memory if requests >= clicks / 5 else None)
+        if requests == clicks and letters == garbage:
+            break
+        if listener.poll() is not None:
+            raise SystemExit(f"the listener has ended: {listener.stderr.read()}")
+        time.sleep(0.05)
+    # What comes after that is known; the listener tells of all when it is stopped.
+    time.sleep(1)
+    listener.send_signal(signal.SIGTERM)
+    said = listener.communicate()[1]
+    received, known, dead = map(int, re.search(r"(\d+) received, (\d+) known before, (\d+) not", said).groups())
+    if (received, dead) != (clicks, garbage) or received + known + dead != published:
+        raise SystemExit(f"{published} messages were published, and the listener tells: {said}")
+    return now - start, early, peak
+
+
+def main():
+    sizes = [int(size) for size in sys.argv[1:]] or SIZES
+    flags = ["--release"] if PROFILE == "release" else []
+    build = ["cargo", "build", *flags, "--locked", "--package", "taskgraft-client", "--example", "pulse_load"]
+    subprocess.run(build, cwd=WORKSPACE, check=True)
+    peaks = []
+    for clicks in sizes:
+        runs = []
+        for _ in range(RUNS):
+            load = subprocess.Popen([LOAD, str(clicks)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            try:
+                ready = json.loads(load.stdout.readline())
+                with tempfile.TemporaryDirectory() as directory:
+                    runs.append(listen(directory, ready["port"], clicks, ready["published"]))
+            finally:
+                load.stdin.close()
+                load.wait()
+        seconds = [taken for taken, _, _ in runs]
+        rate = ready["published"] / statistics.median(seconds)
+        verdict = "reached" if rate >= WANTED else "MISSED"
+        row(f"{ready['published']} messages into the journal", seconds, f"{rate:.0f} messages/s; wanted: {WANTED}: {verdict}")
+        early, peak = statistics.median(early for _, early, _ in runs), max(peak for _, _, peak in runs)
+        peaks.append(peak)
+        print(f"  {'  anonymous memory':<34} {early:8.1f} MiB after a fifth, {peak:.1f} MiB at most")
+    if len(peaks) > 1:
+        verdict = "reached" if peaks[-1] < peaks[0] * 1.25 + 4 else "MISSED"
+        print(f"  {'memory is flat':<34} {peaks[0]:.1f} MiB for {sizes[0]}, {peaks[-1]:.1f} MiB for {sizes[-1]}: {verdict}")
+
+
+if __name__ == "__main__":
+    main()
