@@ -193,6 +193,7 @@ impl<'a> Claim<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_header_that_can_be_remembered_is_read() {
@@ -209,6 +210,45 @@ mod tests {
         ] {
             assert_eq!(Claim::read(header), None, "{header}");
         }
+    }
+
+    /// An auth service that finds every signature right and remembers none, and a judge before it.
+    async fn judge(expires: &'static str) -> Judge {
+        let says =
+            json!({"status": "auth-success", "scheme": "hawk", "clientId": "ann", "scopes": ["a"], "expires": expires});
+        let router = axum::Router::new().fallback(move || async move { says.to_string() });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Judge::new(Client::new(taskgraft_client::Config::new(url)).unwrap(), None)
+    }
+
+    async fn verdict(judge: &Judge, ts: i64, nonce: &str) -> Result<Who, Problem> {
+        let header = format!("Hawk id=\"ann\", ts=\"{ts}\", nonce=\"{nonce}\", mac=\"YQ==\"");
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap()), (HOST, "x:80".parse().unwrap())]);
+        let (method, uri) = (Method::POST, Uri::from_static("/"));
+        let signed = Signed { method: &method, uri: &uri, headers: &headers, body: b"", from: String::new() };
+        judge.judge(&signed).await
+    }
+
+    #[tokio::test]
+    async fn a_signature_counts_once_whoever_judges_it_and_not_if_it_is_older_than_the_service() {
+        let judge = judge("2099-01-01T00:00:00.000Z").await;
+        let now = judge.client.clock().now().as_second();
+        assert_eq!(verdict(&judge, now, "a").await.unwrap().client_id, "ann");
+        let again = verdict(&judge, now, "a").await.unwrap_err();
+        assert!(again.detail.contains("used before"), "{again:?}");
+        assert!(verdict(&judge, now, "b").await.is_ok());
+        let older = verdict(&judge, now - 60, "c").await.unwrap_err();
+        assert!(older.detail.contains("too old"), "{older:?}");
+    }
+
+    #[tokio::test]
+    async fn credentials_that_have_ended_do_not_count_whoever_judges_them() {
+        let judge = judge("2020-01-01T00:00:00.000Z").await;
+        let now = judge.client.clock().now().as_second();
+        let ended = verdict(&judge, now, "a").await.unwrap_err();
+        assert_eq!((ended.kind, ended.detail.as_str()), (Kind::BadSignature, "the credentials have expired"));
     }
 
     #[test]
