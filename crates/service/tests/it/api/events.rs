@@ -13,6 +13,9 @@ use tokio::net::TcpStream;
 
 use super::site::{BASE, Site};
 
+/// Long enough for a busy machine, short enough to be told.
+const LATE: Duration = Duration::from_secs(60);
+
 /// A stream of events, read as it comes.
 struct Stream(Lines<BufReader<TcpStream>>);
 
@@ -37,6 +40,10 @@ impl Stream {
 
     /// The next event, heartbeats passed over.
     async fn next(&mut self, site: &Site) -> Told {
+        tokio::time::timeout(LATE, self.read(site)).await.expect("an event in time")
+    }
+
+    async fn read(&mut self, site: &Site) -> Told {
         let mut told = Told::default();
         loop {
             let line = self.0.next_line().await.unwrap().unwrap();
@@ -147,7 +154,7 @@ async fn who_does_not_read_is_cut() {
     let group = TaskId::from_bytes([2; 16]);
     let Stream(lines) = Stream::open(&site, &format!("?group={group}"), None).await;
     let message = running(group, group);
-    let cut = tokio::time::timeout(Duration::from_secs(60), async {
+    let cut = tokio::time::timeout(LATE, async {
         loop {
             for _ in 0..1000 {
                 site.live.tell("exchange/taskcluster-queue/v1/task-running", &message);
