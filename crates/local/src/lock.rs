@@ -1,30 +1,14 @@
 //! A data directory has one server at a time: the second one learns who the first one is.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
+pub use taskgraft_store::Holder;
+use taskgraft_store::Lock;
 
 const FILE: &str = "lock";
-
-/// Who holds a data directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The server's process.
-    pub pid: u32,
-    /// Where it listens; unknown while it starts.
-    pub address: Option<String>,
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {}", self.pid)?;
-        self.address.as_ref().map_or(Ok(()), |address| write!(f, ", listening on {address}"))
-    }
-}
 
 /// Why a data directory can't be had.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +43,7 @@ pub fn check_free(path: &Path) -> Result<(), LockError> {
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
-    file: File,
+    lock: Lock,
 }
 
 impl DataDir {
@@ -69,18 +53,11 @@ impl DataDir {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         // An absolute path stays right when the process goes elsewhere.
         let path = fs::canonicalize(path).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(path.join(FILE)).map_err(failed)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut text = String::new();
-            let read = file.read_to_string(&mut text);
-            let holder = read.ok().and_then(|_| serde_json::from_str(&text).ok());
-            return Err(LockError::Held { path, holder });
+        match Lock::take(&path.join(FILE)) {
+            Ok(lock) => Ok(Self { path, lock }),
+            Err(taskgraft_store::LockError::Held(holder)) => Err(LockError::Held { path, holder }),
+            Err(taskgraft_store::LockError::File { source, .. }) => Err(LockError::Directory { path, source }),
         }
-        let mut taken = Self { path, file };
-        taken.tell(None).map_err(failed)?;
-        Ok(taken)
     }
 
     /// Where it is, absolute.
@@ -91,10 +68,7 @@ impl DataDir {
 
     /// Tells whoever comes next where this server listens.
     pub(crate) fn tell(&mut self, address: Option<String>) -> io::Result<()> {
-        let holder = Holder { pid: std::process::id(), address };
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.file.write_all(serde_json::to_string(&holder)?.as_bytes())
+        self.lock.tell(address)
     }
 }
 

@@ -1,13 +1,14 @@
 //! The service as a whole: the journal, who carries what is in it, and the doors before it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::pulse::Broker;
 use taskgraft_client::{Client, ConfigError, Credentials};
 use taskgraft_engine::Cache;
+use taskgraft_store::{Lock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -56,6 +57,14 @@ pub enum StartError {
         /// Why.
         error: JournalError,
     },
+    /// Another service carries what is in the journal.
+    #[error("carry the journal {}: {error}", .path.display())]
+    Carried {
+        /// Its file.
+        path: PathBuf,
+        /// By whom, or what is wrong with the lock.
+        error: LockError,
+    },
     /// The address is taken, for one.
     #[error("listen on {address}: {error}")]
     Address {
@@ -83,6 +92,8 @@ pub struct Service {
     /// Becomes true when nothing more will be logged.
     quiet: watch::Sender<bool>,
     keeping: JoinSet<()>,
+    /// Others may write the journal; one carries what is in it.
+    _lock: Lock,
 }
 
 impl Service {
@@ -101,6 +112,7 @@ impl Service {
         let masters = Masters::new(&config.project, &secrets, reader.config())?;
         let resolver = Resolver::new(reader.clone(), &config.project)?;
         let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
+        let mut lock = carrying(&path)?;
         let journal = Journal::open(&path, settings, Arc::clone(reader.clock())).await.map_err(unopened)?;
         let (closing, close) = watch::channel(false);
         let (quiet, mut hushed) = watch::channel(false);
@@ -140,7 +152,9 @@ impl Service {
         if let Some(listener) = listener {
             doors.spawn(listen(listener, journal.clone(), close));
         }
-        Ok(Self { journal, address, carrier, closing, doors, quiet, keeping })
+        // Whoever comes next then isn't told where, and is refused all the same.
+        let _ = lock.tell(Some(address.to_string()));
+        Ok(Self { journal, address, carrier, closing, doors, quiet, keeping, _lock: lock })
     }
 
     /// Where the HTTP API is.
@@ -164,6 +178,13 @@ impl Service {
         let _ = self.quiet.send(true);
         while self.keeping.join_next().await.is_some() {}
     }
+}
+
+/// The lock beside the journal that stands for carrying what is in it.
+fn carrying(journal: &Path) -> Result<Lock, StartError> {
+    let mut name = journal.as_os_str().to_owned();
+    name.push(".lock");
+    Lock::take(Path::new(&name)).map_err(|error| StartError::Carried { path: journal.to_owned(), error })
 }
 
 /// Whether requests are taken.

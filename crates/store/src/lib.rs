@@ -10,9 +10,12 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, Transaction};
 
+mod lock;
 mod migrate;
 mod readers;
 mod writer;
+
+pub use lock::{Holder, Lock, LockError};
 
 use readers::Readers;
 use writer::Writer;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use taskgraft_testkit::recorded::workspace;
 
+use super::{Serving, until};
 use crate::run::{Ran, command};
 use crate::server::Up;
 
@@ -69,4 +70,22 @@ fn up_serves_requests_where_its_file_says() {
     let ran: Ran = command(["up", "--config"]).arg(config).output().unwrap().into();
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("leave out") && ran.stderr.contains("root_url"), "{}", ran.stderr);
+}
+
+#[test]
+fn one_service_at_a_time_carries_what_a_journal_holds() {
+    let up = Up::with(&["--no-worker"]);
+    let first = Serving::start(&up);
+    let lock = up.dir().join("journal.sqlite.lock");
+    until("the first serves", || std::fs::read_to_string(&lock).ok()?.contains("127.0.0.1:").then_some(()));
+    let ran: Ran = up.command(["serve", "--config", "service.toml"]).output().unwrap().into();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let holder = format!("it is in use by process {}, listening on 127.0.0.1:", first.child.id());
+    assert!(ran.stderr.contains(&holder), "{}", ran.stderr);
+    // Killed, it holds nothing any more.
+    drop(first);
+    let next = Serving::start(&up);
+    let pid = next.child.id().to_string();
+    until("the next serves", || std::fs::read_to_string(&lock).ok()?.contains(&pid).then_some(()));
+    assert_eq!(next.stopped(), Some(0));
 }
