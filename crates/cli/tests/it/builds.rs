@@ -110,3 +110,28 @@ fn a_service_killed_while_it_forces_finds_the_build_when_it_is_back() {
     assert_eq!(request["report"]["buildbot"][0]["outcome"], "found", "{request}");
     assert_eq!((reasons(&buildbot).len(), members(&up)["lint-c"].len()), (1, 1));
 }
+
+#[test]
+fn a_cancelled_request_takes_its_builds_back() {
+    let (up, buildbot) = (up(), Buildbot::start(&[("old-long", &["sleep", "3600"])], &[]));
+    let serve = serve(&up, &buildbot.url());
+    for (key, tasks) in [("builds", &["old-long"][..]), ("both", &["lint-c", "old-long"])] {
+        let (_, request) = serve.ask(key, &adding(tasks));
+        assert_eq!(request["state"], "done", "{request}");
+        let cancel = format!("requests/{}/cancel?wait=60", request["id"].as_str().unwrap());
+        let (status, request) = serve.call("POST", &cancel, None, "");
+        assert_eq!((status, &request["state"]), (200, &json!("cancelled")), "{request}");
+    }
+    let unfinished = || {
+        let site = taskgraft_client::Site::new(taskgraft_client::Config::new(buildbot.url())).unwrap();
+        let query = [("complete", "false")];
+        let reply = wait_for(site.get("buildsets", &["api", "v2", "buildsets"], &query, &Default::default())).unwrap();
+        serde_json::from_slice::<Value>(&reply.body).unwrap()["buildsets"].as_array().unwrap().len()
+    };
+    // A build that runs ends a moment after it is told to.
+    let begun = std::time::Instant::now();
+    while unfinished() > 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "builds go on");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
