@@ -8,6 +8,7 @@ mod bad_input;
 mod builds;
 mod callback;
 mod carrying;
+mod clicks;
 mod crash;
 mod door;
 mod durability;

@@ -17,11 +17,11 @@ use crate::server::{Up, wait_for};
 const WORKERS: [&str; 6] =
     ["--worker", "proj-lander/b-linux", "--worker", "proj-lander/t-linux", "--action-worker", "proj-lander/action"];
 
-const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
+pub(crate) const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
 const QUEUE: &str = "queue/guest/taskgraft-resultset-runnable-job-actions";
 
 /// A broker with Treeherder's exchange, and the queue that the service will take messages from.
-fn broker() -> Rabbit {
+pub(crate) fn broker() -> Rabbit {
     let rabbit = Rabbit::start();
     let binding = Binding { queue: QUEUE.to_owned(), exchange: EXCHANGE.to_owned(), routing_key: "#".to_owned() };
     let (exchanges, queues) = (vec![EXCHANGE.to_owned()], vec![QUEUE.to_owned()]);
@@ -32,6 +32,17 @@ fn broker() -> Rabbit {
     let nothing = Outgoing { exchange: EXCHANGE.to_owned(), body: b"{}".to_vec(), ..Outgoing::default() };
     wait_for(publisher.publish(&[nothing])).unwrap();
     rabbit
+}
+
+/// What lets anybody of lander.example add jobs by pulse, with the role `project:lander:pulse`.
+pub(crate) fn configuration(rabbit: &Rabbit) -> String {
+    format!(
+        "[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\n[[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n\
+         [project.lander]\nlevel = \"3\"\n[[project.lander.pulse.allow]]\nexchanges = [\"{EXCHANGE}\"]\n\
+         requesters = [\"*@lander.example\"]\nactions = [\"add-new-jobs\"]\nmax_jobs = 5\n\
+         role = \"project:lander:pulse\"\n",
+        rabbit.address()
+    )
 }
 
 /// Runs the example to its end.
@@ -66,13 +77,7 @@ fn a_click_that_is_published_ends_with_green_jobs() {
     let (rabbit, up) = (broker(), Up::with(&WORKERS));
     hooked(&up, &ours().0);
     grant(&up, "project:lander:pulse", &["hooks:trigger-hook:project-lander/in-tree-action-3-generic/*"]);
-    let config = format!(
-        "[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\n[[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n\
-         [project.lander]\nlevel = \"3\"\n[[project.lander.pulse.allow]]\nexchanges = [\"{EXCHANGE}\"]\n\
-         requesters = [\"*@lander.example\"]\nactions = [\"add-new-jobs\"]\nmax_jobs = 5\n\
-         role = \"project:lander:pulse\"\n",
-        rabbit.address()
-    );
+    let config = configuration(&rabbit);
     let _serve = Serve::start(&up, &config, &[("TASKGRAFT_PULSE_PASSWORD", "guest")]);
     let click = ["pulse", DECISION, "lint-c", "--wait", "--project", "lander", "--requester", "ann@lander.example"];
     let ran = treeherder_with(&up, &click, &rabbit.url());
