@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use taskgraft_testkit::fuzz::fuzz;
 use taskgraft_testkit::rng::Rng;
 
-use super::{Message, Wants};
+use super::{Message, Push, Wants};
 
 /// A number as Treeherder wrote it in one message or another.
 fn spelt(number: u64, as_text: bool) -> Value {
@@ -45,9 +45,11 @@ proptest! {
         for at in 1..8 {
             prop_assert_eq!(&read(at).unwrap(), &first);
         }
-        let Wants::NewJobs { resultset, decision, jobs } = first.wants else { panic!("it asks for jobs") };
-        prop_assert_eq!(resultset, Some(facts.1));
-        prop_assert_eq!(decision.map(|id| id.to_string()), facts.2);
+        let Wants::NewJobs { push, jobs } = first.wants else { panic!("it asks for jobs") };
+        prop_assert_eq!(push, match &facts.2 {
+            Some(decision) => Push::Decision(decision.parse().unwrap(), Some(facts.1)),
+            None => Push::Number(facts.1),
+        });
         prop_assert!(jobs.iter().all(|job| facts.0.contains(job)));
         prop_assert!(facts.0.iter().all(|job| jobs.contains(job)));
     }

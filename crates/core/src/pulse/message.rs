@@ -21,10 +21,8 @@ pub struct Message {
 pub enum Wants {
     /// New jobs.
     NewJobs {
-        /// Treeherder's number of the push, where it is told.
-        resultset: Option<u64>,
-        /// The push's decision task, where it is told. One of the two is there.
-        decision: Option<TaskId>,
+        /// On which push.
+        push: Push,
         /// Labels and Buildbot builder names, each once, in the order of the message; at least one.
         jobs: Vec<String>,
     },
@@ -44,6 +42,15 @@ pub enum Wants {
         /// What.
         action: JobAction,
     },
+}
+
+/// How a message names its push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Push {
+    /// By Treeherder's number.
+    Number(u64),
+    /// By its decision task, and perhaps by Treeherder's number as well.
+    Decision(TaskId, Option<u64>),
 }
 
 /// What can be done with all of a push.

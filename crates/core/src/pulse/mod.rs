@@ -18,5 +18,5 @@ mod read;
 
 pub use exchange::{Exchange, InvalidExchange, Kind};
 pub use guid::task_of;
-pub use message::{Job, JobAction, Message, PushAction, Wants};
+pub use message::{Job, JobAction, Message, Push, PushAction, Wants};
 pub use read::{MAX_BODY_BYTES, MAX_JOB_CHARS, MAX_JOBS, MAX_TIMES, Unreadable};

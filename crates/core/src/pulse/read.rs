@@ -3,7 +3,7 @@
 use super::exchange::{Exchange, InvalidExchange, Kind};
 use super::field::{Fields, shown};
 use super::guid;
-use super::message::{Job, JobAction, Message, PushAction, Wants};
+use super::message::{Job, JobAction, Message, Push, PushAction, Wants};
 use crate::ids::TaskId;
 
 /// The largest body that is read, in bytes: a hundred times the largest that was recorded.
@@ -162,11 +162,12 @@ fn new_jobs(fields: &Fields) -> Result<Wants, Unreadable> {
     let jobs =
         one_of(names("requested_jobs")?, names("buildernames")?)?.ok_or(Unreadable::Missing("requested_jobs"))?;
     let decision = one_of(decision("decision_task_id")?, decision("decisionTaskID")?)?;
-    let resultset = fields.number("resultset_id")?;
-    if resultset.is_none() && decision.is_none() {
-        return Err(Unreadable::Missing("resultset_id"));
-    }
-    Ok(Wants::NewJobs { resultset, decision, jobs })
+    let push = match (decision, fields.number("resultset_id")?) {
+        (Some(decision), number) => Push::Decision(decision, number),
+        (None, Some(number)) => Push::Number(number),
+        (None, None) => return Err(Unreadable::Missing("resultset_id")),
+    };
+    Ok(Wants::NewJobs { push, jobs })
 }
 
 fn decision(fields: &Fields, name: &'static str) -> Result<Option<TaskId>, Unreadable> {
@@ -246,10 +247,7 @@ mod tests {
     fn each_kind_is_told_by_its_fields() {
         let kinds = [jobs(), push(), job()].map(|value| read(&value).unwrap());
         assert_eq!(kinds.each_ref().map(Message::kind), Kind::ALL);
-        assert_eq!(
-            kinds[0].wants,
-            Wants::NewJobs { resultset: Some(87376), decision: None, jobs: vec!["a".into(), "b".into()] }
-        );
+        assert_eq!(kinds[0].wants, Wants::NewJobs { push: Push::Number(87376), jobs: vec!["a".into(), "b".into()] });
         assert_eq!(kinds[2].wants, Wants::OnJob { job: Job::Number(7), action: JobAction::Retrigger });
         assert_eq!(read(&with(jobs(), "action", json!("cancel_all"))), Err(Unreadable::NoKind), "of two kinds");
     }
@@ -343,10 +341,9 @@ mod tests {
             assert!(read(&with(jobs(), "decision_task_id", empty)).is_ok());
         }
         let task = "AWMGHageTsSoYmoMR1_cRw";
-        let Wants::NewJobs { decision, .. } = read(&with(jobs(), "decision_task_id", json!(task))).unwrap().wants
-        else {
+        let Wants::NewJobs { push, .. } = read(&with(jobs(), "decision_task_id", json!(task))).unwrap().wants else {
             panic!("it asks for jobs");
         };
-        assert_eq!(decision.map(|id| id.to_string()).as_deref(), Some(task));
+        assert_eq!(push, Push::Decision(task.parse().unwrap(), Some(87376)));
     }
 }

@@ -1,7 +1,7 @@
 //! What a message asks for, as one of our actions.
 
 use serde_json::{Value, json};
-use taskgraft_core::pulse::{Job, JobAction, Message, PushAction, Wants};
+use taskgraft_core::pulse::{Job, JobAction, Message, Push, PushAction, Wants};
 
 use crate::asked::{Asked, PushName, Subject};
 use crate::request::{Asker, Authority, Door, NewRequest};
@@ -16,13 +16,10 @@ pub const TALOS: [&str; 1] = ["*talos*"];
 pub fn asked(message: &Message, talos: &[String]) -> Asked {
     let project = message.project.clone();
     let (push, resultset, action, subject, input) = match &message.wants {
-        Wants::NewJobs { resultset, decision, jobs } => {
-            let (push, beside) = match (decision, resultset) {
-                (Some(decision), beside) => (PushName::Decision(*decision), *beside),
-                // A message names its push in one way at least.
-                (None, resultset) => {
-                    (PushName::Resultset { project: project.clone(), id: resultset.unwrap_or_default() }, None)
-                }
+        Wants::NewJobs { push, jobs } => {
+            let (push, beside) = match push {
+                Push::Decision(decision, beside) => (PushName::Decision(*decision), *beside),
+                Push::Number(id) => (PushName::Resultset { project: project.clone(), id: *id }, None),
             };
             (push, beside, "add-new-jobs", None, json!({"tasks": jobs}))
         }
