@@ -19,6 +19,7 @@ mod hooked;
 mod index_tasks;
 mod listening;
 mod listening_live;
+mod over_http;
 mod planning;
 mod project;
 mod publishing;
