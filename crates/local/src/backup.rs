@@ -2,7 +2,7 @@
 //!
 //! The file is a tar archive of a data directory: a snapshot of the database, the artifacts that it names, and the root
 //! credentials. Unpacked into an empty directory it is a data directory again. It holds secrets, so it is made readable
-//! by its owner only.
+//! by its owner only. What else is kept in databases there, as by a service beside the server, comes along.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -48,8 +48,12 @@ pub enum BackupError {
     Database(#[from] rusqlite::Error),
 }
 
-/// Copies a data directory to a file, whether a server is using it or not. Blocks.
-pub fn backup(data_dir: &Path, file: &Path) -> Result<Backup, BackupError> {
+/// Copies a data directory to a file, whether a server is using it or not. `also` names further databases in it, by their
+/// paths there; those that aren't there are left out. Blocks.
+///
+/// # Errors
+/// If there is no database, the file exists, or something can't be read or written.
+pub fn backup(data_dir: &Path, also: &[&Path], file: &Path) -> Result<Backup, BackupError> {
     if !data_dir.join(DATABASE).is_file() {
         return Err(BackupError::NoData(data_dir.to_owned()));
     }
@@ -60,31 +64,48 @@ pub fn backup(data_dir: &Path, file: &Path) -> Result<Backup, BackupError> {
     let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let scratch = tempfile::tempdir_in(beside).map_err(failed)?;
     let snapshot = scratch.path().join(DATABASE);
-    let named = take_snapshot(&data_dir.join(DATABASE), &snapshot)?;
+    let named = artifacts_of(&take_snapshot(&data_dir.join(DATABASE), &snapshot)?)?;
+    let mut snapshots = vec![(Path::new(DATABASE), snapshot)];
+    for (n, path) in also.iter().enumerate().filter(|(_, path)| data_dir.join(path).is_file()) {
+        let snapshot = scratch.path().join(n.to_string());
+        take_snapshot(&data_dir.join(path), &snapshot)?;
+        snapshots.push((path, snapshot));
+    }
     let half = scratch.path().join("backup.tar");
-    let mut made = pack(data_dir, &snapshot, &named, &half).map_err(failed)?;
+    let mut made = pack(data_dir, &snapshots, &named, &half).map_err(failed)?;
     made.bytes = fs::metadata(&half).map_err(failed)?.len();
     // A link, unlike a rename, does not replace a file that has come into being meanwhile.
     fs::hard_link(&half, file).map_err(failed)?;
     Ok(made)
 }
 
-/// Copies the database as it is at one moment, and returns the names of its artifacts' files.
-fn take_snapshot(from: &Path, to: &Path) -> Result<Vec<String>, BackupError> {
+/// Copies a database as it is at one moment, and returns the copy.
+fn take_snapshot(from: &Path, to: &Path) -> Result<Connection, BackupError> {
     let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     source.busy_timeout(std::time::Duration::from_secs(10))?;
+    // Unpacked, it is its owner's only again.
+    let made = OpenOptions::new().create_new(true).write(true).mode(0o600).open(to);
+    made.map_err(|source| BackupError::File { path: to.to_owned(), source })?;
     let mut copy = Connection::open(to)?;
     // All pages in one step: what writers do meanwhile goes to the write-ahead log, and would make it start again.
     rusqlite::backup::Backup::new(&source, &mut copy)?.step(-1)?;
+    Ok(copy)
+}
+
+/// The names of the artifacts' files.
+fn artifacts_of(copy: &Connection) -> Result<Vec<String>, BackupError> {
     let mut statement = copy.prepare("SELECT file FROM artifacts WHERE file IS NOT NULL ORDER BY file")?;
     let files = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(files)
 }
 
-fn pack(data_dir: &Path, snapshot: &Path, artifacts: &[String], to: &Path) -> io::Result<Backup> {
+/// `snapshots`: databases by their paths in the data directory, and their copies.
+fn pack(data_dir: &Path, snapshots: &[(&Path, PathBuf)], artifacts: &[String], to: &Path) -> io::Result<Backup> {
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(to)?;
     let mut archive = tar::Builder::new(io::BufWriter::new(file));
-    archive.append_path_with_name(snapshot, DATABASE)?;
+    for (path, snapshot) in snapshots {
+        archive.append_path_with_name(snapshot, path)?;
+    }
     archive.append_path_with_name(data_dir.join(ROOT_CREDENTIALS), ROOT_CREDENTIALS)?;
     let mut made = Backup { artifacts: 0, gone: 0, bytes: 0 };
     for name in artifacts {

@@ -1,13 +1,15 @@
 //! `taskgraft backup`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use taskgraft_local::backup::{self, BackupError};
+use taskgraft_service::journal::FILE;
 
 use crate::embedded;
 use crate::env::Env;
 use crate::exit::{Failure, chain};
 use crate::output::Out;
+use crate::service;
 
 /// Copy an embedded Taskcluster's data to one file, while it runs or not
 ///
@@ -29,7 +31,8 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let data_dir = embedded::data_dir(args.data_dir.as_deref(), env)?;
     let file = args.file.clone();
-    let made = tokio::task::spawn_blocking(move || backup::backup(&data_dir, &file)).await;
+    let journal = Path::new(service::DIR).join(FILE);
+    let made = tokio::task::spawn_blocking(move || backup::backup(&data_dir, &[&journal], &file)).await;
     let made = made.map_err(|why| Failure::other(chain(&why)))?.map_err(|why| {
         let message = chain(&why);
         match why {

@@ -1,7 +1,13 @@
 //! `taskgraft up` and `taskgraft backup`.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+
+use taskgraft_client::SystemClock;
+use taskgraft_service::journal::{Journal, Settings};
+use taskgraft_service::{Asked, Asker, Authority, Door, NewRequest, PushName};
 
 use crate::pushes::{DECISION, members, push};
 use crate::run::{command, taskgraft};
@@ -35,12 +41,37 @@ fn the_second_on_a_directory_says_who_holds_it() {
     assert_eq!(std::fs::read(&file).unwrap(), before, "it is still right");
 }
 
+/// Writes a request that nobody may make into a journal; its id.
+fn receive(journal: &Path) -> String {
+    let new = NewRequest {
+        key: "click-1".to_owned(),
+        door: Door::Http,
+        asker: Asker { name: "ann".to_owned(), authority: Authority::Nobody("a test".to_owned()) },
+        asked: Asked {
+            project: None,
+            push: PushName::Decision(DECISION.parse().unwrap()),
+            resultset: None,
+            action: "cancel-all".to_owned(),
+            subject: None,
+            input: serde_json::Value::Null,
+        },
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let received = runtime.block_on(async {
+        let settings = Settings { look: None, ..Settings::default() };
+        let journal = Journal::open(journal, settings, Arc::new(SystemClock)).await.unwrap();
+        journal.receive(new).await.unwrap()
+    });
+    received.request().id.to_string()
+}
+
 #[test]
 fn a_backup_of_a_running_one_is_a_data_directory() {
     let up = Up::start();
     push(&up);
     up.taskgraft(["add", "--direct", "lint-c", "--decision-id", DECISION, "--yes"]);
     let before = members(&up);
+    let asked = receive(&up.dir().join("tc/service/journal.sqlite"));
     let backup = |file: &str| up.taskgraft(["backup", file, "--data-dir", "tc"]);
     assert_eq!(backup("b.tar").code, Some(0));
     assert_eq!(backup("b.tar").code, Some(3), "it replaces nothing");
@@ -50,8 +81,12 @@ fn a_backup_of_a_running_one_is_a_data_directory() {
     tar.arg("-xf").arg(up.dir().join("b.tar")).arg("-C").arg(dir.path().join("tc"));
     assert!(tar.status().unwrap().success());
     drop(up);
+    let journal = dir.path().join("tc/service/journal.sqlite");
+    assert_eq!(std::fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
     let again = Up::in_dir(dir, &["--no-worker"]);
     assert_eq!(members(&again), before);
+    let list = again.taskgraft(["requests", "list", "--journal", "tc/service/journal.sqlite"]);
+    assert!(list.stdout.contains(&asked), "{}{}", list.stdout, list.stderr);
     let ran = again.taskgraft(["plan", "lint-c", "--decision-id", DECISION]);
     assert_eq!(ran.code, Some(0), "its artifacts are there too: {}", ran.stderr);
 }

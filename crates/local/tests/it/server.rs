@@ -89,11 +89,11 @@ async fn a_backup_is_a_data_directory() {
     let body = json!({"description": "kept", "scopes": ["a"]});
     up.call("PUT", "/api/auth/v1/roles/kept", &up.root(), &body).await;
     let file = up.dir.path().join("backup.tar");
-    let made = backup(up.running.data_dir(), &file).unwrap();
+    let made = backup(up.running.data_dir(), &[], &file).unwrap();
     assert_eq!((made.artifacts, made.gone, made.bytes), (1, 0, fs::metadata(&file).unwrap().len()));
     assert_eq!(mode(&file), 0o600);
-    assert!(matches!(backup(up.running.data_dir(), &file), Err(BackupError::Exists(_))));
-    assert!(matches!(backup(up.dir.path(), &file), Err(BackupError::NoData(_))));
+    assert!(matches!(backup(up.running.data_dir(), &[], &file), Err(BackupError::Exists(_))));
+    assert!(matches!(backup(up.dir.path(), &[], &file), Err(BackupError::NoData(_))));
     // Written after the backup, so not in it.
     up.call("DELETE", "/api/auth/v1/roles/kept", &up.root(), &Value::Null).await;
 
