@@ -101,6 +101,7 @@ impl Round {
         let work = Work {
             journal: parts.journal,
             artifacts: Artifacts::Queue(parts.reader.clone(), parts.cache.clone()),
+            since: parts.reader.clock().now(),
             reader: parts.reader,
             credentials: parts.credentials,
             cache: parts.cache,

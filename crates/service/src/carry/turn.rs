@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use taskgraft_client::{Client, Credentials};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_engine::{Artifacts, Cache};
@@ -32,6 +33,8 @@ pub(super) struct Work {
     pub(super) masters: Masters,
     /// How long nobody needs to answer before what has not begun has failed.
     pub(super) give_up: Duration,
+    /// Since when requests are tried: while nothing ran, nobody could have answered.
+    pub(super) since: Timestamp,
 }
 
 /// How a turn ended.
@@ -117,7 +120,7 @@ impl Work {
 
     /// Whether what has not begun has waited long enough. What was sent is followed for as long as it takes.
     fn has_given_up(&self, request: &Request) -> bool {
-        let waited = self.reader.clock().now().duration_since(request.changed.0);
+        let waited = self.reader.clock().now().duration_since(request.changed.0.max(self.since));
         let waits = matches!(request.state, State::Received | State::Ready);
         waits && Duration::try_from(waited).is_ok_and(|waited| waited > self.give_up)
     }

@@ -10,7 +10,7 @@ use taskgraft_service::journal::Change;
 use taskgraft_service::{Event, PushName, Request, State};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Book, ROLE, Serving, TRIGGER, ann, message, wish};
+use super::{Book, CONFIG, ROLE, Serving, TRIGGER, ann, message, wish};
 use crate::hooked::{Worker, grant, hooked, ours, templated};
 use crate::pushes::{DECISION, members};
 use crate::server::{Up, wait_for};
@@ -173,6 +173,26 @@ fn what_comes_while_taskcluster_is_down_waits_and_is_done() {
         assert_eq!((request.state, request.error), (State::Done, None), "{}", serving.log());
     }
     assert_eq!((members(&up)["Action"].len(), members(&up)["lint-c"].len()), (3, 3));
+}
+
+#[test]
+fn what_nobody_answers_for_too_long_has_failed_and_was_not_sent() {
+    let up = Up::with(&ACTING);
+    hooked(&up, &ours().0);
+    let proxy = Proxy::start();
+    proxy.forward_to(up.address());
+    proxy.rule(|_, _| Fault::Status(503));
+    let book = Book::open(&up);
+    let id = book.receive(wish("click", ann(&[TRIGGER]), &["lint-c"]));
+    let config = format!("carry.give_up = \"1 s\"{CONFIG}");
+    let serving = Serving::told(&up, &config, &[("TASKCLUSTER_ROOT_URL", &proxy.url())]);
+    let request = book.ended(&id, &serving);
+    assert_eq!(request.state, State::Failed, "{request:?}");
+    assert!(request.error.unwrap().starts_with("given up: "));
+    proxy.heal();
+    book.apply(&id, Event::Retried, Change::default());
+    assert_eq!(book.ended(&id, &serving).state, State::Done);
+    assert_eq!(members(&up)["lint-c"].len(), 1);
 }
 
 #[test]

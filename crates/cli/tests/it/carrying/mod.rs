@@ -68,7 +68,11 @@ impl Serving {
 
     /// With [`CONFIG`], and these variables beside what is usual.
     fn with(up: &Up, variables: &[(&str, &str)]) -> Self {
-        std::fs::write(up.dir().join("service.toml"), CONFIG).unwrap();
+        Self::told(up, CONFIG, variables)
+    }
+
+    fn told(up: &Up, config: &str, variables: &[(&str, &str)]) -> Self {
+        std::fs::write(up.dir().join("service.toml"), config).unwrap();
         let log = up.dir().join("serve.log");
         let mut serve = up.command(["serve", "--config", "service.toml"]);
         serve.envs(variables.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null());
