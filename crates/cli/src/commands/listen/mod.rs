@@ -20,7 +20,7 @@ use crate::service;
 ///
 /// Messages are Treeherder's of 2016 and after, in all their spellings: of resultset-runnable-job-actions, resultset-actions
 /// and job-actions. Each is acknowledged once the journal holds it; `taskgraft serve` carries it out, and listens by itself
-/// where its configuration has [pulse]. The user's password is in TASKGRAFT_PULSE_PASSWORD.
+/// where its configuration has a table `pulse`. The user's password is in TASKGRAFT_PULSE_PASSWORD.
 ///
 /// With --replay, what a message asks for is told even if the policy refuses it or its push can't be found. Without a
 /// configuration no policy is applied, and without a Taskcluster no push is looked up.
