@@ -127,6 +127,7 @@ impl Service {
             cache: cache.clone(),
             journal: journal.clone(),
             live: live.clone(),
+            listened: listener.as_ref().map(Listener::counters),
             ready: ready(close.clone()),
             stopping: close.clone(),
             settings: (&config.http).into(),

@@ -18,6 +18,7 @@ use super::settings::Settings;
 use super::who::Judge;
 use crate::journal::Journal;
 use crate::live::Live;
+use crate::pulse::Counters;
 
 /// How long one try of a call to Taskcluster may take, and how often it is tried, while somebody waits.
 const TRY_WITHIN: Duration = Duration::from_secs(10);
@@ -36,6 +37,8 @@ pub struct Parts {
     pub journal: Journal,
     /// What becomes of tasks, as queue exchanges tell it.
     pub live: Live,
+    /// What the pulse listener counts, if there is one.
+    pub listened: Option<Arc<Counters>>,
     /// Whether requests are taken, else why not; asked for `/ready`.
     pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     /// Becomes true when the service stops: who follows events is let go.
@@ -51,6 +54,7 @@ pub(super) struct App {
     pub(super) artifacts: Artifacts,
     pub(super) journal: Journal,
     pub(super) live: Live,
+    pub(super) listened: Option<Arc<Counters>>,
     pub(super) ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) judge: Judge,
@@ -70,7 +74,7 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { client, cache, journal, live, ready, stopping, settings } = parts;
+        let Parts { client, cache, journal, live, listened, ready, stopping, settings } = parts;
         let retry = Retry { tries: TRIES, ..Retry::default() };
         let client = client.with_patience(retry, TRY_WITHIN, Arc::new(AtomicBool::new(false)));
         let artifacts = Artifacts::Queue(client.clone(), cache);
@@ -91,6 +95,7 @@ impl App {
             artifacts,
             journal,
             live,
+            listened,
             ready,
             stopping,
         }

@@ -31,5 +31,7 @@ pub(super) async fn metrics(app: Arc<App>, _: Call) -> Result<Response<Body>, Pr
         changes: *app.journal.subscribe().borrow(),
         ready: (app.ready)().is_ok(),
     };
-    Ok(reply::bytes("text/plain; version=0.0.4; charset=utf-8", app.metrics.text(&elsewhere)))
+    let mut text = app.metrics.text(&elsewhere);
+    text.extend(app.listened.iter().map(|counters| counters.now().text()));
+    Ok(reply::bytes("text/plain; version=0.0.4; charset=utf-8", text))
 }

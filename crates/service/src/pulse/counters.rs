@@ -29,6 +29,27 @@ pub struct Counted {
     pub waits: u64,
 }
 
+impl Counted {
+    /// The same in Prometheus' text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { received, known, dead, unacknowledged, waits } = self;
+        format!(
+            "# HELP taskgraft_pulse_messages_total Messages that were dealt with, by what became of them.\n\
+             # TYPE taskgraft_pulse_messages_total counter\n\
+             taskgraft_pulse_messages_total{{became=\"request\"}} {received}\n\
+             taskgraft_pulse_messages_total{{became=\"known\"}} {known}\n\
+             taskgraft_pulse_messages_total{{became=\"dead\"}} {dead}\n\
+             # HELP taskgraft_pulse_unacknowledged_total Messages that come again, since the connection was gone.\n\
+             # TYPE taskgraft_pulse_unacknowledged_total counter\n\
+             taskgraft_pulse_unacknowledged_total {unacknowledged}\n\
+             # HELP taskgraft_pulse_journal_waits_total How often the journal could not write a message down.\n\
+             # TYPE taskgraft_pulse_journal_waits_total counter\n\
+             taskgraft_pulse_journal_waits_total {waits}\n"
+        )
+    }
+}
+
 impl Counters {
     /// What they say now.
     #[must_use]
@@ -45,5 +66,22 @@ impl Counters {
 
     pub(super) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_is_told_by_its_name() {
+        let counters = Counters::default();
+        for _ in 0..3 {
+            Counters::count(&counters.known);
+        }
+        Counters::count(&counters.waits);
+        let text = counters.now().text();
+        assert!(text.contains("\ntaskgraft_pulse_messages_total{became=\"known\"} 3\n"), "{text}");
+        assert!(text.ends_with("\ntaskgraft_pulse_journal_waits_total 1\n"), "{text}");
     }
 }

@@ -85,6 +85,7 @@ impl Site {
             cache: Cache::remembering(&dir.path().join("cache"), 1 << 30, 1 << 30).unwrap(),
             journal: journal.clone(),
             live: live.clone(),
+            listened: None,
             ready: {
                 let trouble = Arc::clone(&trouble);
                 Arc::new(move || trouble.lock().unwrap().clone().map_or(Ok(()), Err))
