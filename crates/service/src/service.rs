@@ -108,7 +108,9 @@ impl Service {
         let socket = TcpListener::bind(address).await;
         let socket = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
         let (address, socket) = socket.map_err(|error| StartError::Address { address, error })?;
-        let listener = config.pulse.is_some().then(|| Listener::new(&config, &secrets)).transpose()?;
+        // Somebody may only want to hear what becomes of tasks.
+        let listens = config.pulse.as_ref().is_some_and(|pulse| !pulse.handler.is_empty() || !pulse.task_events);
+        let listener = listens.then(|| Listener::new(&config, &secrets)).transpose()?;
         let masters = Masters::new(&config.project, &secrets, reader.config())?;
         let resolver = Resolver::new(reader.clone(), &config.project)?;
         let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };

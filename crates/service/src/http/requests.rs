@@ -75,7 +75,9 @@ pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Pro
     let asked = asked(wanted)?;
     let Who { client_id: name, scopes, expires } = who;
     let asker = Asker { name, authority: Authority::Scopes { scopes, expires } };
-    let request = match app.journal.receive(NewRequest { key, door: Door::Http, asker, asked }).await? {
+    let new = NewRequest { key, door: Door::Http, asker, asked };
+    has_room(&app, &new).await?;
+    let request = match app.journal.receive(new).await? {
         Received::New(request) => {
             log::span(&request).in_scope(|| tracing::info!(call = call.id, "received over HTTP"));
             request
@@ -92,6 +94,15 @@ pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Pro
         }
     };
     accepted(&app, request, wait).await
+}
+
+/// Refuses what is new while too much is unfinished. What was taken before is answered all the same.
+async fn has_room(app: &App, new: &NewRequest) -> Result<(), Problem> {
+    if app.journal.waiting().await? < app.settings.backlog || app.journal.get(&new.id()).await?.is_some() {
+        return Ok(());
+    }
+    let detail = format!("{} requests are unfinished, as many as may be", app.settings.backlog);
+    Err(Problem::new(Kind::Overloaded, detail).after(LOOK_AGAIN))
 }
 
 pub(super) async fn cancel(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {

@@ -28,6 +28,8 @@ pub struct Settings {
     pub connections: usize,
     /// How many calls may be worked on at once; more are answered 503.
     pub in_flight: usize,
+    /// How many requests may be unfinished; a further one is answered 503.
+    pub backlog: u64,
     /// How many calls a minute one address, and one client, may make for long. A sixth of it may come at once.
     pub per_minute: u32,
     /// How many may follow events at once; more are answered 503.
@@ -54,6 +56,7 @@ impl Default for Settings {
             longest_wait: Duration::from_secs(60),
             connections: 2048,
             in_flight: 256,
+            backlog: 10_000,
             per_minute: 600,
             subscribers: 256,
             event_buffer: 256,
@@ -74,6 +77,7 @@ impl From<&Http> for Settings {
             body_bytes: usize::try_from(http.max_body).unwrap_or(usize::MAX),
             longest_wait: http.longest_wait,
             in_flight: http.in_flight as usize,
+            backlog: http.backlog.into(),
             per_minute: http.requests_per_minute,
             subscribers: http.subscribers as usize,
             fresh: http.fresh,

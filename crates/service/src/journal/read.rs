@@ -105,6 +105,20 @@ impl Journal {
         self.inner.store.read(read).await
     }
 
+    /// How many requests are not at their end.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn waiting(&self) -> Result<u64, JournalError> {
+        let read = |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(
+                "SELECT count(*) FROM requests WHERE state IN ('received', 'ready', 'asked', 'cancelling')",
+            )?;
+            Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+        };
+        self.inner.store.read(read).await
+    }
+
     /// Requests that are not at their end, the oldest first, without their plans and reports.
     ///
     /// # Errors

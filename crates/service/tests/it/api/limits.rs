@@ -136,6 +136,22 @@ async fn more_than_can_be_worked_on_is_sent_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_requests_than_may_be_unfinished_are_not_taken() {
+    let site = Site::with(Settings { backlog: 1, ..settings() }).await;
+    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let (path, body) = (format!("{BASE}/requests"), json!({"push": "lander@aaaaaaaa", "action": "x"}));
+    let mut answers = Vec::new();
+    for key in ["first", "second", "first"] {
+        answers.push(site.signed(&ann, &path, Some(key), &body).await);
+    }
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [202, 503, 202], "what was taken before is told again");
+    assert_eq!(answers[1].body["type"], "urn:taskgraft:problem:overloaded");
+    assert!(answers[1].headers.contains_key("retry-after"));
+    assert_eq!(site.requests().await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_pages_of_allowed_origins_may_call() {
     let origins = vec!["https://treeherder.example.com".to_owned()];
     let site = Site::with(Settings { origins, ..settings() }).await;
