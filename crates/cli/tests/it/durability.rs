@@ -331,8 +331,12 @@ async fn a_task_that_runs_during_sigkill_is_run_again_and_nothing_of_it_goes_on(
 
 /// A hook that fires each second, and whose tasks say for which.
 async fn hook_of_each_second(client: &Client) {
-    let scopes =
-        ["queue:create-task:lowest:proj-lander/b-linux", "queue:create-task:project:none", "queue:scheduler-id:-"];
+    let scopes = [
+        "queue:create-task:lowest:proj-lander/b-linux",
+        "queue:create-task:project:none",
+        "queue:scheduler-id:-",
+        "queue:route:heard.of",
+    ];
     let role = CreateRoleRequest { description: String::new(), scopes: scopes.map(str::to_owned).to_vec() };
     client.auth().create_role("hook-id:project-lander/each-second", &role).await.unwrap();
     let mut task = definition(&json!({"for": "${now}"}), &[]);
