@@ -73,6 +73,7 @@ impl ActionAsk {
                 .map_err(|error| MalformedAsk::Json { variable, problem: error.to_string() }),
         };
         let group = text("ACTION_TASK_GROUP_ID").ok_or(MalformedAsk::Missing("ACTION_TASK_GROUP_ID"))?;
+        let group = id("ACTION_TASK_GROUP_ID", &group)?;
         let task = match json("ACTION_TASK_ID")? {
             Value::Null => None,
             Value::String(task) => Some(id("ACTION_TASK_ID", &task)?),
@@ -86,7 +87,7 @@ impl ActionAsk {
         if callback.len() > MAX_CALLBACK_BYTES {
             return Err(long(variable, &callback, MAX_CALLBACK_BYTES));
         }
-        Ok(Self { group: id("ACTION_TASK_GROUP_ID", &group)?, task, input: json("ACTION_INPUT")?, callback })
+        Ok(Self { group, task, input: json("ACTION_INPUT")?, callback })
     }
 }
 

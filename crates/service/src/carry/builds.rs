@@ -63,6 +63,22 @@ impl Work {
         Ok(Some(Halves { place, masters, wanted, rest: divided.input.map(rest) }))
     }
 
+    /// Cancels whatever builds carry the request's mark, whether or not its masters still have their builders.
+    pub(super) async fn take_back_builds(&self, request: &Request) -> Result<(), Setback> {
+        match request.project.as_deref() {
+            Some(project) if request.asked.action == buildbot::ADD && !self.masters.of(project).is_empty() => {
+                self.cancel_builds(project, request).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn cancel_builds(&self, project: &str, request: &Request) -> Result<(), Setback> {
+        let cancelled = self.masters.cancel(project, &request.id, request.received.0).await.map_err(uncancelled)?;
+        tracing::info!(builds = cancelled.len(), "cancelled builds");
+        Ok(())
+    }
+
     /// Takes both halves as far as they go by now.
     pub(super) async fn both(&self, request: &Request, halves: Halves<'_>) -> Result<Turn, Setback> {
         log::decided(&tracing::Span::current(), halves.place.found.decision);
@@ -74,9 +90,7 @@ impl Work {
                 Ok(Turn::Again)
             }
             State::Cancelling => {
-                let cancelled = self.masters.cancel(&halves.place.name, &request.id, request.received.0).await;
-                let cancelled = cancelled.map_err(uncancelled)?;
-                tracing::info!(builds = cancelled.len(), "cancelled builds");
+                self.cancel_builds(&halves.place.name, request).await?;
                 self.undo(halves.rest.as_ref().unwrap_or(request)).await
             }
             State::Done | State::Failed | State::Refused | State::Cancelled => Ok(Turn::Over),

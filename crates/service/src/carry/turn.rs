@@ -74,6 +74,11 @@ impl Work {
     }
 
     async fn go(&self, request: &Request) -> Result<Turn, Setback> {
+        if request.state == State::Cancelling && request.action_task.is_some() {
+            // What was sent is known. What could be sent today says nothing about it.
+            self.take_back_builds(request).await?;
+            return self.undo(request).await;
+        }
         if let Some(halves) = self.halves(request).await? {
             return self.both(request, halves).await;
         }

@@ -31,8 +31,8 @@ impl Work {
         }
         match self.ground(request).await {
             Ok(ground) => Ok(self.earlier(&ground).await?.map(|sent| sent.task())),
-            // What can't be sent was not.
-            Err(Setback::Refused(_)) => Ok(None),
+            // It was allowed once, and may have been sent then.
+            Err(Setback::Refused(why)) => Err(Setback::Failed(format!("learn whether anything was sent: {why}"))),
             Err(setback) => Err(setback),
         }
     }
