@@ -54,7 +54,7 @@ fn treeherder(up: &Up, args: &[&str]) -> Ran {
 fn treeherder_with(up: &Up, args: &[&str], pulse_url: &str) -> Ran {
     let mut command = python();
     command.env("PULSE_URL", pulse_url);
-    command.arg(workspace().join("examples/treeherder.py")).args(args);
+    command.arg(workspace().join("docs/how-to/treeherder.py")).args(args);
     command.envs(up.variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).output().unwrap().into()
 }
