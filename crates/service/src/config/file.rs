@@ -305,6 +305,77 @@ url = \"amqps://ann:s3cret@pulse.example.com\"
         assert!(!told.join("").contains("s3cret"));
     }
 
+    /// What a slip of one finger makes of a word: a letter left out, two swapped, another one, one too many.
+    fn slips(word: &str) -> BTreeSet<String> {
+        let chars: Vec<char> = word.chars().collect();
+        let mut slips = BTreeSet::new();
+        for at in 0..=chars.len() {
+            let (before, behind) = chars.split_at(at);
+            let with = |middle: &[char], behind: &[char]| [before, middle, behind].concat().into_iter().collect();
+            slips.extend(['x', 'e', '_'].map(|one| with(&[one], behind)));
+            if let [first, rest @ ..] = behind {
+                slips.insert(with(&[], rest));
+                slips.extend(['x', 'e', '_'].map(|one| with(&[one], rest)));
+                slips.extend(rest.first().map(|second| with(&[*second, *first], &rest[1..])));
+            }
+        }
+        slips.remove(word);
+        slips.remove("");
+        slips
+    }
+
+    /// The words of a line that are keys, with where they begin: of a heading all but the names of projects.
+    fn words(line: &str) -> Vec<(usize, &str)> {
+        let end = if line.starts_with('[') { line.find(']') } else { line.find(" = ") };
+        let letters = |c: char| c.is_ascii_lowercase() || c == '_';
+        let Some(keys) = end.map(|end| line[..end].trim_start_matches('[')) else { return Vec::new() };
+        let begin = |word: &str| word.as_ptr() as usize - line.as_ptr() as usize;
+        let words = keys.split('.').filter(|word| word.chars().all(letters) && *word != "lander");
+        words.map(|word| (begin(word), word)).collect()
+    }
+
+    #[test]
+    fn whatever_key_is_misspelt_by_one_letter_the_right_one_is_named() {
+        let mut tried = BTreeSet::new();
+        let mut begin = 0;
+        for line in EXAMPLE.split_inclusive('\n') {
+            for (at, key) in words(line) {
+                tried.insert(key);
+                for slip in slips(key) {
+                    let mut text = EXAMPLE.to_owned();
+                    text.replace_range(begin + at..begin + at + key.len(), &slip);
+                    let told = Config::read(&text).unwrap_err().to_string();
+                    let right = format!("{slip}`: did you mean `{key}`?");
+                    assert!(told.contains(&right), "{slip} for {key}: {told}");
+                }
+            }
+            begin += line.len();
+        }
+        let keys = keys();
+        let last = |key: &String| key.rsplit('.').next().unwrap().to_owned();
+        assert_eq!(tried.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), keys.iter().map(last).collect());
+    }
+
+    #[test]
+    fn what_is_like_no_key_is_told_what_there_is() {
+        let told = Config::read("[service]\nlisten = 1\n").unwrap_err().to_string();
+        let there_are = "`carry`, `http`, `journal`, `keep`, `log`, `project`, `pulse`, `root_url`";
+        assert!(told.contains(&format!("there is no key `service`: there are {there_are}")), "{told}");
+    }
+
+    #[test]
+    fn who_is_reached_by_others_has_to_say_what_they_call() {
+        for listen in ["0.0.0.0:80", "[::]:80", "192.0.2.1:8080", "[2001:db8::1]:0"] {
+            let told = Config::read(&format!("http.listen = \"{listen}\"")).unwrap_err();
+            assert!(told.to_string().contains("say in `http.public_url` what callers call"), "{told}");
+            let named = format!("[http]\nlisten = \"{listen}\"\npublic_url = \"https://jobs.example.com\"\n");
+            assert!(Config::read(&named).is_ok());
+        }
+        for listen in ["127.0.0.1:80", "127.9.9.9:0", "[::1]:80"] {
+            assert!(Config::read(&format!("http.listen = \"{listen}\"")).is_ok());
+        }
+    }
+
     #[test]
     fn what_is_no_toml_is_told_with_all_its_places() {
         let told = Config::read("a = \n[http\nlisten = 1 2\n").unwrap_err().0;

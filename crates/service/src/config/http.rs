@@ -9,12 +9,16 @@ use super::duration;
 use super::file::web_url;
 use super::table::Table;
 
+/// What is wrong with an address that others reach, and no name for it.
+const UNNAMED: &str = "others than this machine reach it, so signatures have to be for a known host: say in `http.public_url` \
+     what callers call, such as \"https://jobs.example.com\", or listen on 127.0.0.1";
+
 /// How the HTTP API is served, and how much it takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Http {
     /// `listen`: address and port; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// `public_url`: what callers call it, where a proxy stands before it. Hawk signs host and port.
+    /// `public_url`: what callers call it. Hawk signs host and port; only on a loopback address they need no saying.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_url: Option<String>,
     /// `forwarded`: whether the last address in X-Forwarded-For is who calls; only behind a proxy that writes it.
@@ -47,9 +51,16 @@ impl Http {
         let listen = table.parsed("listen", |text| {
             text.parse().map_err(|_| "an address and a port are needed, such as \"127.0.0.1:8080\"")
         });
+        let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
+        let public_url =
+            table.parsed("public_url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned()));
+        // A signature is for a host: which one that is may not be for the caller to say.
+        if !listen.ip().is_loopback() && !table.has("public_url") {
+            table.wrong("listen", UNNAMED);
+        }
         Self {
-            listen: listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
-            public_url: table.parsed("public_url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned())),
+            listen,
+            public_url,
             forwarded: table.flag("forwarded").unwrap_or(false),
             origins: table.texts("origins").unwrap_or_default(),
             max_body: table.number("max_body", 1024..=16 << 20).unwrap_or(9 << 20),

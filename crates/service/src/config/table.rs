@@ -90,8 +90,13 @@ impl<'r> Table<'r> {
                 continue;
             }
             let near = nearest(name, known.iter().copied(), 1);
-            let near = near.first().map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
-            self.reading.problem(key.span().start, format!("there is no key `{}`{near}", self.named(name)));
+            let way_out = match near.first() {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => {
+                    format!("there are {}", known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "))
+                }
+            };
+            self.reading.problem(key.span().start, format!("there is no key `{}`: {way_out}", self.named(name)));
         }
     }
 
@@ -109,6 +114,11 @@ impl<'r> Table<'r> {
         self.entries?.get(key)
     }
 
+    /// Whether a key is there, whatever is wrong with it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.is_some_and(|entries| entries.contains_key(key))
+    }
+
     /// Something is wrong with a key, or with its absence.
     pub(super) fn wrong(&self, key: &str, what: impl Display) {
         let at = self.entries.and_then(|entries| entries.get(key)).map_or(self.at, |value| value.span().start);
@@ -117,7 +127,7 @@ impl<'r> Table<'r> {
 
     /// What has to be there.
     pub(super) fn required<T>(&self, key: &'static str, found: Option<T>) -> Option<T> {
-        if found.is_none() && self.entries.is_none_or(|entries| !entries.contains_key(key)) {
+        if found.is_none() && !self.has(key) {
             self.wrong(key, "it is missing");
         }
         found

@@ -9,8 +9,8 @@ use crate::config::Http;
 /// How the HTTP door behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// What clients call, such as `https://taskgraft.example.com`, where that is a reverse proxy: signatures are made for
-    /// it. Without it they are checked against the Host header, as plain http.
+    /// What clients call, such as `https://jobs.example.com`: signatures are made for it. Without it they count only for a
+    /// loopback address, as the Host header has it, over plain http.
     pub public_url: Option<Url>,
     /// Whether the last address in `X-Forwarded-For` is who calls: only behind a reverse proxy that writes it.
     pub forwarded: bool,

@@ -14,7 +14,7 @@ use taskgraft_core::api::auth::{AuthenticateHawkRequest, AuthenticateHawkRespons
 use taskgraft_core::nonces::{Nonces, Refused};
 use taskgraft_core::scopes;
 use taskgraft_core::time::Millis;
-use url::Url;
+use url::{Host, Url};
 
 use super::problem::{Kind, Problem};
 
@@ -126,8 +126,24 @@ impl Judge {
         let url = Url::parse(&format!("http://{host}/"));
         let url = url.ok().filter(|url| url.path() == "/" && url.username().is_empty() && url.query().is_none());
         let url = url.ok_or_else(|| Problem::parameter("Host", "it is no host"))?;
+        // What was signed for another host must not count here because somebody writes that host's name into a header.
+        if !is_here(&url) {
+            let problem =
+                Problem::parameter("Host", "without a public URL signatures for this machine's loopback count only");
+            return Err(problem.out("call 127.0.0.1").out("configure http.public_url as what callers call"));
+        }
         let name = url.host_str().unwrap_or_default().to_owned();
         Ok((name, url.port_or_known_default().unwrap_or(80), String::new()))
+    }
+}
+
+/// Whether a URL is for the machine that it is used on, whichever that is.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -224,8 +240,12 @@ mod tests {
     }
 
     async fn verdict(judge: &Judge, ts: i64, nonce: &str) -> Result<Who, Problem> {
+        verdict_on(judge, "127.0.0.1:80", ts, nonce).await
+    }
+
+    async fn verdict_on(judge: &Judge, host: &str, ts: i64, nonce: &str) -> Result<Who, Problem> {
         let header = format!("Hawk id=\"ann\", ts=\"{ts}\", nonce=\"{nonce}\", mac=\"YQ==\"");
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap()), (HOST, "x:80".parse().unwrap())]);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, header.parse().unwrap()), (HOST, host.parse().unwrap())]);
         let (method, uri) = (Method::POST, Uri::from_static("/"));
         let signed = Signed { method: &method, uri: &uri, headers: &headers, body: b"", from: String::new() };
         judge.judge(&signed).await
@@ -241,6 +261,22 @@ mod tests {
         assert!(verdict(&judge, now, "b").await.is_ok());
         let older = verdict(&judge, now - 60, "c").await.unwrap_err();
         assert!(older.detail.contains("too old"), "{older:?}");
+    }
+
+    #[tokio::test]
+    async fn without_a_public_url_a_signature_is_for_this_machine_whatever_the_host_header_says() {
+        let mut judge = judge("2099-01-01T00:00:00.000Z").await;
+        let now = judge.client.clock().now().as_second();
+        for (nonce, host) in ["localhost:8080", "127.0.0.1", "[::1]:80"].into_iter().enumerate() {
+            assert!(verdict_on(&judge, host, now, &nonce.to_string()).await.is_ok(), "{host}");
+        }
+        for host in ["jobs.example.com", "192.0.2.1:8080", "localhost.example.com", "ann@localhost", "localhost/x", ""]
+        {
+            let refused = verdict_on(&judge, host, now, "other").await.unwrap_err();
+            assert_eq!((refused.kind, refused.place.as_deref()), (Kind::BadParameter, Some("Host")), "{host}");
+        }
+        judge.public_url = Some("https://jobs.example.com".parse().unwrap());
+        assert!(verdict_on(&judge, "anything", now, "other").await.is_ok());
     }
 
     #[tokio::test]
