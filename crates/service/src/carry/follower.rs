@@ -7,6 +7,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_engine::Following;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::time::{Instant, sleep_until};
 
 use crate::live::Live;
 
@@ -14,7 +15,8 @@ use crate::live::Live;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Follows the tasks that are named until no more can be, and tells each that has ended. Where live states are heard of,
-/// a look comes at once; where not, after a pause that grows while nothing ends.
+/// a look comes at once; where not, after a pause that grows while nothing ends. Whatever else happens, only a look puts the
+/// next one off.
 pub(super) async fn follow(
     client: Client,
     longest: Duration,
@@ -26,23 +28,26 @@ pub(super) async fn follow(
     let mut new: Vec<TaskId> = Vec::new();
     let mut events = live.follow();
     let mut pause = FIRST_PAUSE;
+    // None while there is nothing to look at.
+    let mut next: Option<Instant> = None;
     loop {
-        let idle = following.is_empty() && new.is_empty();
         tokio::select! {
             task = named.recv() => {
                 let Some(task) = task else { return };
                 new.push(task);
                 pause = FIRST_PAUSE.min(longest);
+                let soon = Instant::now() + pause;
+                next = Some(next.map_or(soon, |next| next.min(soon)));
                 continue;
             }
             event = events.recv() => match event {
-                Ok(event) if event.state.is_resolved() && following.has(event.task) => {}
+                Ok(event) if event.state.is_resolved() && (following.has(event.task) || new.contains(&event.task)) => {}
                 // What was missed is seen at the next look.
                 Ok(_) | Err(RecvError::Lagged(_)) => continue,
                 // This holds a sender itself: it can't be.
                 Err(RecvError::Closed) => return,
             },
-            () = tokio::time::sleep(pause), if !idle => {}
+            () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
         }
         match look(&client, &mut following, &mut new).await {
             Ok(ends) => {
@@ -57,6 +62,8 @@ pub(super) async fn follow(
                 pause = longest;
             }
         }
+        let idle = following.is_empty() && new.is_empty();
+        next = (!idle).then(|| Instant::now() + pause);
     }
 }
 
@@ -70,4 +77,42 @@ async fn look(
     let ends: Vec<TaskId> = following.look(client).await?.ends.into_keys().collect();
     ends.iter().for_each(|task| following.forget(*task));
     Ok(ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use taskgraft_client::Config;
+    use taskgraft_core::state::TaskState;
+    use taskgraft_local::Server;
+    use tokio::sync::mpsc::unbounded_channel;
+    use tokio::time::{interval, timeout};
+
+    use super::*;
+    use crate::live::TaskEvent;
+
+    #[tokio::test]
+    async fn a_look_comes_however_much_happens_to_others() {
+        let dir = tempfile::tempdir().unwrap();
+        // A queue that knows no task: whatever is looked at has ended.
+        let queue = Server::start(taskgraft_local::Config::new(dir.path().join("data"))).await.unwrap();
+        let client = Client::new(Config::new(queue.root_url())).unwrap();
+        let (live, (name, named), (ended, mut ends)) = (Live::default(), unbounded_channel(), unbounded_channel());
+        let following = tokio::spawn(follow(client, FIRST_PAUSE, live.clone(), named, ended));
+        let [own, other] = [1, 2].map(|n| TaskId::from_bytes([n; 16]));
+        let traffic = async {
+            let mut ticks = interval(FIRST_PAUSE / 5);
+            loop {
+                ticks.tick().await;
+                live.hand_on(TaskEvent { task: other, group: other, state: TaskState::Completed, run: Some(0) });
+            }
+        };
+        name.send(own).unwrap();
+        let seen = tokio::select! {
+            seen = timeout(Duration::from_secs(20), ends.recv()) => seen,
+            () = traffic => unreachable!("it goes on"),
+        };
+        assert_eq!(seen, Ok(Some(own)), "it was looked at");
+        following.abort();
+        queue.stop().await;
+    }
 }
