@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::pulse::Broker;
+use taskgraft_serve::{Bounds, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::auth::{self, Auth, DirectoryError, RootCredentials, RootError};
-use crate::http::{ApiError, App, AppError, Schemas, Service, serve};
+use crate::http::{ApiError, App, AppError, Schemas, Service};
 use crate::lock::{DataDir, LockError};
 use crate::queue::{self, Queue, Settings};
 use crate::tables::MIGRATIONS;
@@ -123,7 +124,7 @@ impl Server {
             queue: Queue::new(config.queue, config.pulse.is_some()),
             schemas: Schemas::compile().map_err(AppError::from)?,
             data_dir: data_dir.path().to_owned(),
-            stopping: stopping.clone(),
+            stopping,
         });
         queue::jobs::recover(&ctx).await.map_err(|error| StartError::Recover(error.message))?;
         let app = Arc::new(App::new(Arc::clone(&ctx), SERVICES)?);
@@ -133,8 +134,13 @@ impl Server {
         }
         tracing::info!(%address, root_url = %ctx.root_url, data_dir = %data_dir.path().display(), "listening");
         let jobs = tokio::spawn(jobs(Arc::clone(&ctx), config.pulse));
+        let stopped = Arc::clone(&ctx);
+        let answer = move |request| {
+            let app = Arc::clone(&app);
+            async move { app.answer(request).await }
+        };
         let serving = async move {
-            serve(listener, app, stopping).await;
+            serve(listener, answer, Bounds::default(), stopped.stopped()).await;
             // Even a job that panicked must not keep the directory from being given back.
             let _ = jobs.await;
             drop(data_dir);

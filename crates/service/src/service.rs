@@ -8,6 +8,7 @@ use std::time::Duration;
 use taskgraft_client::pulse::Broker;
 use taskgraft_client::{Client, ConfigError, Credentials};
 use taskgraft_engine::Cache;
+use taskgraft_serve::serve_router;
 use taskgraft_store::{Lock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -196,9 +197,10 @@ fn ready(close: watch::Receiver<bool>) -> Arc<dyn Fn() -> Result<(), String> + S
 }
 
 /// The HTTP door.
-async fn answer(socket: TcpListener, parts: http::Parts, close: watch::Receiver<bool>) {
-    let settings = parts.settings.clone();
-    http::serve(socket, http::router(parts), &settings, close).await;
+async fn answer(socket: TcpListener, parts: http::Parts, mut close: watch::Receiver<bool>) {
+    let bounds = parts.settings.bounds();
+    let closed = async move { drop(close.wait_for(|close| *close).await) };
+    serve_router(socket, http::router(parts), bounds, closed).await;
 }
 
 /// The pulse door.

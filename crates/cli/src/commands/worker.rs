@@ -95,12 +95,7 @@ pub(crate) async fn run(args: Args, env: &Env) -> Result<(), Failure> {
     };
     let config = config(args, env)?;
     if let Some(listener) = metrics {
-        let serving = worker::serve_health(listener, Arc::clone(&config.metrics), config.cache.clone());
-        tokio::spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the metrics' server ended");
-            }
-        });
+        tokio::spawn(worker::serve_health(listener, Arc::clone(&config.metrics), config.cache.clone()));
     }
     tracing::info!(
         queue = config.task_queue_id,

@@ -3,6 +3,7 @@
 //! While a task runs, its `live.log` artifact refers to an address here that nobody can guess.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream::{self, Stream};
 use http::{StatusCode, header};
+use taskgraft_serve::{Bounds, serve_router};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -59,11 +61,7 @@ impl LogServer {
         let base = url.map_or(own, |url| url.trim_end_matches('/').to_owned());
         let logs = Logs::default();
         let router = Router::new().route("/log/{token}", get(read)).with_state(Arc::clone(&logs));
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::warn!(%error, "the live logs' server ended");
-            }
-        });
+        let server = tokio::spawn(serve_router(listener, router, Bounds::default(), pending()));
         Ok(Self { base, logs, server })
     }
 

@@ -15,6 +15,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use jiff::Timestamp;
 use taskgraft_client::{Client, Clock, Config, Credentials, Retry};
+use taskgraft_serve::{Bounds, serve_router};
 use tokio::task::JoinHandle;
 
 pub(crate) const KEY: &str = "the-access-token";
@@ -65,7 +66,7 @@ impl Server {
         let say = Arc::new(Mutex::new(say.into_iter().collect()));
         let shared = Shared { say, port: address.port(), ..Shared::default() };
         let app = Router::new().fallback(answer).with_state(shared.clone());
-        let serving = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let serving = tokio::spawn(serve_router(listener, app, Bounds::default(), std::future::pending()));
         Self { address, shared, serving }
     }
 

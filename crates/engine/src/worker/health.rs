@@ -1,5 +1,6 @@
 //! The worker's own small HTTP server: is it alive, does it take work, what has it counted.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use taskgraft_serve::{Bounds, CONTENT_TYPE, serve_router};
 use tokio::net::TcpListener;
 
 use super::metrics::{Metrics, Readiness};
@@ -14,16 +16,13 @@ use crate::cache::Cache;
 
 /// Serves `/healthz` (200 as long as the process lives), `/readyz` (200 if the queue answered when last asked for work,
 /// else 503 and why) and `/metrics` (Prometheus) to whoever can reach `listener`, until it is dropped.
-///
-/// # Errors
-/// If the listener breaks.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, cache: Cache) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, cache: Cache) {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(counted))
         .with_state((metrics, cache));
-    axum::serve(listener, router).await
+    serve_router(listener, router, Bounds::default(), pending()).await;
 }
 
 async fn ready(State((metrics, _)): State<(Arc<Metrics>, Cache)>) -> impl IntoResponse {
@@ -38,5 +37,5 @@ async fn ready(State((metrics, _)): State<(Arc<Metrics>, Cache)>) -> impl IntoRe
 }
 
 async fn counted(State((metrics, cache)): State<(Arc<Metrics>, Cache)>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.text(cache.counts()))
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.text(cache.counts()))
 }

@@ -1,5 +1,6 @@
 //! `taskclusterProxy`: signs Taskcluster calls for one task, with that run's scopes.
 
+use std::future::pending;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse as _, Response};
 use http::{Method, StatusCode, Uri};
 use taskgraft_client::run::Session;
+use taskgraft_serve::{Bounds, serve_router};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -42,11 +44,7 @@ impl Proxy {
             .fallback(forward)
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .with_state(Served { session, prefix });
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).await {
-                tracing::warn!(%error, "a task's proxy ended");
-            }
-        });
+        let server = tokio::spawn(serve_router(listener, router, Bounds::default(), pending()));
         Ok(Self { url, server })
     }
 }

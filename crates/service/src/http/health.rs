@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::Response;
 use serde_json::json;
+use taskgraft_serve::CONTENT_TYPE;
 
 use super::app::App;
 use super::call::Call;
@@ -33,5 +34,5 @@ pub(super) async fn metrics(app: Arc<App>, _: Call) -> Result<Response<Body>, Pr
     };
     let mut text = app.metrics.text(&elsewhere);
     text.extend(app.listened.iter().map(|counters| counters.now().text()));
-    Ok(reply::bytes("text/plain; version=0.0.4; charset=utf-8", text))
+    Ok(reply::bytes(CONTENT_TYPE, text))
 }

@@ -1,10 +1,11 @@
 //! What the HTTP door counts, in Prometheus' text format.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use taskgraft_serve::{Exposition, Gauge, Histogram, Kind, One};
 
 /// Upper bounds of the histogram of an answer's time, in seconds.
 const BOUNDS: [f64; 10] = [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -15,16 +16,9 @@ pub(super) struct Metrics {
     /// By endpoint and status.
     answers: Mutex<BTreeMap<(&'static str, u16), u64>>,
     took: Mutex<BTreeMap<&'static str, Histogram>>,
-    in_flight: AtomicI64,
-    subscribers: AtomicI64,
+    in_flight: Gauge,
+    subscribers: Gauge,
     cut: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Histogram {
-    /// How many fell under each bound, and all others.
-    counts: [u64; BOUNDS.len() + 1],
-    seconds: f64,
 }
 
 /// What is counted elsewhere.
@@ -36,29 +30,13 @@ pub(super) struct Elsewhere {
     pub(super) ready: bool,
 }
 
-/// Counts one more of something until this is dropped.
-pub(super) struct One<'a>(&'a AtomicI64);
-
-impl<'a> One<'a> {
-    fn more(gauge: &'a AtomicI64) -> Self {
-        gauge.fetch_add(1, Ordering::Relaxed);
-        Self(gauge)
-    }
-}
-
-impl Drop for One<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Metrics {
     pub(super) fn begin(&self) -> One<'_> {
-        One::more(&self.in_flight)
+        self.in_flight.one()
     }
 
     pub(super) fn subscribe(&self) -> One<'_> {
-        One::more(&self.subscribers)
+        self.subscribers.one()
     }
 
     /// A subscriber that did not read was cut.
@@ -68,63 +46,32 @@ impl Metrics {
 
     pub(super) fn answered(&self, endpoint: &'static str, status: u16, took: Duration) {
         *lock(&self.answers).entry((endpoint, status)).or_default() += 1;
-        let seconds = took.as_secs_f64();
-        let at = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
-        let mut took = lock(&self.took);
-        let histogram = took.entry(endpoint).or_default();
-        histogram.counts[at] += 1;
-        histogram.seconds += seconds;
+        lock(&self.took).entry(endpoint).or_insert_with(|| Histogram::new(&BOUNDS)).add(took);
     }
 
     /// All of it.
     pub(super) fn text(&self, elsewhere: &Elsewhere) -> String {
-        let mut text = String::new();
-        let gauge = |text: &mut String, name: &str, help: &str, value: i64| {
-            head(text, name, "gauge", help);
-            line(text, name, "", value);
-        };
-        gauge(&mut text, "ready", "Whether requests are taken", i64::from(elsewhere.ready));
-        gauge(&mut text, "in_flight", "Calls being worked on", self.in_flight.load(Ordering::Relaxed));
-        gauge(&mut text, "subscribers", "Who follows events", self.subscribers.load(Ordering::Relaxed));
-        head(&mut text, "subscribers_cut_total", "counter", "Subscribers cut because they did not read");
-        line(&mut text, "subscribers_cut_total", "", self.cut.load(Ordering::Relaxed));
-        head(&mut text, "push_reads_total", "counter", "Pushes that calls looked at, by whether they were in memory");
-        line(&mut text, "push_reads_total", "{from=\"memory\"}", elsewhere.pushes.0);
-        line(&mut text, "push_reads_total", "{from=\"elsewhere\"}", elsewhere.pushes.1);
-        head(&mut text, "journal_changes_total", "counter", "Changes of requests that the journal holds or held");
-        line(&mut text, "journal_changes_total", "", elsewhere.changes);
-        head(&mut text, "answers_total", "counter", "Answers, by endpoint and status");
+        let mut told = Exposition::new("taskgraft_http_");
+        told.single(Kind::Gauge, "ready", "Whether requests are taken", u8::from(elsewhere.ready));
+        told.single(Kind::Gauge, "in_flight", "Calls being worked on", self.in_flight.now());
+        told.single(Kind::Gauge, "subscribers", "Who follows events", self.subscribers.now());
+        let cut = self.cut.load(Ordering::Relaxed);
+        told.single(Kind::Counter, "subscribers_cut_total", "Subscribers cut because they did not read", cut);
+        told.family(Kind::Counter, "push_reads_total", "Pushes that calls looked at, by whether they were in memory");
+        told.sample("push_reads_total", &[("from", "memory")], elsewhere.pushes.0);
+        told.sample("push_reads_total", &[("from", "elsewhere")], elsewhere.pushes.1);
+        let help = "Changes of requests that the journal holds or held";
+        told.single(Kind::Counter, "journal_changes_total", help, elsewhere.changes);
+        told.family(Kind::Counter, "answers_total", "Answers, by endpoint and status");
         for ((endpoint, status), count) in lock(&self.answers).iter() {
-            let labels = format!("{{endpoint=\"{endpoint}\",status=\"{status}\"}}");
-            line(&mut text, "answers_total", &labels, count);
+            told.sample("answers_total", &[("endpoint", endpoint), ("status", &status.to_string())], count);
         }
-        self.write_histograms(&mut text);
-        text
+        let took = lock(&self.took);
+        let took: Vec<_> = took.iter().map(|(endpoint, took)| ([("endpoint", *endpoint)], took)).collect();
+        let took = took.iter().map(|(labels, took)| (&labels[..], *took));
+        told.histograms("answer_seconds", "From a call's arrival to its answer", took);
+        told.text()
     }
-
-    fn write_histograms(&self, text: &mut String) {
-        head(text, "answer_seconds", "histogram", "From a call's arrival to its answer");
-        for (endpoint, histogram) in lock(&self.took).iter() {
-            let mut below = 0;
-            for (bound, count) in BOUNDS.iter().zip(&histogram.counts) {
-                below += count;
-                line(text, "answer_seconds_bucket", &format!("{{endpoint=\"{endpoint}\",le=\"{bound}\"}}"), below);
-            }
-            let all: u64 = histogram.counts.iter().sum();
-            line(text, "answer_seconds_bucket", &format!("{{endpoint=\"{endpoint}\",le=\"+Inf\"}}"), all);
-            line(text, "answer_seconds_sum", &format!("{{endpoint=\"{endpoint}\"}}"), histogram.seconds);
-            line(text, "answer_seconds_count", &format!("{{endpoint=\"{endpoint}\"}}"), all);
-        }
-    }
-}
-
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
-    // Writing to a String can't fail.
-    let _ = writeln!(text, "# HELP taskgraft_http_{name} {help}.\n# TYPE taskgraft_http_{name} {kind}");
-}
-
-fn line(text: &mut String, name: &str, labels: &str, value: impl std::fmt::Display) {
-    let _ = writeln!(text, "taskgraft_http_{name}{labels} {value}");
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,7 +14,6 @@ mod events;
 mod front;
 mod health;
 mod jobs;
-mod listener;
 mod metrics;
 mod openapi;
 mod page;
@@ -43,10 +42,10 @@ use problem::Kind;
 use table::ENDPOINTS;
 
 pub use app::Parts;
-pub use listener::serve;
 pub use settings::Settings;
 
-/// Everything that is served. [`serve`] it, or any other server that tells callers' addresses (`ConnectInfo`).
+/// Everything that is served, by a server that tells callers' addresses (`ConnectInfo`) and holds them to
+/// [`Settings::bounds`].
 pub fn router(parts: Parts) -> Router {
     let app = Arc::new(App::new(parts));
     let mut router = Router::new();

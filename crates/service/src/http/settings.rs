@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use taskgraft_serve::Bounds;
 use url::Url;
 
 use crate::config::Http;
+
+/// How long calls that are being answered may go on after the service was told to stop.
+const MAX_GOODBYE: Duration = Duration::from_secs(10);
 
 /// How the HTTP door behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +68,14 @@ impl Default for Settings {
             fresh: Duration::from_secs(5),
             memory_labels: 500_000,
         }
+    }
+}
+
+impl Settings {
+    /// What whoever connects is held to.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds { connections: self.connections, read_within: self.read_within, goodbye: MAX_GOODBYE }
     }
 }
 

@@ -210,6 +210,7 @@ impl<'a> Claim<'a> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use taskgraft_serve::{Bounds, serve_router};
 
     #[test]
     fn a_header_that_can_be_remembered_is_read() {
@@ -235,7 +236,7 @@ mod tests {
         let router = axum::Router::new().fallback(move || async move { says.to_string() });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(serve_router(listener, router, Bounds::default(), std::future::pending()));
         Judge::new(Client::new(taskgraft_client::Config::new(url)).unwrap(), None)
     }
 

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+use taskgraft_serve::{Exposition, Kind};
 
 /// What the listener has done since it started, counted as it does it.
 #[derive(Debug, Default)]
@@ -34,19 +35,20 @@ impl Counted {
     #[must_use]
     pub fn text(&self) -> String {
         let Self { received, known, dead, unacknowledged, waits } = self;
-        format!(
-            "# HELP taskgraft_pulse_messages_total Messages that were dealt with, by what became of them.\n\
-             # TYPE taskgraft_pulse_messages_total counter\n\
-             taskgraft_pulse_messages_total{{became=\"request\"}} {received}\n\
-             taskgraft_pulse_messages_total{{became=\"known\"}} {known}\n\
-             taskgraft_pulse_messages_total{{became=\"dead\"}} {dead}\n\
-             # HELP taskgraft_pulse_unacknowledged_total Messages that come again, since the connection was gone.\n\
-             # TYPE taskgraft_pulse_unacknowledged_total counter\n\
-             taskgraft_pulse_unacknowledged_total {unacknowledged}\n\
-             # HELP taskgraft_pulse_journal_waits_total How often the journal could not write a message down.\n\
-             # TYPE taskgraft_pulse_journal_waits_total counter\n\
-             taskgraft_pulse_journal_waits_total {waits}\n"
-        )
+        let mut told = Exposition::new("taskgraft_pulse_");
+        told.family(Kind::Counter, "messages_total", "Messages that were dealt with, by what became of them");
+        for (became, count) in [("request", received), ("known", known), ("dead", dead)] {
+            told.sample("messages_total", &[("became", became)], count);
+        }
+        let help = "Messages that come again, since the connection was gone";
+        told.single(Kind::Counter, "unacknowledged_total", help, unacknowledged);
+        told.single(
+            Kind::Counter,
+            "journal_waits_total",
+            "How often the journal could not write a message down",
+            waits,
+        );
+        told.text()
     }
 }
 

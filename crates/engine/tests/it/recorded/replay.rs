@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use taskgraft_client::Clock;
 use taskgraft_core::time::Millis;
+use taskgraft_serve::{Bounds, serve_router};
 use taskgraft_testkit::recorded::{IndexMode, indexed, status};
 
 use super::Recorded;
@@ -96,7 +97,7 @@ impl Replay {
             seen: Arc::default(),
         };
         let app = Router::new().fallback(answer).with_state(replay.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        tokio::spawn(serve_router(listener, app, Bounds::default(), std::future::pending()));
         replay
     }
 

@@ -16,8 +16,9 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::time::Millis;
 use taskgraft_engine::Cache;
 use taskgraft_local::{Running, Server};
+use taskgraft_serve::serve_router;
 use taskgraft_service::Live;
-use taskgraft_service::http::{Parts, Settings, router, serve};
+use taskgraft_service::http::{Parts, Settings, router};
 use taskgraft_service::journal::{self, AuditFilter, Audited, Filter, Journal, Page};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -77,7 +78,7 @@ impl Site {
             Client::new(config.with_credentials(Credentials::new(&root.client_id, &root.access_token))).unwrap();
         let file = dir.path().join("journal.sqlite");
         let journal = Journal::open(&file, journal::Settings::default(), Arc::new(SystemClock)).await.unwrap();
-        let (stop, stopping) = watch::channel(false);
+        let (stop, mut stopping) = watch::channel(false);
         let trouble = Arc::new(Mutex::new(None::<String>));
         let live = Live::default();
         let parts = Parts {
@@ -95,8 +96,8 @@ impl Site {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = router(parts);
-        tokio::spawn(async move { serve(listener, router, &settings, stopping).await });
+        let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+        tokio::spawn(serve_router(listener, router(parts), settings.bounds(), stopped));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let document = serde_json::from_str(DOCUMENT).unwrap();
         Self { running, url, journal, live, trouble, http, document, stop, dir }
