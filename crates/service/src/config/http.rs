@@ -31,6 +31,8 @@ pub struct Http {
     pub requests_per_minute: u32,
     /// `in_flight`: how many calls are worked on at once.
     pub in_flight: u32,
+    /// `waiting`: how many calls may wait for a request's end at once.
+    pub waiting: u32,
     /// `backlog`: how many requests may be unfinished before no more are taken.
     pub backlog: u32,
     /// `longest_wait`: the longest that a call waits for a request's end.
@@ -66,6 +68,7 @@ impl Http {
             max_body: table.number("max_body", 1024..=16 << 20).unwrap_or(9 << 20),
             requests_per_minute: small("requests_per_minute", 1..=1_000_000, 600),
             in_flight: small("in_flight", 1..=100_000, 256),
+            waiting: small("waiting", 1..=100_000, 256),
             backlog: small("backlog", 1..=10_000_000, 10_000),
             longest_wait: table
                 .duration("longest_wait", Duration::from_secs(1)..=Duration::from_secs(600))

@@ -7,13 +7,15 @@ use std::time::Duration;
 use taskgraft_client::{Client, Retry};
 use taskgraft_core::ids::TaskId;
 use taskgraft_engine::{Artifacts, Cache, Memory, Previews};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::jobs::{Jobs, States};
 use super::metrics::Metrics;
+use super::places::Places;
 use super::problem::{Kind, Problem};
 use super::pushes::Listed;
 use super::rate::Rate;
+use super::room::Room;
 use super::settings::Settings;
 use super::who::Judge;
 use crate::journal::Journal;
@@ -59,8 +61,16 @@ pub(super) struct App {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) judge: Judge,
     pub(super) rate: Rate,
-    pub(super) places: Semaphore,
-    pub(super) subscribers: Arc<Semaphore>,
+    /// For large bodies and answers.
+    pub(super) room: Room,
+    /// Signatures being judged.
+    pub(super) judging: Arc<Places>,
+    /// Calls being worked on.
+    pub(super) working: Arc<Places>,
+    /// Calls that wait for a request's end.
+    pub(super) waiting: Arc<Places>,
+    /// Followers of events.
+    pub(super) following: Arc<Places>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) previews: Previews,
     /// Decision tasks by `PROJECT@REVISION`.
@@ -82,8 +92,11 @@ impl App {
         Self {
             judge: Judge::new(client.clone(), settings.public_url.clone()),
             rate: Rate::new(settings.per_minute),
-            places: Semaphore::new(settings.in_flight),
-            subscribers: Arc::new(Semaphore::new(settings.subscribers)),
+            room: Room::new(settings.room_bytes),
+            judging: Places::new(settings.in_flight),
+            working: Places::new(settings.in_flight),
+            waiting: Places::shared(settings.waiting),
+            following: Places::shared(settings.subscribers),
             metrics: Arc::default(),
             previews: Previews::new(client.clone(), artifacts.clone(), fresh, labels),
             names: Memory::for_a_while(MAX_NAMES, fresh),

@@ -6,7 +6,10 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use super::places::Place;
 use super::problem::{Kind, Problem};
+use super::rate::Caller;
+use super::room::Held;
 use super::who::Who;
 
 /// A call that was let through.
@@ -21,11 +24,21 @@ pub(super) struct Call {
     pub(super) query: Vec<(String, String)>,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// What a large body holds.
+    pub(super) room: Held,
+    /// That it is worked on; free again when the call is dropped.
+    pub(super) place: Option<Place>,
     /// Who signed it; nobody where no signature is asked for.
     pub(super) who: Option<Who>,
 }
 
 impl Call {
+    /// A call of which no more is known yet.
+    pub(super) fn new(id: String, from: IpAddr, path: Vec<String>) -> Self {
+        let (headers, room) = (HeaderMap::new(), Held::default());
+        Self { id, from, path, query: Vec::new(), headers, body: Bytes::new(), room, place: None, who: None }
+    }
+
     /// What stands in the path for the first `{…}`.
     pub(super) fn subject(&self) -> &str {
         self.path.first().map_or("", String::as_str)
@@ -40,6 +53,16 @@ impl Call {
     /// A header that is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Gives back what it has while it only waits: its place, its body and the room for that.
+    pub(super) fn rest(&mut self) {
+        (self.body, self.room, self.place) = (Bytes::new(), Held::default(), None);
+    }
+
+    /// Whose shares it counts for.
+    pub(super) fn caller(&self) -> Caller {
+        self.who.as_ref().map_or_else(|| Caller::at(self.from), |who| Caller::Client(who.client_id.clone()))
     }
 
     /// Who signed it.

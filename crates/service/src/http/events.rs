@@ -13,11 +13,12 @@ use futures_util::stream;
 use serde::Serialize;
 use serde_json::json;
 use taskgraft_core::ids::{RequestId, TaskId};
-use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use super::app::App;
 use super::call::Call;
+use super::places::Place;
 use super::problem::{Kind, Problem};
 use super::reply;
 use crate::live::TaskEvent;
@@ -37,7 +38,7 @@ struct Follower {
     request: Option<RequestId>,
     /// The group whose tasks' states are told.
     group: Option<TaskId>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// The follower is gone, or does not read.
@@ -52,8 +53,8 @@ pub(super) async fn follow(app: Arc<App>, call: Call) -> Result<Response<Body>, 
         Some(id) => id.parse().ok().filter(|id| *id >= 0).ok_or_else(|| bad("Last-Event-ID", "an event's number"))?,
         None => *app.journal.subscribe().borrow(),
     };
-    let place = Arc::clone(&app.subscribers).try_acquire_owned();
-    let place = place.map_err(|_| Problem::new(Kind::Overloaded, "as many follow events as may").after(10))?;
+    let full = || Problem::new(Kind::Overloaded, "as many follow events as may").after(10);
+    let place = app.following.take(call.caller()).ok_or_else(full)?;
     let (out, events) = mpsc::channel(app.settings.event_buffer.max(1));
     let tasks = app.live.follow();
     let follower = Follower { app, out, seen, request, group, _place: place };

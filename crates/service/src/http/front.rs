@@ -6,21 +6,19 @@ use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts as _, RawPathParams, Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName, ORIGIN, VARY};
+use axum::http::header::{HeaderName, ORIGIN, VARY};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::Next;
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
 use taskgraft_core::ids::TaskId;
 
 use super::app::App;
 use super::call::{self, Call};
 use super::problem::{Kind, Problem};
 use super::rate::Caller;
-use super::record;
 use super::table::{Access, Endpoint};
-use super::who::Signed;
+use super::who::{Signed, Who};
+use super::{body, record};
 
 /// A call's name in logs.
 const CALL_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -118,23 +116,19 @@ async fn admitted(
     request: Request,
     (id, from): (String, IpAddr),
 ) -> Result<Response<Body>, Problem> {
-    let _place = if endpoint.access == Access::Operator {
-        None
-    } else {
+    if endpoint.access != Access::Operator {
         app.rate.take(Caller::at(from), Instant::now()).map_err(too_many)?;
-        let full = |_| Problem::new(Kind::Overloaded, "as many calls are worked on as may be at once").after(1);
-        Some(app.places.try_acquire().map_err(full)?)
-    };
+    }
     let (mut parts, body) = request.into_parts();
     let path = path(&mut parts).await?;
-    let mut call = Call { id, from, path, query: Vec::new(), headers: HeaderMap::new(), body: Bytes::new(), who: None };
+    let mut call = Call::new(id, from, path);
     if endpoint.access != Access::Signed {
         call.query = call::query(parts.uri.query(), endpoint.query)?;
         if endpoint.method == Method::POST {
-            call.body = read(app, &parts.headers, body).await?;
+            (call.body, call.room) = body::read(app, &parts.headers, body).await?;
         }
         call.headers = parts.headers;
-        return (endpoint.run)(Arc::clone(app), call).await;
+        return run(app, endpoint, call).await;
     }
     let entry = record::Entry::begin(endpoint.name, (&call.id, from), &call.path, &parts.headers);
     let answer = signed(app, endpoint, (parts, body), (call, &entry)).await;
@@ -151,8 +145,20 @@ async fn signed(
     (parts, body): (Parts, Body),
     (mut call, entry): (Call, &record::Entry),
 ) -> Result<Response<Body>, Problem> {
-    call.body = read(app, &parts.headers, body).await?;
+    (call.body, call.room) = body::read(app, &parts.headers, body).await?;
     entry.sent(&call.body);
+    call.who = Some(judged(app, &parts, &call).await?);
+    let who = call.who()?;
+    entry.by(&who.client_id);
+    app.rate.take(Caller::Client(who.client_id.clone()), Instant::now()).map_err(too_many)?;
+    call.query = call::query(parts.uri.query(), endpoint.query)?;
+    call.headers = parts.headers;
+    run(app, endpoint, call).await
+}
+
+/// Who signed a call. Whoever it is, they have no place among those that are worked on yet.
+async fn judged(app: &App, parts: &Parts, call: &Call) -> Result<Who, Problem> {
+    let _place = app.judging.take(Caller::at(call.from)).ok_or_else(busy)?;
     let signed = Signed {
         method: &parts.method,
         uri: &parts.uri,
@@ -160,13 +166,19 @@ async fn signed(
         body: &call.body,
         from: call.from.to_string(),
     };
-    let who = app.in_time(app.judge.judge(&signed)).await?;
-    entry.by(&who.client_id);
-    app.rate.take(Caller::Client(who.client_id.clone()), Instant::now()).map_err(too_many)?;
-    call.who = Some(who);
-    call.query = call::query(parts.uri.query(), endpoint.query)?;
-    call.headers = parts.headers;
+    app.in_time(app.judge.judge(&signed)).await
+}
+
+/// Does what is asked, which is whole by now and whose asker is known: work, of which there is only so much at once.
+async fn run(app: &Arc<App>, endpoint: &'static Endpoint, mut call: Call) -> Result<Response<Body>, Problem> {
+    if endpoint.access != Access::Operator {
+        call.place = Some(app.working.take(call.caller()).ok_or_else(busy)?);
+    }
     (endpoint.run)(Arc::clone(app), call).await
+}
+
+fn busy() -> Problem {
+    Problem::new(Kind::Overloaded, "as many calls are worked on as may be at once").after(1)
 }
 
 fn too_many(seconds: u64) -> Problem {
@@ -177,39 +189,6 @@ async fn path(parts: &mut Parts) -> Result<Vec<String>, Problem> {
     let params = RawPathParams::from_request_parts(parts, &()).await;
     let params = params.map_err(|_| Problem::parameter("path", "it is not UTF-8"))?;
     Ok(params.iter().map(|(_, value)| value.to_owned()).collect())
-}
-
-/// A whole body of JSON, within its bounds of bytes and time. An empty one may be of any type.
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let most = app.settings.body_bytes;
-    let large = || Problem::new(Kind::LargeBody, format!("more than {most} bytes"));
-    let announced = headers.get("content-length").and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > most) {
-        return Err(large());
-    }
-    let reading = async {
-        let mut stream = body.into_data_stream();
-        let mut bytes = BytesMut::new();
-        while let Some(part) = stream.next().await {
-            let part = part.map_err(|_| Problem::new(Kind::MalformedBody, "the body broke off"))?;
-            if bytes.len() + part.len() > most {
-                return Err(large());
-            }
-            bytes.extend_from_slice(&part);
-        }
-        Ok(bytes.freeze())
-    };
-    let within = app.settings.read_within;
-    let slow = |_| Problem::new(Kind::SlowBody, format!("not whole within {} s", within.as_secs()));
-    let bytes = tokio::time::timeout(within, reading).await.map_err(slow)??;
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !bytes.is_empty() && !essence.eq_ignore_ascii_case("application/json") {
-        return Err(
-            Problem::new(Kind::WrongMediaType, "the body is not declared as application/json").at("Content-Type")
-        );
-    }
-    Ok(bytes)
 }
 
 fn call_id(headers: &HeaderMap) -> String {

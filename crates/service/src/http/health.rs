@@ -31,6 +31,7 @@ pub(super) async fn metrics(app: Arc<App>, _: Call) -> Result<Response<Body>, Pr
         pushes: app.previews.counts(),
         changes: *app.journal.subscribe().borrow(),
         ready: (app.ready)().is_ok(),
+        waiting: i64::try_from(app.waiting.taken()).unwrap_or(i64::MAX),
     };
     let mut text = app.metrics.text(&elsewhere);
     text.extend(app.listened.iter().map(|counters| counters.now().text()));

@@ -28,6 +28,8 @@ pub(super) struct Elsewhere {
     /// The number of the journal's last change.
     pub(super) changes: i64,
     pub(super) ready: bool,
+    /// How many calls wait for a request's end.
+    pub(super) waiting: i64,
 }
 
 impl Metrics {
@@ -53,7 +55,8 @@ impl Metrics {
     pub(super) fn text(&self, elsewhere: &Elsewhere) -> String {
         let mut told = Exposition::new("taskgraft_http_");
         told.single(Kind::Gauge, "ready", "Whether requests are taken", u8::from(elsewhere.ready));
-        told.single(Kind::Gauge, "in_flight", "Calls being worked on", self.in_flight.now());
+        told.single(Kind::Gauge, "in_flight", "Calls that are not answered yet", self.in_flight.now());
+        told.single(Kind::Gauge, "waiting", "Calls that wait for a request's end", elsewhere.waiting);
         told.single(Kind::Gauge, "subscribers", "Who follows events", self.subscribers.now());
         let cut = self.cut.load(Ordering::Relaxed);
         told.single(Kind::Counter, "subscribers_cut_total", "Subscribers cut because they did not read", cut);
@@ -88,10 +91,11 @@ mod tests {
         metrics.answered("plan", 200, Duration::from_millis(4));
         metrics.answered("plan", 200, Duration::from_secs(60));
         let busy = metrics.begin();
-        let text = metrics.text(&Elsewhere { pushes: (3, 1), changes: 7, ready: true });
+        let text = metrics.text(&Elsewhere { pushes: (3, 1), changes: 7, ready: true, waiting: 2 });
         for line in [
             "taskgraft_http_ready 1",
             "taskgraft_http_in_flight 1",
+            "taskgraft_http_waiting 2",
             "taskgraft_http_journal_changes_total 7",
             "taskgraft_http_push_reads_total{from=\"memory\"} 3",
             "taskgraft_http_answers_total{endpoint=\"plan\",status=\"200\"} 2",
@@ -102,7 +106,7 @@ mod tests {
             assert!(text.lines().any(|said| said == line), "{line} in\n{text}");
         }
         drop(busy);
-        let none = Elsewhere { pushes: (0, 0), changes: 0, ready: false };
+        let none = Elsewhere { pushes: (0, 0), changes: 0, ready: false, waiting: 0 };
         assert!(metrics.text(&none).contains("taskgraft_http_in_flight 0\n"));
     }
 }

@@ -1,13 +1,14 @@
 //! The HTTP door: `/api/taskgraft/v1`, described by the OpenAPI document that it serves.
 //!
 //! ```text
-//! connection ─► around (name, headers, counts) ─► serve (rate, places, body, signature) ─► an endpoint of the table
+//! connection ─► around (name, headers, counts) ─► serve (rate, body, signature, places) ─► an endpoint of the table
 //! ```
 //!
 //! Everything that can be called stands in one table. Reading needs no credentials; asking for something to be done is
 //! signed, and what is turned away is in the audit log.
 
 mod app;
+mod body;
 mod call;
 mod errors;
 mod events;
@@ -17,6 +18,7 @@ mod jobs;
 mod metrics;
 mod openapi;
 mod page;
+mod places;
 mod plan;
 mod problem;
 mod pushes;
@@ -24,6 +26,7 @@ mod rate;
 mod record;
 mod reply;
 mod requests;
+mod room;
 mod search;
 mod settings;
 mod shown;

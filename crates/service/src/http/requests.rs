@@ -15,8 +15,10 @@ use tokio::time::Instant;
 use super::app::App;
 use super::call::Call;
 use super::page::{MOST, Page};
+use super::places::Place;
 use super::problem::{Kind, Problem};
 use super::reply;
+use super::room::Held;
 use super::shown::{Lines, Shown, Summaries};
 use super::table::BASE;
 use super::who::Who;
@@ -30,6 +32,8 @@ use crate::state::{Event, State};
 const MAX_KEY: usize = 255;
 /// Between two looks at a request that somebody waits for, however much else happens.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often a request is in memory while it is shown: as it is kept, taken apart, and written again.
+const COPIES: usize = 4;
 /// When to look again at what has no result yet, in seconds.
 const LOOK_AGAIN: u64 = 2;
 /// Whoever has this with a project's name may cancel anybody's request on it.
@@ -69,7 +73,8 @@ impl From<JournalError> for Problem {
 }
 
 pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    let (who, wait) = (call.who()?.clone(), wait(&app, &call)?);
+    // A place to wait in comes first: who gets none has asked for nothing.
+    let (who, wait) = (call.who()?.clone(), Wait::of(&app, &call)?);
     let wanted: Wanted = call.json()?;
     let key = key(&call, wanted.key.as_deref())?;
     let asked = asked(wanted)?;
@@ -93,7 +98,7 @@ pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Pro
                 .out("draw a new key for each thing that is asked"));
         }
     };
-    accepted(&app, request, wait).await
+    accepted(&app, &request.id, (call, wait)).await
 }
 
 /// Refuses what is new while too much is unfinished. What was taken before is answered all the same.
@@ -106,7 +111,7 @@ async fn has_room(app: &App, new: &NewRequest) -> Result<(), Problem> {
 }
 
 pub(super) async fn cancel(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    let (who, wait) = (call.who()?.clone(), wait(&app, &call)?);
+    let (who, wait) = (call.who()?.clone(), Wait::of(&app, &call)?);
     let undo: Undo = if call.body.is_empty() { Undo::default() } else { call.json()? };
     let request = found(&app, &call).await?;
     let own = request.door == Door::Http && request.asker.name == who.client_id;
@@ -122,13 +127,13 @@ pub(super) async fn cancel(app: Arc<App>, call: Call) -> Result<Response<Body>, 
         ..Change::default()
     };
     let request = app.journal.apply(&request.id, Event::CancelAsked, change).await?;
-    accepted(&app, request, wait).await
+    accepted(&app, &request.id, (call, wait)).await
 }
 
-pub(super) async fn one(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    let wait = wait(&app, &call)?;
-    let request = found(&app, &call).await?;
-    reply::json(&Shown::of(&ended(&app, request, wait).await?))
+pub(super) async fn one(app: Arc<App>, mut call: Call) -> Result<Response<Body>, Problem> {
+    let (id, wait) = (id(&call)?, Wait::of(&app, &call)?);
+    ended(&app, &id, &mut call, wait.as_ref()).await?;
+    whole(&app, &id).await.map(|(_, answer)| answer)
 }
 
 pub(super) async fn list(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
@@ -144,17 +149,23 @@ pub(super) async fn list(app: Arc<App>, call: Call) -> Result<Response<Body>, Pr
 }
 
 pub(super) async fn log(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    let page = page(&call)?;
-    let request = found(&app, &call).await?;
-    reply::json(&Lines::of(app.journal.log_of(&request.id, page).await?))
+    let (id, page) = (id(&call)?, page(&call)?);
+    app.journal.glance(&id).await?.ok_or_else(unknown)?;
+    reply::json(&Lines::of(app.journal.log_of(&id, page).await?))
 }
 
 /// What is in the path, if it is in the journal.
 async fn found(app: &App, call: &Call) -> Result<Request, Problem> {
-    let unknown =
-        || Problem::new(Kind::UnknownRequest, "no such request is in the journal; it may have been too long ago");
-    let id: RequestId = call.subject().parse().map_err(|_| unknown())?;
-    app.journal.get(&id).await?.ok_or_else(unknown)
+    app.journal.get(&id(call)?).await?.ok_or_else(unknown)
+}
+
+/// The request that is in the path.
+fn id(call: &Call) -> Result<RequestId, Problem> {
+    call.subject().parse().map_err(|_| unknown())
+}
+
+fn unknown() -> Problem {
+    Problem::new(Kind::UnknownRequest, "no such request is in the journal; it may have been too long ago")
 }
 
 fn page(call: &Call) -> Result<journal::Page, Problem> {
@@ -205,47 +216,77 @@ fn asked(wanted: Wanted) -> Result<Asked, Problem> {
     Ok(Asked { project, push, resultset: None, action, subject: task_id.map(Subject::Task), input })
 }
 
-/// How long the caller waits for a result: `?wait=SECONDS` or `Prefer: wait=SECONDS`.
-fn wait(app: &App, call: &Call) -> Result<Option<Duration>, Problem> {
-    let preferred = call.header("prefer").into_iter().flat_map(|header| header.split([',', ';']));
-    let preferred = preferred.filter_map(|wish| wish.trim().strip_prefix("wait=")).next();
-    let Some((name, text)) = call.query("wait").map(|text| ("wait", text)).or(preferred.map(|text| ("Prefer", text)))
-    else {
-        return Ok(None);
-    };
-    let seconds: u64 = text.parse().map_err(|_| Problem::parameter(name, "a whole number of seconds is needed"))?;
-    Ok(Some(Duration::from_secs(seconds).min(app.settings.longest_wait)))
+/// A place in which the caller waits for a result.
+struct Wait {
+    until: Instant,
+    _place: Place,
 }
 
-/// The request when it is at its end, or as it is when the time is over or the service stops.
-async fn ended(app: &App, mut request: Request, wait: Option<Duration>) -> Result<Request, Problem> {
-    let Some(wait) = wait else { return Ok(request) };
-    let until = Instant::now() + wait;
+impl Wait {
+    /// What `?wait=SECONDS` or `Prefer: wait=SECONDS` asks for, if it asks for anything.
+    fn of(app: &App, call: &Call) -> Result<Option<Self>, Problem> {
+        let preferred = call.header("prefer").into_iter().flat_map(|header| header.split([',', ';']));
+        let preferred = preferred.filter_map(|wish| wish.trim().strip_prefix("wait=")).next();
+        let Some((name, text)) =
+            call.query("wait").map(|text| ("wait", text)).or(preferred.map(|text| ("Prefer", text)))
+        else {
+            return Ok(None);
+        };
+        let seconds: u64 = text.parse().map_err(|_| Problem::parameter(name, "a whole number of seconds is needed"))?;
+        let wait = Duration::from_secs(seconds).min(app.settings.longest_wait);
+        if wait.is_zero() {
+            return Ok(None);
+        }
+        let full = || {
+            let problem = Problem::new(Kind::Overloaded, "as many calls wait for a result as may at once");
+            problem.out("ask without waiting, and look again").after(LOOK_AGAIN)
+        };
+        let place = app.waiting.take(call.caller()).ok_or_else(full)?;
+        Ok(Some(Self { until: Instant::now() + wait, _place: place }))
+    }
+}
+
+/// Waits until the request is at its end, the time is over or the service stops; meanwhile nothing is worked on.
+async fn ended(app: &App, id: &RequestId, call: &mut Call, wait: Option<&Wait>) -> Result<(), Problem> {
+    let Some(wait) = wait else { return Ok(()) };
+    call.rest();
     let mut steps = app.journal.subscribe();
-    while !request.state.is_terminal() {
+    loop {
         // What happens from here on wakes; what happened before is read.
         steps.mark_unchanged();
-        request = app.journal.get(&request.id).await?.ok_or_else(|| JournalError::Unknown(request.id))?;
-        if request.state.is_terminal() {
-            break;
+        if app.journal.glance(id).await?.ok_or_else(unknown)?.state.is_terminal() {
+            return Ok(());
         }
         tokio::select! {
             changed = steps.changed() => changed.map_err(Problem::internal)?,
-            () = app.stopped() => break,
-            () = tokio::time::sleep_until(until) => break,
+            () = app.stopped() => return Ok(()),
+            () = tokio::time::sleep_until(wait.until) => return Ok(()),
         }
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(request)
+}
+
+/// The request with all that became of it, which may be much.
+async fn whole(app: &App, id: &RequestId) -> Result<(State, Response<Body>), Problem> {
+    let mut held = Held::default();
+    let bytes = app.journal.glance(id).await?.ok_or_else(unknown)?.bytes;
+    app.room.hold(&mut held, usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(COPIES))?;
+    let request = app.journal.get(id).await?.ok_or_else(unknown)?;
+    let shown = serde_json::to_vec(&Shown::of(&request)).map_err(Problem::internal)?;
+    Ok((request.state, reply::bytes("application/json", held.until_sent(shown.into()))))
 }
 
 /// What became of what was just asked: 200 with its result, or 202 and where to look.
-async fn accepted(app: &App, request: Request, wait: Option<Duration>) -> Result<Response<Body>, Problem> {
-    let request = ended(app, request, wait).await?;
-    let mut response = reply::json(&Shown::of(&request))?;
-    let location = HeaderValue::from_str(&format!("{BASE}/requests/{}", request.id)).map_err(Problem::internal)?;
+async fn accepted(
+    app: &App,
+    id: &RequestId,
+    (mut call, wait): (Call, Option<Wait>),
+) -> Result<Response<Body>, Problem> {
+    ended(app, id, &mut call, wait.as_ref()).await?;
+    let (state, mut response) = whole(app, id).await?;
+    let location = HeaderValue::from_str(&format!("{BASE}/requests/{id}")).map_err(Problem::internal)?;
     response.headers_mut().insert(LOCATION, location);
-    if !request.state.is_terminal() {
+    if !state.is_terminal() {
         *response.status_mut() = StatusCode::ACCEPTED;
         response.headers_mut().insert("retry-after", LOOK_AGAIN.into());
     }

@@ -9,6 +9,8 @@ use crate::config::Http;
 
 /// How long calls that are being answered may go on after the service was told to stop.
 const MAX_GOODBYE: Duration = Duration::from_secs(10);
+/// How many connections may be open on which nothing is worked on, waited for or told.
+const IDLE: usize = 1280;
 
 /// How the HTTP door behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,8 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// The largest body that is read, in bytes.
     pub body_bytes: usize,
+    /// The memory that bodies and answers of more than 64 KiB have altogether, in bytes; more are answered 503.
+    pub room_bytes: usize,
     /// How long a call's headers, and then its body, may take to arrive.
     pub read_within: Duration,
     /// How long an answer may take, waiting for a result aside.
@@ -32,11 +36,13 @@ pub struct Settings {
     pub connections: usize,
     /// How many calls may be worked on at once; more are answered 503.
     pub in_flight: usize,
+    /// How many calls may wait for a request's end at once, a quarter of them by one caller; more are answered 503.
+    pub waiting: usize,
     /// How many requests may be unfinished; a further one is answered 503.
     pub backlog: u64,
     /// How many calls a minute one address, and one client, may make for long. A sixth of it may come at once.
     pub per_minute: u32,
-    /// How many may follow events at once; more are answered 503.
+    /// How many may follow events at once, a quarter of them from one address; more are answered 503.
     pub subscribers: usize,
     /// How many events wait for a subscriber that reads slowly.
     pub event_buffer: usize,
@@ -55,11 +61,13 @@ impl Default for Settings {
             forwarded: false,
             origins: Vec::new(),
             body_bytes: 9 << 20,
+            room_bytes: 256 << 20,
             read_within: Duration::from_secs(10),
             answer_within: Duration::from_secs(30),
             longest_wait: Duration::from_secs(60),
-            connections: 2048,
+            connections: IDLE + 3 * 256,
             in_flight: 256,
+            waiting: 256,
             backlog: 10_000,
             per_minute: 600,
             subscribers: 256,
@@ -88,7 +96,10 @@ impl From<&Http> for Settings {
             origins: http.origins.clone(),
             body_bytes: usize::try_from(http.max_body).unwrap_or(usize::MAX),
             longest_wait: http.longest_wait,
+            // Who waits or follows has a connection, and must not take it from others.
+            connections: IDLE + (http.in_flight + http.waiting + http.subscribers) as usize,
             in_flight: http.in_flight as usize,
+            waiting: http.waiting as usize,
             backlog: http.backlog.into(),
             per_minute: http.requests_per_minute,
             subscribers: http.subscribers as usize,

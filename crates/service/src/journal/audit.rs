@@ -88,18 +88,15 @@ impl Journal {
                  AND (:request IS NULL OR request = :request) AND (:who IS NULL OR who = :who) \
                  AND (:outcome IS NULL OR outcome = :outcome) AND at >= :since ORDER BY n DESC LIMIT :rows",
             )?;
-            let found = statement.query_map(
-                named_params! {
-                    ":after": page.after.unwrap_or(i64::MAX),
-                    ":request": filter.request.as_ref().map(RequestId::as_str),
-                    ":who": filter.who,
-                    ":outcome": filter.outcome,
-                    ":since": filter.since.map_or(i64::MIN, Millis::epoch),
-                    ":rows": page.rows() + 1,
-                },
-                |row| audited(row).map(|entry| (entry.n, entry)),
-            )?;
-            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+            let found = statement.query(named_params! {
+                ":after": page.after.unwrap_or(i64::MAX),
+                ":request": filter.request.as_ref().map(RequestId::as_str),
+                ":who": filter.who,
+                ":outcome": filter.outcome,
+                ":since": filter.since.map_or(i64::MIN, Millis::epoch),
+                ":rows": page.rows() + 1,
+            })?;
+            Ok(Listed::read(found, page.rows(), |row| audited(row).map(|entry| (entry.n, entry)))?)
         };
         self.inner.store.read(read).await
     }

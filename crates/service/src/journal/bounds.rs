@@ -26,6 +26,9 @@ pub(super) const LINES: i64 = 10_000;
 /// How much is read at once at most, in rows.
 pub(super) const ROWS: u32 = 1000;
 
+/// After how many bytes of rows no more are read at once.
+pub(super) const PART: usize = 2 * 1024 * 1024;
+
 /// Refuses what is larger than `most`.
 pub(super) fn check(what: &'static str, text: &str, most: usize) -> Result<(), JournalError> {
     if text.len() <= most { Ok(()) } else { Err(JournalError::TooLarge { what, bytes: text.len(), most }) }

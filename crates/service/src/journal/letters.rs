@@ -78,10 +78,8 @@ impl Journal {
         let read = move |tx: &Transaction<'_>| {
             let sql = format!("{SELECT} WHERE letters.n < ? ORDER BY letters.n DESC LIMIT ?");
             let mut statement = tx.prepare_cached(&sql)?;
-            let found = statement.query_map(params![page.after.unwrap_or(i64::MAX), page.rows() + 1], |row| {
-                letter(row).map(|letter| (letter.n, letter))
-            })?;
-            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+            let found = statement.query(params![page.after.unwrap_or(i64::MAX), page.rows() + 1])?;
+            Ok(Listed::read(found, page.rows(), |row| letter(row).map(|letter| (letter.n, letter)))?)
         };
         self.inner.store.read(read).await
     }

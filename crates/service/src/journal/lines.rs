@@ -1,6 +1,6 @@
 //! What was logged about a request, so that one can be followed without the whole log.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Row, Transaction, params};
 use serde::Serialize;
 use taskgraft_core::ids::RequestId;
 use taskgraft_core::time::Millis;
@@ -51,11 +51,12 @@ impl Journal {
                  WHERE id = ? AND lines.n > ? ORDER BY lines.n LIMIT ?",
             )?;
             let after = page.after.unwrap_or(0);
-            let found = statement.query_map(params![id.as_str(), after, page.rows() + 1], |row| {
+            let found = statement.query(params![id.as_str(), after, page.rows() + 1])?;
+            let line = |row: &Row<'_>| {
                 let line = Line { n: row.get(0)?, at: rows::moment(row, 1)?, text: row.get(2)? };
                 Ok((line.n, line))
-            })?;
-            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+            };
+            Ok(Listed::read(found, page.rows(), line)?)
         };
         self.inner.store.read(read).await
     }

@@ -35,7 +35,7 @@ pub use error::JournalError;
 pub use letters::{Letter, NewLetter, Settled};
 pub use lines::{Line, NewLine};
 pub use purge::Purged;
-pub use read::{Filter, Listed, Page};
+pub use read::{Filter, Glance, Listed, Page};
 pub use receive::Received;
 pub use settings::{Keep, Settings};
 pub use steps::{Step, What};

@@ -1,6 +1,6 @@
 //! Reading requests.
 
-use rusqlite::{Transaction, named_params};
+use rusqlite::{OptionalExtension as _, Row, Rows, Transaction, named_params};
 use taskgraft_core::ids::RequestId;
 use taskgraft_core::time::Millis;
 
@@ -55,17 +55,56 @@ pub struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// A part out of numbered rows, of which one more than `limit` was read if there is one.
-    pub(super) fn of(mut rows: Vec<(i64, T)>, limit: u32) -> Self {
-        let limit = limit as usize;
-        let more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = rows.last().filter(|_| more).map(|(n, _)| *n);
-        Self { items: rows.into_iter().map(|(_, item)| item).collect(), next }
+    /// A part out of numbered rows, of which one more than `limit` is asked for. It ends early, after one item at least,
+    /// where they are so large that not all should be in memory at once.
+    pub(super) fn read(
+        mut rows: Rows<'_>,
+        limit: u32,
+        item: impl Fn(&Row<'_>) -> rusqlite::Result<(i64, T)>,
+    ) -> rusqlite::Result<Self> {
+        let (mut items, mut last, mut bytes) = (Vec::new(), None, 0);
+        while let Some(row) = rows.next()? {
+            if items.len() >= limit as usize || bytes >= bounds::PART {
+                return Ok(Self { items, next: last });
+            }
+            bytes += rows::size(row)?;
+            let (n, item) = item(row)?;
+            items.push(item);
+            last = Some(n);
+        }
+        Ok(Self { items, next: None })
     }
 }
 
+/// What can be said of a request without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance {
+    /// Its state.
+    pub state: State,
+    /// How much there is to read, in bytes: input, plan and report.
+    pub bytes: u64,
+}
+
 impl Journal {
+    /// A look at a request, however large it is.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn glance(&self, id: &RequestId) -> Result<Option<Glance>, JournalError> {
+        let id = id.clone();
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(
+                "SELECT state, octet_length(authority) + octet_length(asked) + coalesce(octet_length(plan), 0) \
+                 + coalesce(octet_length(report), 0) FROM requests LEFT JOIN outcomes ON request = n WHERE id = ?",
+            )?;
+            let glance = |row: &Row<'_>| {
+                Ok(Glance { state: rows::word(row, 0, State::named)?, bytes: row.get::<_, i64>(1)?.unsigned_abs() })
+            };
+            Ok(statement.query_row([id.as_str()], glance).optional()?)
+        };
+        self.inner.store.read(read).await
+    }
+
     /// A request, whole.
     ///
     /// # Errors
@@ -88,19 +127,16 @@ impl Journal {
                  AND (:asker IS NULL OR asker = :asker) AND received >= :since ORDER BY n DESC LIMIT :rows",
                 rows::COLUMNS
             ))?;
-            let found = statement.query_map(
-                named_params! {
-                    ":after": page.after.unwrap_or(i64::MAX),
-                    ":state": filter.state.map(State::as_str),
-                    ":door": filter.door.map(Door::as_str),
-                    ":project": filter.project,
-                    ":asker": filter.asker,
-                    ":since": filter.since.map_or(i64::MIN, Millis::epoch),
-                    ":rows": page.rows() + 1,
-                },
-                rows::request,
-            )?;
-            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+            let found = statement.query(named_params! {
+                ":after": page.after.unwrap_or(i64::MAX),
+                ":state": filter.state.map(State::as_str),
+                ":door": filter.door.map(Door::as_str),
+                ":project": filter.project,
+                ":asker": filter.asker,
+                ":since": filter.since.map_or(i64::MIN, Millis::epoch),
+                ":rows": page.rows() + 1,
+            })?;
+            Ok(Listed::read(found, page.rows(), rows::request)?)
         };
         self.inner.store.read(read).await
     }
@@ -130,8 +166,8 @@ impl Journal {
                  ORDER BY n LIMIT ?",
                 rows::COLUMNS
             ))?;
-            let found = statement.query_map((page.after.unwrap_or(0), page.rows() + 1), rows::request)?;
-            Ok(Listed::of(found.collect::<Result<_, _>>()?, page.rows()))
+            let found = statement.query((page.after.unwrap_or(0), page.rows() + 1))?;
+            Ok(Listed::read(found, page.rows(), rows::request)?)
         };
         self.inner.store.read(read).await
     }

@@ -52,6 +52,13 @@ pub(super) fn find(tx: &Transaction<'_>, id: &RequestId) -> rusqlite::Result<Opt
     Ok(Some((n, found)))
 }
 
+/// How large a row is, in bytes of its texts.
+pub(super) fn size(row: &Row<'_>) -> rusqlite::Result<usize> {
+    let column =
+        |column| row.get_ref(column).map(|value| value.as_bytes_or_null().ok().flatten().map_or(0, <[u8]>::len));
+    (0..row.as_ref().column_count()).map(column).sum()
+}
+
 /// A moment, written as milliseconds since 1970.
 pub(super) fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Millis> {
     let ms = row.get(column)?;

@@ -147,6 +147,31 @@ async fn lists_come_in_parts_and_filtered() {
 }
 
 #[tokio::test]
+async fn a_part_of_what_is_large_has_less_in_it() {
+    let place = Place::new().await;
+    let mut ids = Vec::new();
+    for n in 0..7 {
+        let mut large = wish(&format!("click-{n}"), "add-new-jobs");
+        large.asked.input = "x".repeat(900_000).into();
+        let id = place.journal.receive(large).await.unwrap().request().id.clone();
+        assert!(place.journal.glance(&id).await.unwrap().unwrap().bytes > 900_000);
+        ids.push(id);
+    }
+    let (mut seen, mut page) = (Vec::new(), Page::first(1000));
+    loop {
+        let part = place.journal.unfinished(page).await.unwrap();
+        assert!((1..=3).contains(&part.items.len()), "{}", part.items.len());
+        seen.extend(part.items.into_iter().map(|request| request.id));
+        page.after = part.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ids);
+    assert_eq!(place.journal.list(Filter::default(), Page::first(1000)).await.unwrap().items.len(), 3);
+}
+
+#[tokio::test]
 async fn whoever_waits_for_steps_misses_none() {
     let place = Place::new().await;
     let mut woken = place.journal.subscribe();

@@ -23,7 +23,19 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(), Failure> {
-    let letters = journal.dead_letters(Page::first(args.limit)).await?.items;
+    let (mut letters, mut page) = (Vec::new(), Page::first(args.limit));
+    // Where they are large, they come in several parts.
+    loop {
+        let part = journal.dead_letters(page).await?;
+        letters.extend(part.items);
+        page = Page {
+            after: part.next,
+            limit: args.limit.saturating_sub(u32::try_from(letters.len()).unwrap_or(u32::MAX)),
+        };
+        if page.after.is_none() || page.limit == 0 {
+            break;
+        }
+    }
     if args.json {
         return Ok(out.json(&letters.iter().map(Told::of).collect::<Vec<_>>())?);
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::HeaderMap;
-use serde_json::json;
+use serde_json::{Value, json};
+use taskgraft_service::Event;
 use taskgraft_service::http::Settings;
+use taskgraft_service::journal::Change;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -133,6 +135,93 @@ async fn more_than_can_be_worked_on_is_sent_away() {
     assert_eq!(site.get("/ready").await.status, 200);
     let site = Site::with(Settings { subscribers: 0, ..settings() }).await;
     assert_eq!(site.get(&format!("{BASE}/events")).await.status, 503);
+}
+
+/// Waits until the metrics say so.
+async fn until(site: &Site, says: &str) {
+    let said = async {
+        while !site.get("/metrics").await.body.as_str().unwrap().lines().any(|line| line == says) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), said).await.unwrap_or_else(|_| panic!("never {says}"));
+}
+
+/// Calls until that is the answer.
+async fn until_status(site: &Site, path: &str, body: Option<&Value>, status: u16) {
+    let answered = async {
+        loop {
+            let answer = match body {
+                Some(body) => site.post(path, body).await,
+                None => site.get(path).await,
+            };
+            if answer.status == status {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), answered).await.unwrap_or_else(|_| panic!("never {status}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_result_keeps_nobody_from_working_and_only_so_many_wait() {
+    let site = Site::with(Settings { in_flight: 1, waiting: 1, ..settings() }).await;
+    let ann = site.somebody("project/lander/ann", &["hooks:trigger-hook:*"], 3600).await;
+    let path = format!("{BASE}/requests");
+    let body = json!({"push": "lander@aaaaaaaa", "action": "x"});
+    let waiting = format!("{path}?wait=60");
+    let (waited, ()) = tokio::join!(site.signed(&ann, &waiting, Some("a"), &body), async {
+        until(&site, "taskgraft_http_waiting 1").await;
+        // The only place is free as soon as it is written down, for anybody and for the same client.
+        until_status(&site, &path, None, 200).await;
+        assert_eq!(site.signed(&ann, &path, Some("b"), &body).await.status, 202);
+        // Another one does not wait, and so asks for nothing.
+        let refused = site.signed(&ann, &waiting, Some("c"), &body).await;
+        assert_eq!((refused.status, &refused.body["type"]), (503, &json!("urn:taskgraft:problem:overloaded")));
+        assert!(refused.headers.contains_key("retry-after"));
+        assert_eq!(site.requests().await, 2);
+        let id = site.signed(&ann, &path, Some("a"), &body).await.body["id"].as_str().unwrap().to_owned();
+        assert_eq!(site.get(&format!("{path}/{id}?wait=60")).await.status, 503);
+        assert_eq!(site.get(&format!("{path}/{id}?wait=0")).await.status, 200);
+        site.journal.apply(&id.parse().unwrap(), Event::Refused, Change::default()).await.unwrap();
+    });
+    assert_eq!((waited.status, &waited.body["state"]), (200, &json!("refused")));
+    until(&site, "taskgraft_http_waiting 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_slow_to_say_what_they_want_keeps_nobody_from_working() {
+    let site = Site::with(Settings { in_flight: 1, read_within: Duration::from_secs(60), ..settings() }).await;
+    for endpoint in ["plan", "requests"] {
+        let mut slow = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
+        let head = format!(
+            "POST {BASE}/{endpoint} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+        );
+        slow.write_all(head.as_bytes()).await.unwrap();
+        until(&site, "taskgraft_http_in_flight 2").await;
+        assert_eq!(site.get(&format!("{BASE}/requests")).await.status, 200, "{endpoint}");
+        drop(slow);
+        until(&site, "taskgraft_http_in_flight 1").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_share_the_room_that_there_is_and_small_ones_need_none() {
+    let site = Site::with(Settings { room_bytes: 100_000, read_within: Duration::from_secs(60), ..settings() }).await;
+    let plan = format!("{BASE}/plan");
+    let large = json!({"push": "x".repeat(150_000), "labels": ["a"]});
+    assert_eq!(site.post(&plan, &large).await.status, 400);
+    let mut slow = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
+    let head = format!(
+        "POST {plan} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 160000\r\n\r\n{}",
+        " ".repeat(150_000)
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    until_status(&site, &plan, Some(&large), 503).await;
+    assert_eq!(site.post(&plan, &json!({"push": "x", "labels": ["a"]})).await.status, 400, "small ones are read");
+    drop(slow);
+    until_status(&site, &plan, Some(&large), 400).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
