@@ -18,8 +18,11 @@ use tokio_rustls::TlsConnector;
 use super::runtime::{self, Pipe, pipe};
 use super::{Address, Consumer, Error, Publisher, Subscription, Topology};
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(20);
+/// How long a connection may take to be made, and then a consumer on it.
+pub(super) const CONNECT: Duration = Duration::from_secs(20);
+
+/// How long a connection may take to end in order. After that it is as good as lost.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// A broker. Cheap to clone; connects when something is consumed or published.
 #[derive(Clone)]
@@ -71,8 +74,17 @@ impl Broker {
             topology.declare(&channel).await.map_err(|fault| fault.at(self))?;
             Ok((connection, channel))
         };
-        let late = || Error::Lost { address: self.address.clone(), why: format!("no connection in {CONNECT:?}") };
-        tokio::time::timeout(CONNECT, opened).await.map_err(|_| late())?
+        self.within(CONNECT, opened).await
+    }
+
+    /// What the broker does within `time`. lapin may leave an answer out when a connection breaks.
+    pub(super) async fn within<T>(
+        &self,
+        time: Duration,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let late = |_| Error::Lost { address: self.address.clone(), why: format!("no answer in {} s", time.as_secs()) };
+        tokio::time::timeout(time, work).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
     }
 
     pub(super) fn error(&self, error: &lapin::Error) -> Error {
@@ -89,6 +101,12 @@ impl Broker {
         let connection = Connection::connector(*self.address.uri.clone(), runtime::current(), open, options).await;
         connection.map_err(|error| self.error(&error))
     }
+}
+
+/// Ends a connection in order, if it still can be.
+pub(super) async fn close(connection: &Connection) {
+    // Gone already, it is as good as closed.
+    let _ = tokio::time::timeout(CLOSE, connection.close(200, "done".into())).await;
 }
 
 impl fmt::Debug for Broker {

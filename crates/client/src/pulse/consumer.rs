@@ -9,7 +9,7 @@ use lapin::{Channel, Connection};
 use tokio::sync::watch;
 
 use super::topology::name;
-use super::{Broker, Delivery, Error, Topology};
+use super::{Broker, Delivery, Error, Topology, broker};
 use crate::Retry;
 
 /// What is consumed.
@@ -110,8 +110,7 @@ impl Consumer {
     /// Ends the connection. What was delivered and not acknowledged goes back to the queue.
     pub async fn close(mut self) {
         if let Some(live) = self.live.take() {
-            // Gone already, it is as good as closed.
-            let _ = live.connection.close(200, "done".into()).await;
+            broker::close(&live.connection).await;
         }
     }
 
@@ -131,7 +130,8 @@ impl Consumer {
             channel.basic_qos(*prefetch, BasicQosOptions::default()).await?;
             channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
         };
-        let messages = consume.await.map_err(|error| self.broker.error(&error))?;
+        let consume = async { consume.await.map_err(|error| self.broker.error(&error)) };
+        let messages = self.broker.within(broker::CONNECT, consume).await?;
         Ok(Live { messages, _channel: channel, connection })
     }
 }

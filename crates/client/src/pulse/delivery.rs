@@ -1,8 +1,14 @@
 //! A message that was delivered.
 
+use std::time::Duration;
+
 use lapin::Acker;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::types::{AMQPValue, ShortString};
+
+/// How long a word about a delivery may take to reach the connection. lapin never answers some of those that it holds in
+/// the moment in which a connection breaks.
+const SAID: Duration = Duration::from_secs(5);
 
 /// A message that was delivered. Until it is acknowledged the broker keeps it, and delivers it again after the
 /// connection is lost.
@@ -27,14 +33,18 @@ impl Delivery {
     /// Acknowledges it: the broker forgets it. If the connection is gone it will be delivered again, which is said by
     /// `false`.
     pub async fn ack(&self) -> bool {
-        self.acker.ack(BasicAckOptions::default()).await.unwrap_or(false)
+        said(self.acker.ack(BasicAckOptions::default())).await
     }
 
     /// Gives it back to the queue, for whoever takes it next.
     pub async fn give_back(&self) -> bool {
         let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        self.acker.nack(options).await.unwrap_or(false)
+        said(self.acker.nack(options)).await
     }
+}
+
+async fn said(saying: impl Future<Output = lapin::Result<bool>>) -> bool {
+    matches!(tokio::time::timeout(SAID, saying).await, Ok(Ok(true)))
 }
 
 impl From<lapin::message::Delivery> for Delivery {

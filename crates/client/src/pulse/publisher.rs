@@ -1,15 +1,20 @@
 //! Messages into exchanges, confirmed by the broker.
 
+use std::time::Duration;
+
 use futures_util::future::try_join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection};
 
 use super::topology::name;
-use super::{Broker, Error, Topology};
+use super::{Broker, Error, Topology, broker};
 
 /// AMQP's number for messages that outlive the broker's end.
 const PERSISTENT: u8 = 2;
+
+/// How long the broker may take to confirm what is published in one call.
+const CONFIRM: Duration = Duration::from_secs(60);
 
 /// A message to publish: JSON, kept on the broker's disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,7 +58,7 @@ impl Publisher {
             Some(live) => live,
             None => self.open().await?,
         };
-        self.send(&channel, messages).await?;
+        self.broker.within(CONFIRM, self.send(&channel, messages)).await?;
         self.live = Some((connection, channel));
         Ok(())
     }
@@ -61,15 +66,15 @@ impl Publisher {
     /// Ends the connection.
     pub async fn close(mut self) {
         if let Some((connection, _)) = self.live.take() {
-            // Gone already, it is as good as closed.
-            let _ = connection.close(200, "done".into()).await;
+            broker::close(&connection).await;
         }
     }
 
     async fn open(&self) -> Result<(Connection, Channel), Error> {
         let (connection, channel) = self.broker.open(&self.topology).await?;
-        let confirms = channel.confirm_select(ConfirmSelectOptions::default()).await;
-        confirms.map_err(|error| self.broker.error(&error))?;
+        let confirms = channel.confirm_select(ConfirmSelectOptions::default());
+        let confirms = async { confirms.await.map_err(|error| self.broker.error(&error)) };
+        self.broker.within(broker::CONNECT, confirms).await?;
         Ok((connection, channel))
     }
 

@@ -211,7 +211,7 @@ fn check_key(message: &Message, build_system: Option<&str>, key: &str) -> Result
         (Some(action), Kind::AddNewJobs | Kind::PushAction) => format!("{project}.{action}"),
         (None, Kind::AddNewJobs | Kind::PushAction | Kind::JobAction) => project.clone(),
     };
-    if key == expected { Ok(()) } else { Err(Unreadable::RoutingKey { key: shown(key), expected }) }
+    if key == expected { Ok(()) } else { Err(Unreadable::RoutingKey { key: shown(key), expected: shown(&expected) }) }
 }
 
 #[cfg(test)]
@@ -272,6 +272,9 @@ mod tests {
         let unsaid = with(job(), "build_system_type", Value::Null);
         assert!(read(&unsaid, "taskcluster.try.retrigger").is_ok());
         assert!(read(&unsaid, "a.b.try.retrigger").is_err());
+        let hostile = with(job(), "build_system_type", json!("a\u{0}\u{1b}[2J"));
+        let said = read(&hostile, "buildbot.try.retrigger").unwrap_err().to_string();
+        assert!(!said.chars().any(char::is_control), "{said:?}");
     }
 
     #[test]

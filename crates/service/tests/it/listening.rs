@@ -55,7 +55,7 @@ impl Running {
 
     async fn stop(self) {
         self.stop.send_replace(true);
-        self.ended.await.unwrap().unwrap();
+        tokio::time::timeout(LATE, self.ended).await.expect("its end in time").unwrap().unwrap();
     }
 }
 
