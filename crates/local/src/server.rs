@@ -17,7 +17,7 @@ use crate::auth::{self, Auth, DirectoryError, RootCredentials, RootError};
 use crate::http::{ApiError, App, AppError, Schemas, Service};
 use crate::lock::{DataDir, LockError};
 use crate::queue::{self, Queue, Settings};
-use crate::tables::MIGRATIONS;
+use crate::tables::{CACHE_KIB, MIGRATIONS};
 use crate::{Clock, Ctx, SystemClock, hooks, index};
 use taskgraft_store::{Store, StoreError};
 
@@ -107,7 +107,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Running, StartError> {
         let mut data_dir = DataDir::take(&config.data_dir)?;
         let root = RootCredentials::load_or_draw(data_dir.path())?;
-        let store = Store::open(&data_dir.path().join(DATABASE), &MIGRATIONS)?;
+        let store = Store::open(&data_dir.path().join(DATABASE), &MIGRATIONS, CACHE_KIB)?;
         let auth = Arc::new(Auth::open(&store, root).await?);
         let refused = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;

@@ -82,17 +82,17 @@ struct Shared {
 impl Store {
     /// Opens the database at `path`, makes it if there is none (readable by its owner only), and brings its tables
     /// up to date: `migrations[n]` leads from version n to version n + 1, and none is ever edited once released.
-    /// Other processes may have it open.
+    /// Other processes may have it open. Each connection keeps at most `cache_kib` KiB of the file in memory.
     ///
     /// # Errors
     /// The file cannot be opened, is no database, or was written by a newer version.
-    pub fn open(path: &Path, migrations: &[&str]) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, migrations: &[&str], cache_kib: u32) -> Result<Self, StoreError> {
         make(path).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        let mut connection = connect(path)?;
+        let mut connection = connect(path, cache_kib)?;
         migrate::to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         migrate::up(&mut connection, migrations)?;
-        let readers = Readers::open(path, READERS)?;
+        let readers = Readers::open(path, READERS, cache_kib)?;
         Ok(Self { shared: Arc::new(Shared { writer: Writer::start(connection)?, readers }) })
     }
 
@@ -158,12 +158,13 @@ fn make(path: &Path) -> std::io::Result<()> {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+fn connect(path: &Path, cache_kib: u32) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.pragma_update(None, "cache_size", -32_768)?;
+    // SQLite counts pages, and KiB below zero.
+    connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     Ok(connection)
 }
 

@@ -14,10 +14,10 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path, count: usize) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, count: usize, cache_kib: u32) -> Result<Self, StoreError> {
         let mut free = Vec::with_capacity(count);
         for _ in 0..count {
-            let connection = connect(path)?;
+            let connection = connect(path, cache_kib)?;
             connection.pragma_update(None, "query_only", true)?;
             free.push(connection);
         }

@@ -4,7 +4,7 @@ const TABLES: &[&str] = &["CREATE TABLE names (name TEXT PRIMARY KEY)"];
 
 fn open() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(&dir.path().join("db"), TABLES).unwrap();
+    let store = Store::open(&dir.path().join("db"), TABLES, 1024).unwrap();
     (dir, store)
 }
 
@@ -123,9 +123,9 @@ fn a_failed_migration_leaves_the_version_before() {
 fn data_of_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
-    drop(Store::open(&path, TABLES).unwrap());
+    drop(Store::open(&path, TABLES, 1024).unwrap());
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert!(matches!(Store::open(&path, TABLES), Err(StoreError::Newer { found: 99, .. })));
+    assert!(matches!(Store::open(&path, TABLES, 1024), Err(StoreError::Newer { found: 99, .. })));
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn the_file_is_its_owners_only_and_one_that_exists_is_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("db");
     let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-    drop(Store::open(&path, TABLES).unwrap());
+    drop(Store::open(&path, TABLES, 1024).unwrap());
     assert_eq!(mode(), 0o600);
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-    drop(Store::open(&path, TABLES).unwrap());
+    drop(Store::open(&path, TABLES, 1024).unwrap());
     assert_eq!(mode(), 0o640);
 }
 
@@ -148,7 +148,7 @@ fn those_who_open_a_new_file_at_once_make_its_tables_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("db");
         std::thread::scope(|scope| {
-            for opener in [0; 4].map(|_| scope.spawn(|| Store::open(&path, &all).map(drop))) {
+            for opener in [0; 4].map(|_| scope.spawn(|| Store::open(&path, &all, 1024).map(drop))) {
                 opener.join().unwrap().unwrap();
             }
         });

@@ -9,7 +9,7 @@ use taskgraft_core::state::TaskState;
 use taskgraft_testkit::rabbit::Rabbit;
 
 use crate::door::Serve;
-use crate::hooked::{Worker, grant, hooked, ours, templated};
+use crate::hooked::{Worker, grant, hooked, ours, templated, templated_by};
 use crate::pushes::{DECISION, members};
 use crate::server::{Up, wait_for};
 use crate::treeherder::{EXCHANGE, broker, configuration};
@@ -94,4 +94,51 @@ fn clicks_in_all_spellings_go_by_action_yml_alone_to_green_jobs() {
     let _serve = Serve::start(&up, &configuration(&rabbit), &[("TASKGRAFT_PULSE_PASSWORD", "guest")]);
     click(&rabbit);
     all_green(&up);
+}
+
+/// An action.yml as pushes of 2016 had it, with this after the program's name, and this program.
+fn of_2016(arguments: &str) -> Vec<u8> {
+    let program = env!("CARGO_BIN_EXE_taskgraft");
+    format!(
+        "\
+provisionerId: proj-lander
+workerType: action
+schedulerId: lander-level-3
+taskGroupId: '{{{{decision_task_id}}}}'
+created: '2016-10-01T10:00:00.000Z'
+deadline: '2016-10-02T10:00:00.000Z'
+expires: '2016-11-01T10:00:00.000Z'
+scopes: ['assume:repo:github.com/example/lander:action:generic']
+payload:
+  maxRunTime: 600
+  command: [[/bin/sh, -c, \"{program} {arguments}\"]]
+  artifacts: [{{type: directory, name: public, path: artifacts}}]
+  features: {{taskclusterProxy: true}}
+metadata: {{name: Action, description: '', owner: ann@lander.example, source: 'https://example.com'}}
+"
+    )
+    .into_bytes()
+}
+
+/// With a push that has only such an action.yml: its command line runs in its worker, as any job's.
+fn by_mustache(arguments: &str) {
+    let workers =
+        ["--worker", "proj-lander/b-linux", "--worker", "proj-lander/t-linux", "--worker", "proj-lander/action"];
+    let (rabbit, up) = (broker(), Up::with(&workers));
+    templated_by(&up, of_2016(arguments));
+    grant(&up, "project:lander:pulse", &["assume:repo:github.com/example/lander:*"]);
+    let _serve = Serve::start(&up, &configuration(&rabbit), &[("TASKGRAFT_PULSE_PASSWORD", "guest")]);
+    click(&rabbit);
+    all_green(&up);
+    assert_eq!(members(&up)["Action"].len(), SPELLINGS.len(), "nothing was asked for twice");
+}
+
+#[test]
+fn clicks_in_all_spellings_go_by_an_action_yml_of_2016_to_green_jobs() {
+    by_mustache("action-task --decision-id='{{decision_task_id}}' --task-labels='{{task_labels}}'");
+}
+
+#[test]
+fn clicks_in_all_spellings_go_by_the_action_yml_after_it_to_green_jobs() {
+    by_mustache("{{action}} {{action_args}}");
 }

@@ -332,7 +332,11 @@ fn two_action_tasks_with_one_name_do_the_work_once() {
 
 /// Makes the push with our action.yml and without actions.json, and the roles that go with it.
 pub(crate) fn templated(up: &Up) {
-    let (_, template) = ours();
+    templated_by(up, ours().1);
+}
+
+/// The same with somebody's action.yml.
+pub(crate) fn templated_by(up: &Up, template: Vec<u8>) {
     publishing(up, |files| {
         files.remove("actions.json");
         files.insert("action.yml", template);

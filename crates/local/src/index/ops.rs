@@ -214,7 +214,7 @@ mod tests {
 
     async fn run<T: Send + 'static>(work: impl FnOnce(&Transaction<'_>) -> T + Send + 'static) -> T {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(&dir.path().join("db"), &MIGRATIONS).unwrap();
+        let store = Store::open(&dir.path().join("db"), &MIGRATIONS, 1024).unwrap();
         store.write(|tx| Ok::<_, StoreError>(work(tx))).await.unwrap()
     }
 

@@ -13,6 +13,12 @@ use super::messages::{EXCHANGES, Message, PREFIX};
 use super::task::parsed;
 use crate::Ctx;
 
+/// How many messages wait for the broker at most.
+const MOST: i64 = 200_000;
+
+/// How many go at once, the oldest first, when there would be more.
+const DROPPED: i64 = MOST / 10;
+
 /// How many messages are published at once.
 const BATCH: u32 = 256;
 
@@ -35,6 +41,20 @@ pub(super) fn keep(tx: &Transaction<'_>, messages: &[Arc<Message>]) -> Result<()
             message.body.to_string()
         ])?;
     }
+    bound(tx, MOST, DROPPED)
+}
+
+/// Forgets the oldest messages if more than `most` wait: a broker may never come back.
+fn bound(tx: &Transaction<'_>, most: i64, dropped: i64) -> Result<(), StoreError> {
+    let mut ends = tx.prepare_cached("SELECT (SELECT min(id) FROM outbox), (SELECT max(id) FROM outbox)")?;
+    let (first, last): (Option<i64>, Option<i64>) = ends.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+    if last - first < most {
+        return Ok(());
+    }
+    let until = first.saturating_add(dropped);
+    let gone = tx.prepare_cached("DELETE FROM outbox WHERE id < ?")?.execute([until])?;
+    tracing::warn!(gone, most, "the broker is away for too long: the oldest of the queue's messages are not published");
     Ok(())
 }
 
@@ -100,4 +120,36 @@ fn oldest(tx: &Transaction<'_>) -> Result<Vec<(i64, Outgoing)>, StoreError> {
         Ok((row.get(0)?, message))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::tables::MIGRATIONS;
+
+    #[test]
+    fn while_the_broker_is_away_only_the_newest_are_kept() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        for migration in MIGRATIONS {
+            connection.execute_batch(migration).unwrap();
+        }
+        let tx = connection.transaction().unwrap();
+        let waiting = |tx: &Transaction<'_>| oldest(tx).unwrap().into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        bound(&tx, 20, 5).unwrap();
+        for n in 1..=100_i64 {
+            tx.execute(
+                "INSERT INTO outbox (message_id, exchange, routing_key, routes, body) VALUES (?, '', '', '[]', '')",
+                [n],
+            )
+            .unwrap();
+            bound(&tx, 20, 5).unwrap();
+            let ids = waiting(&tx);
+            assert!(ids.len() <= 20, "{ids:?}");
+            assert_eq!(ids.last(), Some(&n), "the newest is there");
+            assert!(ids.windows(2).all(|pair| pair[0] + 1 == pair[1]), "the oldest are gone, and no others: {ids:?}");
+            assert!(n < 20 || ids.len() > 14, "and no more of them than have to: {ids:?}");
+        }
+    }
 }

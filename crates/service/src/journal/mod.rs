@@ -45,7 +45,10 @@ use steps::Tides;
 /// What the file is called where nothing else names it.
 pub const FILE: &str = "journal.sqlite";
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+
+/// How much of the file each connection keeps in memory, in KiB: memory is flat as soon as that is full.
+const CACHE_KIB: u32 = 8 << 10;
 
 /// The open journal. Cheap to clone; the file is closed with the last clone.
 #[derive(Clone)]
@@ -66,7 +69,7 @@ impl Journal {
     /// # Errors
     /// The file can't be opened, is no journal, or was written by a newer taskgraft.
     pub async fn open(path: &Path, settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, JournalError> {
-        let store = Store::open(path, &MIGRATIONS)?;
+        let store = Store::open(path, &MIGRATIONS, CACHE_KIB)?;
         let tides = Tides::of(&store).await?;
         let look = settings.look;
         let inner = Arc::new(Inner { store, settings, clock, tides });

@@ -11,6 +11,10 @@ use super::{Journal, JournalError, bounds, rows};
 use crate::request::{NewRequest, Request};
 use crate::state::State;
 
+/// How long after an acknowledgement was sent it may still be lost with its connection: that is noticed, and made anew, in
+/// less.
+const UNSURE: Duration = Duration::from_secs(600);
+
 /// What a request that came in turned out to be. Whichever it is, it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
@@ -48,10 +52,20 @@ impl Journal {
     /// # Errors
     /// As [`Journal::receive`].
     pub async fn receive_within(&self, new: NewRequest, window: Duration) -> Result<Received, JournalError> {
-        self.receive_as(new, Some(window)).await
+        self.receive_as(new, Some(Window { window, again: false })).await
     }
 
-    async fn receive_as(&self, new: NewRequest, window: Option<Duration>) -> Result<Received, JournalError> {
+    /// The same for a message that the broker says it delivers again: it may be an equal one that is here, however old,
+    /// whose acknowledgement was lost. It is not if other messages of its exchange came ten minutes and more after that
+    /// one: then the broker had long got its acknowledgement.
+    ///
+    /// # Errors
+    /// As [`Journal::receive`].
+    pub async fn receive_again(&self, new: NewRequest, window: Duration) -> Result<Received, JournalError> {
+        self.receive_as(new, Some(Window { window, again: true })).await
+    }
+
+    async fn receive_as(&self, new: NewRequest, window: Option<Window>) -> Result<Received, JournalError> {
         bounds::check("a key", &new.key, bounds::NAME)?;
         bounds::check("an asker's name", &new.asker.name, bounds::NAME)?;
         let texts = Texts::of(&new)?;
@@ -59,10 +73,14 @@ impl Journal {
         let write = move |tx: &Transaction<'_>| {
             let mut new = new;
             if let Some(window) = window {
-                new.key = windowed(tx, &new.key, now, window)?;
+                new.key = windowed(tx, &new.key, &texts.authority, now, window)?;
             }
-            if let Some((_, found)) = rows::find(tx, &new.id())? {
+            if let Some((n, found)) = rows::find(tx, &new.id())? {
                 let same = found.asked == new.asked;
+                if same && window.is_some() {
+                    tx.prepare_cached("UPDATE requests SET seen = ?2 WHERE n = ?1")?
+                        .execute(params![n, now.epoch()])?;
+                }
                 return Ok((if same { Received::Known(found) } else { Received::Other(found) }, None));
             }
             let request = fresh(new, now);
@@ -95,16 +113,47 @@ impl Texts {
     }
 }
 
+/// For how long a hash names one request.
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    window: Duration,
+    /// Whether the broker delivers it again.
+    again: bool,
+}
+
 /// The key of the last request with this hash if that came within the window, else a new one.
-fn windowed(tx: &Transaction<'_>, hash: &str, now: Millis, window: Duration) -> Result<String, JournalError> {
-    let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+fn windowed(
+    tx: &Transaction<'_>,
+    hash: &str,
+    authority: &str,
+    now: Millis,
+    window: Window,
+) -> Result<String, JournalError> {
     // `0` follows `/`: between them is every key that begins with the hash and a slash.
     let (from, to) = (format!("{hash}/"), format!("{hash}0"));
+    let since = since(tx, authority, now, window)?;
     let mut statement = tx.prepare_cached(
-        "SELECT key FROM requests WHERE key > ?1 AND key < ?2 AND received >= ?3 ORDER BY n DESC LIMIT 1",
+        "SELECT key FROM requests WHERE key > ?1 AND key < ?2 \
+         AND iif(?4, coalesce(seen, received), received) >= ?3 ORDER BY n DESC LIMIT 1",
     )?;
-    let last = statement.query_row(params![from, to, now.epoch().saturating_sub(window)], |row| row.get(0));
+    let last = statement.query_row(params![from, to, since, window.again], |row| row.get(0));
     Ok(last.optional()?.unwrap_or_else(|| format!("{hash}/{now}")))
+}
+
+/// From when on an equal request is the same one.
+fn since(tx: &Transaction<'_>, authority: &str, now: Millis, window: Window) -> Result<i64, JournalError> {
+    let before = |at: i64, passed: Duration| at.saturating_sub(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX));
+    let since = before(now.epoch(), window.window);
+    if !window.again {
+        return Ok(since);
+    }
+    // What came just now says nothing of the connection before: it may stand behind the redelivered ones in the queue.
+    let mut statement = tx.prepare_cached(
+        "SELECT max(coalesce(seen, received)) FROM requests \
+         WHERE door = 'pulse' AND authority = ?1 AND coalesce(seen, received) <= ?2",
+    )?;
+    let last: Option<i64> = statement.query_row(params![authority, before(now.epoch(), UNSURE)], |row| row.get(0))?;
+    Ok(since.min(last.map_or(i64::MIN, |last| before(last, UNSURE))))
 }
 
 fn fresh(new: NewRequest, now: Millis) -> Request {

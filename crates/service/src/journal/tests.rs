@@ -60,6 +60,43 @@ async fn equal_bodies_are_one_request_within_the_window() {
 }
 
 #[tokio::test]
+async fn what_is_delivered_again_is_an_equal_one_whose_acknowledgement_may_be_lost_and_else_a_click_of_its_own() {
+    let place = Place::new().await;
+    let (minute, hours) = (Duration::from_secs(60), Duration::from_secs(7 * 3600));
+    let message = |key: &str| crate::NewRequest { door: Door::Pulse, ..wish(key, "backfill") };
+    let other = |key: &'static str| place.journal.receive_within(message(key), minute);
+    let again = || place.journal.receive_again(message("6f3a"), minute);
+    let first = place.journal.receive_within(message("6f3a"), minute).await.unwrap();
+    let is_first = |received: &Received| matches!(received, Received::Known(it) if it.id == first.request().id);
+    // Nothing came since: its acknowledgement may have been lost, and the broker away for long.
+    place.clock.go(4 * hours);
+    assert!(is_first(&again().await.unwrap()));
+    // The same once more, while others came after the broker was back: this acknowledgement may be lost as well.
+    assert!(matches!(other("behind it").await.unwrap(), Received::New(_)));
+    place.clock.go(hours);
+    assert!(is_first(&again().await.unwrap()));
+    // What comes together with it tells nothing of the connection before.
+    place.clock.go(hours);
+    other("in the same moment").await.unwrap();
+    assert!(is_first(&again().await.unwrap()));
+    // Others came long after it, and the connection that had its acknowledgement was there for them.
+    place.clock.go(11 * minute);
+    other("long after").await.unwrap();
+    place.clock.go(11 * minute);
+    let elsewhere = crate::NewRequest {
+        asker: crate::Asker { authority: crate::Authority::Nobody("elsewhere".to_owned()), ..message("6f3a").asker },
+        ..message("6f3a")
+    };
+    assert!(is_first(&place.journal.receive_again(elsewhere, minute).await.unwrap()), "its exchange was silent");
+    place.clock.go(11 * minute);
+    other("longer after").await.unwrap();
+    place.clock.go(11 * minute);
+    let click = again().await.unwrap();
+    assert!(matches!(&click, Received::New(it) if it.id != first.request().id), "{click:?}");
+    assert_eq!(again().await.unwrap(), Received::Known(click.request().clone()));
+}
+
+#[tokio::test]
 async fn what_is_learnt_stays_until_it_is_learnt_anew() {
     let place = Place::new().await;
     let id = add(&place.journal, "click-1").await.id;

@@ -5,7 +5,7 @@ use taskgraft_client::pulse::{Binding, Broker, Outgoing, Publisher, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::intake::{Intake, Raw};
-use super::listener::pause;
+use super::listener::{Stopped, pause};
 use crate::journal::{Journal, JournalError, Letter, NewLetter, Received, Settled};
 
 /// How many dead letters are published at once.
@@ -64,17 +64,8 @@ pub(super) async fn bury(
     let mut batch = Vec::with_capacity(BATCH);
     while burials.recv_many(&mut batch, BATCH).await > 0 {
         let (letters, told): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-        let mut tries = 0;
-        while let Err(error) = publisher.publish(&letters).await {
-            tracing::warn!(%error, letters = letters.len(), "dead letters are in the journal, but not in their queue");
-            // What the broker refuses stays refused; the journal has it.
-            if !error.is_transient() {
-                break;
-            }
-            tries += 1;
-            if pause(tries, &mut stop).await {
-                return;
-            }
+        if publish(&mut publisher, &letters, &mut stop).await.is_err() {
+            return;
         }
         for told in told {
             // Whoever waited may have been told to stop.
@@ -82,6 +73,33 @@ pub(super) async fn bury(
         }
     }
     publisher.close().await;
+}
+
+/// Publishes letters until the broker has confirmed them. What it refuses stays refused, and alone: the journal has it.
+async fn publish(
+    publisher: &mut Publisher,
+    letters: &[Outgoing],
+    stop: &mut watch::Receiver<bool>,
+) -> Result<(), Stopped> {
+    let mut tries = 0;
+    while let Err(error) = publisher.publish(letters).await {
+        tracing::warn!(%error, letters = letters.len(), "dead letters are in the journal, but not in their queue");
+        if error.is_transient() {
+            tries += 1;
+            if pause(tries, stop).await {
+                return Err(Stopped);
+            }
+        } else if let [_, _, ..] = letters {
+            // Which of them it was, only they can tell.
+            for letter in letters {
+                Box::pin(publish(publisher, std::slice::from_ref(letter), stop)).await?;
+            }
+            break;
+        } else {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Tries dead letters again as soon as somebody wants it, until it is told to stop.
@@ -136,4 +154,58 @@ async fn settle(intake: &Intake, journal: &Journal, letter: &Letter) -> Result<S
 /// Why a message whose id another one has is dead.
 pub(super) fn taken_by(other: &crate::Request) -> String {
     format!("its message id is that of request {}, which asks for something else", other.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use taskgraft_client::pulse::Subscription;
+    use taskgraft_testkit::rabbit::Rabbit;
+
+    use super::*;
+
+    fn letter(n: usize) -> NewLetter {
+        NewLetter {
+            exchange: "exchange/treeherder/v1/job-actions".to_owned(),
+            // AMQP has no place for the fourth one's.
+            routing_key: if n == 3 { "x".repeat(300) } else { "key".to_owned() },
+            message_id: Some(format!("letter-{n}")),
+            reason: "it is no message".to_owned(),
+            body: b"no message".to_vec(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_the_broker_refuses_takes_no_other_with_it() {
+        let rabbit = Rabbit::start();
+        let broker = Broker::new(rabbit.url().parse().unwrap(), b"").unwrap();
+        let grave = Grave::new("guest", "dead");
+        let (letters, burials) = mpsc::channel(BATCH);
+        let (stop, stopping) = watch::channel(false);
+        let mut told = Vec::new();
+        for n in 0..8 {
+            let (tell, buried) = oneshot::channel();
+            letters.send((grave.letter(&letter(n)), tell)).await.unwrap();
+            told.push(buried);
+        }
+        drop(letters);
+        // All of them wait: they are one batch.
+        bury(grave.publisher(&broker), burials, stopping).await;
+        drop(stop);
+        for buried in told {
+            assert!(buried.await.is_ok(), "the journal's turn comes for each");
+        }
+        let mut consumer =
+            broker.consume(Subscription { queue: grave.queue, topology: Topology::default(), prefetch: 100 });
+        let mut seen = BTreeSet::new();
+        while seen.len() < 7 {
+            let next = tokio::time::timeout(std::time::Duration::from_secs(60), consumer.next());
+            let letter = next.await.expect("all others in time").unwrap();
+            seen.insert(letter.message_id.clone().unwrap());
+            letter.ack().await;
+        }
+        consumer.close().await;
+        assert!(!seen.contains("letter-3"), "{seen:?}");
+    }
 }

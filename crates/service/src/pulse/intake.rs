@@ -11,10 +11,6 @@ use crate::config::{Config, DUPLICATE_WINDOW};
 use crate::journal::{Journal, JournalError, Received};
 use crate::request::NewRequest;
 
-/// For how long a message that the broker says it delivers again, and that has no id, is taken for an equal one that is in
-/// the journal: it may be that one, whose acknowledgement was lost when the listener or the broker ended.
-const REDELIVERED_WITHIN: Duration = Duration::from_secs(24 * 3600);
-
 /// A message as it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Raw<'a> {
@@ -45,6 +41,8 @@ pub struct Taken {
     pub request: NewRequest,
     /// None where its name is the publisher's. Else it is a hash, and within this time an equal message is the same one.
     pub within: Option<Duration>,
+    /// Whether the broker may have delivered it before: then an equal one may be older than that.
+    pub redelivered: bool,
 }
 
 impl Default for Intake {
@@ -93,14 +91,13 @@ impl Intake {
         let (key, within) = match raw.message_id {
             // Ids of two publishers may be the same.
             Some(id) => (format!("id:{}:{id}", raw.exchange), None),
-            None if raw.redelivered => (hash(raw), Some(self.window.max(REDELIVERED_WITHIN))),
             None => (hash(raw), Some(self.window)),
         };
         let request = match self.talos.get(&message.project) {
             Some(patterns) => handlers::request(message, key, patterns),
             None => handlers::request(message, key, &TALOS.map(str::to_owned)),
         };
-        Taken { request, within }
+        Taken { request, within, redelivered: raw.redelivered }
     }
 }
 
@@ -119,6 +116,7 @@ impl Taken {
     /// As [`Journal::receive`].
     pub async fn receive(self, journal: &Journal) -> Result<Received, JournalError> {
         match self.within {
+            Some(window) if self.redelivered => journal.receive_again(self.request, window).await,
             Some(window) => journal.receive_within(self.request, window).await,
             None => journal.receive(self.request).await,
         }
@@ -172,7 +170,8 @@ mod tests {
         let other = intake.read(raw("exchange/other/clicks", &body)).unwrap();
         assert_ne!(plain.request.key, other.request.key);
         let again = intake.read(Raw { redelivered: true, ..raw(EXCHANGE, &body) }).unwrap();
-        assert_eq!((again.request.key, again.within), (plain.request.key, Some(REDELIVERED_WITHIN)));
+        assert_eq!(again.request.key, plain.request.key);
+        assert!(again.redelivered && !plain.redelivered);
         let named = |exchange| intake.read(Raw { message_id: Some("7"), ..raw(exchange, &body) }).unwrap();
         let (one, two) = (named(EXCHANGE), named("exchange/other/clicks"));
         assert_eq!((one.within, two.within), (None, None));

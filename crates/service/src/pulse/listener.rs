@@ -148,7 +148,7 @@ struct Desk<'a> {
 }
 
 /// It was told to stop before a message was dealt with.
-struct Stopped;
+pub(super) struct Stopped;
 
 impl Desk<'_> {
     /// Takes messages until it is told to stop.

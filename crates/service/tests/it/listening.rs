@@ -22,14 +22,14 @@ const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
 const LATE: Duration = Duration::from_secs(240);
 
 /// A listener that runs, and how to end it.
-struct Running {
-    counters: Arc<Counters>,
+pub(crate) struct Running {
+    pub(crate) counters: Arc<Counters>,
     stop: watch::Sender<bool>,
     ended: JoinHandle<Result<(), ListenError>>,
 }
 
 impl Running {
-    fn start(port: u16, more: &str, journal: &Journal) -> Self {
+    pub(crate) fn start(port: u16, more: &str, journal: &Journal) -> Self {
         let text = format!(
             "[pulse]\nurl = \"amqp://127.0.0.1:{port}\"\nuser = \"guest\"\nprefetch = 200\n\
              [[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n{more}"
@@ -42,7 +42,7 @@ impl Running {
         Self { counters, stop, ended: tokio::spawn(listener.run(journal.clone(), stopping)) }
     }
 
-    async fn until(&self, what: &str, done: impl AsyncFn(&Counters) -> bool) {
+    pub(crate) async fn until(&self, what: &str, done: impl AsyncFn(&Counters) -> bool) {
         let wait = async {
             while !done(&self.counters).await {
                 assert!(!self.ended.is_finished(), "the listener has ended before {what}");
@@ -53,7 +53,7 @@ impl Running {
         tokio::time::timeout(LATE, wait).await.unwrap_or_else(|_| panic!("never: {what}: {:?}", counters.now()));
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
         tokio::time::timeout(LATE, self.ended).await.expect("its end in time").unwrap().unwrap();
     }
@@ -63,13 +63,13 @@ async fn journal(directory: &Path) -> Journal {
     Journal::open(&directory.join("journal"), Settings::default(), Arc::new(SystemClock)).await.unwrap()
 }
 
-fn publisher(rabbit: &Rabbit) -> Publisher {
+pub(crate) fn publisher(rabbit: &Rabbit) -> Publisher {
     let broker = Broker::new(rabbit.url().parse().unwrap(), b"").unwrap();
     broker.publisher(Topology { exchanges: vec![EXCHANGE.to_owned()], ..Topology::default() })
 }
 
 /// Message number `n`: each has an id of its own.
-fn click(n: usize) -> Outgoing {
+pub(crate) fn click(n: usize) -> Outgoing {
     let body = json!({"version": 1, "project": "try", "resultset_id": (n + 1).to_string(),
                       "requester": "ann@lander.example", "requested_jobs": ["test-unit-1"]});
     Outgoing {
@@ -97,7 +97,7 @@ fn mixture(count: usize) -> Vec<Outgoing> {
 }
 
 /// Publishes until all is confirmed, as a publisher that loses nothing does.
-async fn publish(publisher: &mut Publisher, messages: &[Outgoing]) {
+pub(crate) async fn publish(publisher: &mut Publisher, messages: &[Outgoing]) {
     let until = async {
         while let Err(error) = publisher.publish(messages).await {
             assert!(error.is_transient(), "{error}");
@@ -108,7 +108,7 @@ async fn publish(publisher: &mut Publisher, messages: &[Outgoing]) {
 }
 
 /// Publishes the first message: as soon as the listener has declared its queue. Before that, nobody keeps it.
-async fn publish_first(publisher: &mut Publisher, message: Outgoing) {
+pub(crate) async fn publish_first(publisher: &mut Publisher, message: Outgoing) {
     let message = [Outgoing { mandatory: true, ..message }];
     let until = async {
         while publisher.publish(&message).await.is_err() {

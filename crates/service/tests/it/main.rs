@@ -5,5 +5,6 @@ mod api;
 mod buildbot;
 mod journaling;
 mod listening;
+mod redelivery;
 mod states;
 mod treeherder;

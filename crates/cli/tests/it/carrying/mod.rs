@@ -3,6 +3,7 @@
 mod carried;
 mod configured;
 mod dies;
+mod recorded;
 mod refused;
 
 use std::fs::File;
