@@ -44,6 +44,14 @@ pub enum FindError {
 /// # Errors
 /// If Taskcluster doesn't answer, or the group is too large to be searched to its end.
 pub(super) async fn find(client: &Client, group: TaskId, prepared: &Prepared) -> Result<Option<Found>, FindError> {
+    Ok(find_all(client, group, prepared).await?.into_iter().next())
+}
+
+/// All action tasks of `group` that carry the request's key, those first that may still do the work.
+///
+/// # Errors
+/// As [`find`].
+pub(super) async fn find_all(client: &Client, group: TaskId, prepared: &Prepared) -> Result<Vec<Found>, FindError> {
     let own = client.config().credentials.as_ref().map(|credentials| credentials.client_id.as_str());
     search(client.queue().list_task_group(group, PAGE), MAX_PAGES, prepared, own).await
 }
@@ -53,7 +61,7 @@ async fn search(
     max_pages: usize,
     prepared: &Prepared,
     own: Option<&str>,
-) -> Result<Option<Found>, FindError> {
+) -> Result<Vec<Found>, FindError> {
     let mut pages = pin!(pages);
     let mut found: Vec<Found> = Vec::new();
     let mut searched = 0;
@@ -75,7 +83,7 @@ async fn search(
         }
     }
     found.sort_by_key(|found| (lost(found.state), found.task));
-    Ok(found.into_iter().next())
+    Ok(found)
 }
 
 /// Whether a task in this state will not do the work any more.
@@ -151,7 +159,7 @@ mod tests {
         Ok(serde_json::from_value(list).unwrap())
     }
 
-    async fn searched(pages: Vec<Result<TaskGroupList, Error>>) -> Result<Option<Found>, FindError> {
+    async fn searched(pages: Vec<Result<TaskGroupList, Error>>) -> Result<Vec<TaskId>, FindError> {
         let sending = Sending::Hook { group: "g".to_owned(), id: "h".to_owned(), payload: json!({}) };
         let prepared = Prepared {
             action: "poke".to_owned(),
@@ -162,18 +170,21 @@ mod tests {
             ours: true,
             sending,
         };
-        search(stream::iter(pages), 2, &prepared, None).await
+        let found = search(stream::iter(pages), 2, &prepared, None).await?;
+        Ok(found.into_iter().map(|found| found.task).collect())
     }
 
     #[tokio::test]
     async fn what_was_not_searched_to_its_end_is_not_known_to_be_absent() {
         let other = |n, last| page(n, "other", "pending", last);
-        assert_eq!(searched(vec![other(1, false), other(2, true)]).await.unwrap(), None);
+        assert_eq!(searched(vec![other(1, false), other(2, true)]).await.unwrap(), []);
         let large = searched(vec![other(1, false), other(2, false), page(3, "mine", "pending", true)]).await;
         assert!(matches!(large, Err(FindError::Large(2000))), "{large:?}");
         let failed = searched(vec![other(1, false), page(2, "mine", "failed", false), other(3, true)]).await;
         assert!(matches!(failed, Err(FindError::Large(_))), "there may be one that has not failed: {failed:?}");
         let found = searched(vec![other(1, false), page(2, "mine", "pending", false), other(3, true)]).await.unwrap();
-        assert_eq!(found.map(|found| found.task), Some(TaskId::from_bytes([2; 16])));
+        assert_eq!(found, [TaskId::from_bytes([2; 16])]);
+        let both = searched(vec![page(1, "mine", "failed", false), page(2, "mine", "pending", true)]).await.unwrap();
+        assert_eq!(both, [2, 1].map(|n| TaskId::from_bytes([n; 16])), "what may still do the work comes first");
     }
 }

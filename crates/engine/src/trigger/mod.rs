@@ -20,4 +20,4 @@ pub use left::{Left, LeftError, Outcome, last_lines, left, made, name};
 pub use offer::{Offer, OfferError};
 pub use prepare::{Ask, PrepareError, Prepared, Sending};
 pub use rights::{RightsError, check, check_for, grants, needs};
-pub use send::{SendError, Sent, earlier, send};
+pub use send::{Begun, SendError, Sent, begun, earlier, send};

@@ -187,6 +187,12 @@ impl Prepared {
     pub fn settles(&self) -> bool {
         matches!(self.sending, Sending::Task(_)) || (self.carries_key && self.ours)
     }
+
+    /// Whether an action task that came of it can be told from others: by its id, or by the key in its input.
+    #[must_use]
+    pub fn can_be_found(&self) -> bool {
+        matches!(self.sending, Sending::Task(_)) || self.carries_key
+    }
 }
 
 impl Definition {

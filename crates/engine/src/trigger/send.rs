@@ -8,7 +8,7 @@ use taskgraft_client::{Client, Credentials, Error};
 use taskgraft_core::ids::derive::{self, MAX_K};
 use taskgraft_core::ids::{RequestKey, TaskId};
 
-use super::find::{FindError, Found, find, is_ours, lost};
+use super::find::{FindError, Found, find, find_all, is_ours, lost};
 use super::offer::Offer;
 use super::prepare::{Definition, PrepareError, Prepared, Sending};
 
@@ -96,6 +96,55 @@ pub async fn earlier(client: &Client, offer: &Offer, prepared: &Prepared) -> Res
     }
 }
 
+/// An action task that carries a request's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The task.
+    pub task: TaskId,
+    /// Whether it did the work, or may still do it.
+    pub counts: bool,
+}
+
+/// Every action task that tries under the same key have made, also those that have failed; what counts comes first. None of
+/// what [can't be found](Prepared::can_be_found). Nothing is sent.
+///
+/// # Errors
+/// If Taskcluster doesn't answer, or the group is too large to be searched.
+pub async fn begun(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<Vec<Begun>, SendError> {
+    let mut begun: Vec<Begun> = match &prepared.sending {
+        Sending::Hook { .. } if prepared.carries_key => {
+            let found = find_all(client, offer.group, prepared).await.map_err(SendError::Unsearched)?;
+            found.into_iter().map(|found| Begun { task: found.task, counts: !lost(found.state) }).collect()
+        }
+        Sending::Hook { .. } => Vec::new(),
+        Sending::Task(_) => created(client, offer, prepared).await?,
+    };
+    begun.sort_by_key(|begun| !begun.counts);
+    Ok(begun)
+}
+
+async fn created(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<Vec<Begun>, SendError> {
+    let asker = client.config().credentials.as_ref().map(|credentials| credentials.client_id.as_str());
+    let asker = asker.unwrap_or_default();
+    let request = request(offer, prepared, asker);
+    let mut created = Vec::new();
+    for k in 0..=MAX_K {
+        let task = derive::action_task(&request.id(), k);
+        let status = match client.queue().status(task).await {
+            Ok(status) => status,
+            Err(error) if error.is_not_found() => break,
+            Err(error) => return Err(SendError::Refused(error)),
+        };
+        match adopted(client, prepared, task, asker).await {
+            Ok(task) => created.push(Begun { task, counts: !lost(status.state) }),
+            // Somebody else's.
+            Err(SendError::OtherRequest { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(created)
+}
+
 /// Asks for the action.
 ///
 /// # Errors
@@ -161,14 +210,19 @@ enum Place {
     Taken(TaskId),
 }
 
-/// The first id of the action task that isn't one of an earlier try that failed.
-async fn place(client: &Client, offer: &Offer, prepared: &Prepared, asker: &str) -> Result<Place, SendError> {
-    let request = RequestKey::Requester {
+/// What the ids of its action task follow from.
+fn request(offer: &Offer, prepared: &Prepared, asker: &str) -> RequestKey {
+    RequestKey::Requester {
         client_id: asker.to_owned(),
         group: offer.group,
         action: prepared.action.clone(),
         key: prepared.key.clone(),
-    };
+    }
+}
+
+/// The first id of the action task that isn't one of an earlier try that failed.
+async fn place(client: &Client, offer: &Offer, prepared: &Prepared, asker: &str) -> Result<Place, SendError> {
+    let request = request(offer, prepared, asker);
     for k in 0..=MAX_K {
         let id = derive::action_task(&request.id(), k);
         match client.queue().status(id).await {

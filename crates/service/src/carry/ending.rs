@@ -49,10 +49,9 @@ struct Job<'a> {
 impl Work {
     /// What came of the action task, if it has ended.
     pub(super) async fn end(&self, request: &Request) -> Result<Turn, Setback> {
-        let Some(task) = request.action_task else {
-            let why = "it is not known whether it was asked for: the service stopped at that moment, and this action's tasks \
-                       don't say which request they are for";
-            return Err(Setback::Failed(why.to_owned()));
+        let task = match request.action_task {
+            Some(task) => task,
+            None => self.came_of(request).await?,
         };
         let Some(end) = self.ended(task).await? else { return Ok(Turn::Follow(task)) };
         let left = Left::of(&self.reader, &self.artifacts, task).await?;

@@ -21,6 +21,7 @@ mod follower;
 mod ground;
 mod schedule;
 mod send;
+mod sent;
 mod setback;
 mod turn;
 mod undo;

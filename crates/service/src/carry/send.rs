@@ -45,14 +45,6 @@ impl Work {
         Ok(self.on_its_way(task))
     }
 
-    /// The action task that an earlier turn sent, unless it has failed.
-    pub(super) async fn earlier(&self, ground: &Ground<'_>) -> Result<Option<Sent>, Setback> {
-        // Only looks: whoever asks as nobody sees the group, and it is the service's own tasks that are looked for.
-        let client = self.narrowed(Vec::new());
-        let earlier = trigger::earlier(&client, &ground.offer, &ground.prepared).await;
-        earlier.map_err(|error| Setback::unsent(error, true))
-    }
-
     async fn permit(&self, request: &Request, ground: &Ground<'_>) -> Result<Permit, Setback> {
         let asking = Asking {
             asker: &request.asker,

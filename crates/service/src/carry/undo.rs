@@ -2,9 +2,12 @@
 //!
 //! Nothing but the request's own tasks is touched, each with credentials narrowed to cancelling in that one group.
 
-use taskgraft_core::ids::TaskId;
-use taskgraft_engine::{CancelActionError, RunPlanError, cancel_action};
+use std::collections::BTreeSet;
 
+use taskgraft_core::ids::TaskId;
+use taskgraft_engine::{CancelActionError, Cancelled, RunPlanError, cancel_action};
+
+use super::sent::UNKNOWN;
 use super::setback::{Setback, fetch_passes, passes};
 use super::turn::{Turn, Work};
 use crate::journal::Change;
@@ -14,39 +17,58 @@ use crate::state::Event;
 impl Work {
     /// Cancels what the request has begun.
     pub(super) async fn undo(&self, request: &Request) -> Result<Turn, Setback> {
-        let why = match self.begun(request).await? {
-            None => "nothing had been sent".to_owned(),
-            Some(task) => self.cancel(request, task).await?,
-        };
+        let begun = self.begun(request).await?;
+        let (mut cancelled, mut kept) = (BTreeSet::new(), BTreeSet::new());
+        for task in &begun {
+            let done = self.cancel(request, *task).await?;
+            cancelled.extend(done.cancelled);
+            kept.extend(done.kept);
+        }
+        let why = if begun.is_empty() { nothing(request) } else { told(cancelled.len(), kept.len()) };
         let change = Change { why: Some(why.clone()), ..Change::default() };
         self.journal.apply(&request.id, Event::Cancelled, change).await?;
         tracing::info!(%why, "cancelled");
         Ok(Turn::Over)
     }
 
-    /// Its action task, also where it was sent at the very moment that the service stopped.
-    async fn begun(&self, request: &Request) -> Result<Option<TaskId>, Setback> {
+    /// Its action task; where none is written down, all that carry its key: the service may have stopped at the very moment
+    /// that one was sent, and before it was tried again there were others.
+    async fn begun(&self, request: &Request) -> Result<Vec<TaskId>, Setback> {
         if request.action_task.is_some() || request.decision.is_none() {
-            return Ok(request.action_task);
+            return Ok(request.action_task.into_iter().collect());
         }
-        match self.ground(request).await {
-            Ok(ground) => Ok(self.earlier(&ground).await?.map(|sent| sent.task())),
-            // It was allowed once, and may have been sent then.
-            Err(Setback::Refused(why)) => Err(Setback::Failed(format!("learn whether anything was sent: {why}"))),
-            Err(setback) => Err(setback),
+        let ground = self.ground_again(request).await?;
+        if !ground.prepared.can_be_found() {
+            let sent = self.journal.was_sent(&request.id).await?;
+            return if sent { Err(Setback::Failed(UNKNOWN.to_owned())) } else { Ok(Vec::new()) };
         }
+        let begun = self.carrying(&ground).await?;
+        if !begun.iter().any(|begun| begun.counts) && self.may_be_coming(&ground) {
+            return Err(Setback::Later("its action task may be on its way".to_owned()));
+        }
+        Ok(begun.into_iter().map(|begun| begun.task).collect())
     }
 
-    async fn cancel(&self, request: &Request, task: TaskId) -> Result<String, Setback> {
-        let refused = |error: taskgraft_client::Error| self::refused(error.into());
-        let status = self.reader.queue().status(task).await.map_err(refused)?;
+    async fn cancel(&self, request: &Request, task: TaskId) -> Result<Cancelled, Setback> {
+        let status = match self.reader.queue().status(task).await {
+            // What the queue has forgotten ended long ago, and so did what it made.
+            Err(error) if error.is_not_found() => return Ok(Cancelled::default()),
+            status => status.map_err(|error| refused(error.into()))?,
+        };
         let may = |verb: &str| format!("queue:{verb}:{}/{}/*", status.scheduler_id, status.task_group_id);
         let client = self.narrowed(vec![may("cancel-task"), may("rerun-task")]);
-        let done = cancel_action(&client, &self.cache, task, request.with_dependencies).await.map_err(self::refused)?;
-        let (cancelled, kept) = (done.cancelled.len(), done.kept.len());
-        let kept = if kept > 0 { format!(", {kept} stay because others need them") } else { String::new() };
-        Ok(format!("{cancelled} of its tasks were cancelled{kept}"))
+        cancel_action(&client, &self.cache, task, request.with_dependencies).await.map_err(refused)
     }
+}
+
+fn nothing(request: &Request) -> String {
+    let since = if request.retries > 0 { " since it was tried again" } else { "" };
+    format!("nothing had been sent{since}")
+}
+
+fn told(cancelled: usize, kept: usize) -> String {
+    let kept = if kept > 0 { format!(", {kept} stay because others need them") } else { String::new() };
+    format!("{cancelled} of its tasks were cancelled{kept}")
 }
 
 fn refused(error: CancelActionError) -> Setback {

@@ -34,8 +34,8 @@ pub struct Change {
 }
 
 impl Journal {
-    /// Lets `event` happen to a request, and returns how it then stands. Trying again forgets the error and the report
-    /// of the time before.
+    /// Lets `event` happen to a request, and returns how it then stands. Trying again forgets what came of the time
+    /// before: its action task, plan, report and error.
     ///
     /// # Errors
     /// If that can't happen in its state, if there is no such request, or if it can't be written: then nothing changed.
@@ -62,7 +62,9 @@ impl Journal {
                 request.changed = now;
                 if event == Event::Retried {
                     request.retries = request.retries.saturating_add(1);
+                    request.action_task = None;
                     request.error = None;
+                    request.plan = None;
                     request.report = None;
                 }
             }
@@ -134,10 +136,10 @@ fn update(tx: &Transaction<'_>, n: i64, request: &Request) -> Result<(), Journal
     Ok(())
 }
 
-/// Writes the plan and the report that were learnt; `forget` drops the report there was.
+/// Writes the plan and the report that were learnt; `forget` drops those there were.
 fn outcome(tx: &Transaction<'_>, n: i64, texts: &Texts, forget: bool) -> Result<(), JournalError> {
     if forget {
-        tx.prepare_cached("UPDATE outcomes SET report = NULL WHERE request = ?")?.execute([n])?;
+        tx.prepare_cached("DELETE FROM outcomes WHERE request = ?")?.execute([n])?;
     }
     if texts.plan.is_none() && texts.report.is_none() {
         return Ok(());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::Serialize;
 use taskgraft_core::ids::RequestId;
 use taskgraft_core::time::Millis;
@@ -96,6 +96,23 @@ impl Journal {
             )?;
             let found = statement.query_map(params![id.as_str(), bounds::ROWS], step)?;
             Ok(found.collect::<Result<_, _>>()?)
+        };
+        self.inner.store.read(read).await
+    }
+
+    /// Whether a request counts as sent since it was received, or last tried again.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn was_sent(&self, id: &RequestId) -> Result<bool, JournalError> {
+        let id = id.clone();
+        let read = move |tx: &Transaction<'_>| {
+            let (sent, retried) = (Event::Sent.as_str(), Event::Retried.as_str());
+            let mut statement = tx.prepare_cached(
+                "SELECT what = ?2 FROM steps JOIN requests ON requests.n = steps.request \
+                 WHERE id = ?1 AND what IN (?2, ?3) ORDER BY seq DESC LIMIT 1",
+            )?;
+            Ok(statement.query_row([id.as_str(), sent, retried], |row| row.get(0)).optional()?.unwrap_or(false))
         };
         self.inner.store.read(read).await
     }

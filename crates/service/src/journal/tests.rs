@@ -116,14 +116,37 @@ async fn what_is_learnt_stays_until_it_is_learnt_anew() {
 }
 
 #[tokio::test]
-async fn trying_again_forgets_the_error_and_the_report() {
+async fn trying_again_forgets_what_came_of_the_time_before() {
     let place = Place::new().await;
-    let id = add(&place.journal, "click-1").await.id;
-    let failed = Change { report: Some(true.into()), error: Some("x".to_owned()), ..Change::default() };
+    let first = add(&place.journal, "click-1").await;
+    let (id, task) = (first.id.clone(), TaskId::from_bytes([1; 16]));
+    place.clock.go(Duration::from_secs(1));
+    let failed = Change {
+        decision: Some(task),
+        action_task: Some(task),
+        plan: Some(true.into()),
+        report: Some(true.into()),
+        error: Some("x".to_owned()),
+        ..Change::default()
+    };
     place.journal.apply(&id, Event::Failed, failed).await.unwrap();
     let again = place.journal.apply(&id, Event::Retried, Change::default()).await.unwrap();
-    assert_eq!((again.state, again.retries, again.error, again.report), (State::Received, 1, None, None));
-    assert_eq!(place.journal.get(&id).await.unwrap().unwrap().report, None);
+    let now = again.changed;
+    assert_eq!(again, Request { decision: Some(task), retries: 1, changed: now, ..first });
+    assert_eq!(place.journal.get(&id).await.unwrap(), Some(again));
+}
+
+#[tokio::test]
+async fn what_was_sent_before_it_was_tried_again_is_not_sent_now() {
+    let place = Place::new().await;
+    let id = add(&place.journal, "click-1").await.id;
+    let mut told = Vec::new();
+    let tries = [Event::Allowed, Event::Sent, Event::Failed, Event::Retried, Event::Allowed, Event::Sent];
+    for event in tries {
+        place.journal.apply(&id, event, Change::default()).await.unwrap();
+        told.push(place.journal.was_sent(&id).await.unwrap());
+    }
+    assert_eq!(told, [false, true, true, false, false, true]);
 }
 
 #[tokio::test]

@@ -152,6 +152,22 @@ fn what_is_cancelled_leaves_nothing_unfinished_of_its_own() {
 }
 
 #[test]
+fn what_the_queue_has_forgotten_is_nothing_to_cancel() {
+    let up = Up::with(&ACTING);
+    hooked(&up, &ours().0);
+    let book = Book::open(&up);
+    let id = book.receive(wish("long ago", ann(&[TRIGGER]), &["lint-c"]));
+    let sent = Change { action_task: Some(TaskId::from_bytes([9; 16])), ..Change::default() };
+    let decided = Change { decision: DECISION.parse().ok(), ..Change::default() };
+    book.apply(&id, Event::Allowed, decided);
+    book.apply(&id, Event::Sent, sent);
+    book.apply(&id, Event::Succeeded, Change::default());
+    book.apply(&id, Event::CancelAsked, Change::default());
+    let request = book.ended(&id, &Serving::start(&up));
+    assert_eq!((request.state, request.error), (State::Cancelled, None));
+}
+
+#[test]
 fn what_comes_while_taskcluster_is_down_waits_and_is_done() {
     let up = Up::with(&ACTING);
     hooked(&up, &ours().0);
