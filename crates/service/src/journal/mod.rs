@@ -18,7 +18,7 @@ mod rows;
 mod settings;
 mod steps;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

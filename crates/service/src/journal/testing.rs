@@ -16,10 +16,10 @@ use crate::{Asked, Asker, Authority, Door, NewRequest, PushName};
 
 /// Stands still unless moved; in milliseconds since 1970.
 #[derive(Debug)]
-pub(super) struct Hand(AtomicI64);
+pub(crate) struct Hand(AtomicI64);
 
 impl Hand {
-    pub(super) fn go(&self, by: Duration) {
+    pub(crate) fn go(&self, by: Duration) {
         self.0.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
     }
 }
@@ -34,18 +34,18 @@ impl Clock for Hand {
     }
 }
 
-pub(super) struct Place {
-    pub(super) dir: tempfile::TempDir,
-    pub(super) clock: Arc<Hand>,
-    pub(super) journal: Journal,
+pub(crate) struct Place {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) clock: Arc<Hand>,
+    pub(crate) journal: Journal,
 }
 
 impl Place {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Settings { look: None, ..Settings::default() }).await
     }
 
-    pub(super) async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000)));
         let journal = open(&dir.path().join("journal"), settings, &clock).await;
@@ -53,7 +53,7 @@ impl Place {
     }
 
     /// The same file, as another process would open it.
-    pub(super) async fn again(&self, settings: Settings) -> Journal {
+    pub(crate) async fn again(&self, settings: Settings) -> Journal {
         open(&self.dir.path().join("journal"), settings, &self.clock).await
     }
 }
@@ -64,7 +64,7 @@ async fn open(path: &Path, settings: Settings, clock: &Arc<Hand>) -> Journal {
 }
 
 /// A request over HTTP: ann wants an action on one push.
-pub(super) fn wish(key: &str, action: &str) -> NewRequest {
+pub(crate) fn wish(key: &str, action: &str) -> NewRequest {
     NewRequest {
         key: key.to_owned(),
         door: Door::Http,

@@ -137,12 +137,19 @@ async fn again(intake: &Intake, journal: &Journal) -> Result<usize, JournalError
 }
 
 async fn settle(intake: &Intake, journal: &Journal, letter: &Letter) -> Result<Settled, JournalError> {
+    if let Some(request) = &letter.became {
+        return Ok(Settled::Request(request.clone()));
+    }
     let NewLetter { exchange, routing_key, message_id, body, .. } = &letter.message;
     let raw = Raw { exchange, routing_key, message_id: message_id.as_deref(), redelivered: false, body };
-    let taken = match intake.read(raw) {
+    let mut taken = match intake.read(raw) {
         Ok(taken) => taken,
         Err(unreadable) => return Ok(Settled::Dead(unreadable.to_string())),
     };
+    // What has no name of its own is named after the letter: tried again at any time, it is one request.
+    if taken.within.take().is_some() {
+        taken.request.key = format!("letter:{}", letter.n);
+    }
     Ok(match taken.receive(journal).await {
         Ok(Received::New(request) | Received::Known(request)) => Settled::Request(request.id),
         Ok(Received::Other(request)) => Settled::Dead(taken_by(&request)),
@@ -159,11 +166,13 @@ pub(super) fn taken_by(other: &crate::Request) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use taskgraft_client::pulse::Subscription;
     use taskgraft_testkit::rabbit::Rabbit;
 
     use super::*;
+    use crate::journal::testing::Place;
 
     fn letter(n: usize) -> NewLetter {
         NewLetter {
@@ -200,12 +209,44 @@ mod tests {
             broker.consume(Subscription { queue: grave.queue, topology: Topology::default(), prefetch: 100 });
         let mut seen = BTreeSet::new();
         while seen.len() < 7 {
-            let next = tokio::time::timeout(std::time::Duration::from_secs(60), consumer.next());
+            let next = tokio::time::timeout(Duration::from_secs(60), consumer.next());
             let letter = next.await.expect("all others in time").unwrap();
             seen.insert(letter.message_id.clone().unwrap());
             letter.ack().await;
         }
         consumer.close().await;
         assert!(!seen.contains("letter-3"), "{seen:?}");
+    }
+
+    #[tokio::test]
+    async fn a_dead_letter_becomes_one_request_however_often_and_late_it_is_tried_again() {
+        let (place, intake) = (Place::new().await, Intake::default());
+        let journal = &place.journal;
+        let body =
+            br#"{"version": 1, "project": "try", "requester": "ann", "resultset_id": 7, "action": "cancel_all"}"#;
+        for message_id in [None, Some("7".to_owned())] {
+            let letter = NewLetter {
+                exchange: "exchange/treeherder/v1/resultset-actions".to_owned(),
+                routing_key: "try.cancel_all".to_owned(),
+                message_id,
+                reason: "not known then".to_owned(),
+                body: body.to_vec(),
+            };
+            let n = journal.dead_letter(letter).await.unwrap();
+            journal.want_letter(n).await.unwrap();
+            let wanted = journal.wanted_letters(1).await.unwrap().remove(0);
+            // It ends before it can say so.
+            let first = settle(&intake, journal, &wanted).await.unwrap();
+            place.clock.go(Duration::from_secs(3600));
+            assert_eq!(again(&intake, journal).await.unwrap(), 1);
+            // Somebody wants it once more.
+            place.clock.go(Duration::from_secs(3600));
+            journal.want_letter(n).await.unwrap();
+            let wanted = journal.wanted_letters(1).await.unwrap().remove(0);
+            let became = wanted.became.clone().map(Settled::Request);
+            assert_eq!((became, settle(&intake, journal, &wanted).await.unwrap()), (Some(first.clone()), first));
+            assert_eq!(again(&intake, journal).await.unwrap(), 1);
+        }
+        assert_eq!(journal.waiting().await.unwrap(), 2);
     }
 }
