@@ -12,17 +12,17 @@ use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::fair::Share;
 use super::follower;
 use super::schedule::Schedule;
 use super::turn::{Turn, Work};
 use crate::buildbot::Masters;
 use crate::config::{Carrying, Project};
-use crate::journal::{Journal, JournalError, Page, What};
+use crate::journal::{Call, Calls, Journal, JournalError, Page};
 use crate::live::Live;
 use crate::pulse::resolver::Resolver;
-use crate::state::Event;
 
-/// How many steps and requests are read from the journal at once.
+/// How much is read from the journal at once: between two parts, turns begin and end.
 const PAGE: u32 = 500;
 /// How long turns may take to come to an end once everything is stopped.
 const GRACE: Duration = Duration::from_secs(5);
@@ -127,8 +127,9 @@ impl Round {
         let mut page = Page::first(PAGE);
         loop {
             let listed = self.work.journal.unfinished(page).await?;
-            for request in &listed.items {
-                self.schedule.take(&request.id, request.project.as_deref().unwrap_or_default());
+            for caller in listed.items {
+                let id = caller.request.clone();
+                self.schedule.take(&id, Share::of(caller, &self.work.projects));
             }
             match listed.next {
                 Some(next) => page.after = Some(next),
@@ -143,10 +144,12 @@ impl Round {
         mut ends: UnboundedReceiver<TaskId>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let mut more = false;
         loop {
             self.begin_turns();
             let due = self.schedule.due().unwrap_or_else(|| Instant::now() + self.longest_pause);
             tokio::select! {
+                biased;
                 _ = stop.changed() => break,
                 changed = steps.changed() => {
                     if changed.is_err() {
@@ -155,15 +158,16 @@ impl Round {
                 }
                 Some(joined) = self.turns.join_next_with_id() => self.turned(joined),
                 Some(task) = ends.recv() => self.schedule.ended(task),
+                () = std::future::ready(()), if more => {}
                 () = tokio::time::sleep_until(due) => {}
             }
             self.schedule.come(Instant::now());
-            if self.seen < *steps.borrow_and_update()
-                && let Err(error) = self.read().await
-            {
-                // Read again at the next look, which is soon.
-                tracing::error!(%error, "the journal can't be read");
-            }
+            more = self.seen < *steps.borrow_and_update()
+                && self.read().await.unwrap_or_else(|error| {
+                    // Read again at the next look, which is soon.
+                    tracing::error!(%error, "the journal can't be read");
+                    false
+                });
         }
         let ends = async { while self.turns.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, ends).await.is_err() {
@@ -195,21 +199,18 @@ impl Round {
         }
     }
 
-    /// What has happened in the journal.
-    async fn read(&mut self) -> Result<(), JournalError> {
-        loop {
-            let steps = self.work.journal.since(self.seen, PAGE).await?;
-            for step in &steps {
-                if matches!(step.what, What::Received | What::Event(Event::Retried | Event::CancelAsked)) {
-                    let request = self.work.journal.get(&step.request).await?;
-                    let project = request.and_then(|request| request.project);
-                    self.schedule.take(&step.request, project.as_deref().unwrap_or_default());
-                }
-                self.seen = step.seq;
-            }
-            if steps.len() < PAGE as usize {
-                return Ok(());
+    /// A part of what has happened in the journal, and whether there is more.
+    async fn read(&mut self) -> Result<bool, JournalError> {
+        let Calls { calls, seen, more } = self.work.journal.calls(self.seen, PAGE).await?;
+        for (call, caller) in calls {
+            let id = caller.request.clone();
+            let share = Share::of(caller, &self.work.projects);
+            match call {
+                Call::Wanted => self.schedule.take(&id, share),
+                Call::Placed => self.schedule.belongs(&id, share),
             }
         }
+        self.seen = seen;
+        Ok(more)
     }
 }

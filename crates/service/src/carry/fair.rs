@@ -1,37 +1,61 @@
 //! Whose turn it is.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use taskgraft_core::ids::RequestId;
 
-/// Requests that wait for a turn. Projects take turns, so that one with many requests holds nobody else's up; those of one
-/// project go in their order.
+use crate::config::Project;
+use crate::journal::Caller;
+use crate::pulse::policy;
+
+/// Out of whose turns a request's come.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Share {
+    /// A project's.
+    Project(String),
+    /// The asker's, as long as no project that is served is known.
+    Asker(String),
+}
+
+impl Share {
+    /// Whose a request's turns are; all projects are served where none is configured.
+    pub(super) fn of(caller: Caller, projects: &BTreeMap<String, Project>) -> Self {
+        let served = |named: String| match policy::project(projects, &named) {
+            Some((name, _)) => Some(name.to_owned()),
+            None => projects.is_empty().then_some(named),
+        };
+        caller.project.and_then(served).map_or(Self::Asker(caller.asker), Self::Project)
+    }
+}
+
+/// Requests that wait for a turn. Shares take turns, so that whoever has many requests holds nobody else up; those of one
+/// share go in their order.
 #[derive(Debug, Default)]
 pub(super) struct Fair {
-    /// Projects that have requests waiting, each once.
-    turns: VecDeque<String>,
-    waiting: HashMap<String, VecDeque<RequestId>>,
+    /// Shares that have requests waiting, each once.
+    turns: VecDeque<Share>,
+    waiting: HashMap<Share, VecDeque<RequestId>>,
 }
 
 impl Fair {
-    pub(super) fn push(&mut self, project: &str, request: RequestId) {
-        match self.waiting.get_mut(project) {
+    pub(super) fn push(&mut self, share: &Share, request: RequestId) {
+        match self.waiting.get_mut(share) {
             Some(waiting) => waiting.push_back(request),
             None => {
-                self.turns.push_back(project.to_owned());
-                self.waiting.insert(project.to_owned(), VecDeque::from([request]));
+                self.turns.push_back(share.clone());
+                self.waiting.insert(share.clone(), VecDeque::from([request]));
             }
         }
     }
 
     pub(super) fn pop(&mut self) -> Option<RequestId> {
-        let project = self.turns.pop_front()?;
-        let waiting = self.waiting.get_mut(&project)?;
+        let share = self.turns.pop_front()?;
+        let waiting = self.waiting.get_mut(&share)?;
         let next = waiting.pop_front();
         if waiting.is_empty() {
-            self.waiting.remove(&project);
+            self.waiting.remove(&share);
         } else {
-            self.turns.push_back(project);
+            self.turns.push_back(share);
         }
         next
     }
@@ -46,12 +70,28 @@ mod tests {
         format!("r{n}").parse().unwrap()
     }
 
+    #[test]
+    fn only_a_project_that_is_served_has_a_share_of_its_own() {
+        let config = "[project.lander]\nlevel = \"3\"\n[project.lander.treeherder]\nurl = \"https://treeherder.example\"\nproject = \"lander-th\"\n";
+        let served = crate::config::Config::read(config).unwrap().project;
+        let share = |project: Option<&str>, projects| {
+            let project = project.map(str::to_owned);
+            Share::of(Caller { request: id(1), project, asker: "lander".to_owned() }, projects)
+        };
+        let (own, asker) = (|name: &str| Share::Project(name.to_owned()), Share::Asker("lander".to_owned()));
+        for named in ["lander", "lander-th"] {
+            assert_eq!(share(Some(named), &served), own("lander"));
+        }
+        assert_eq!([share(Some("made-up"), &served), share(None, &served)], [asker.clone(), asker]);
+        assert_eq!(share(Some("made-up"), &BTreeMap::new()), own("made-up"), "all are served");
+    }
+
     proptest! {
         #[test]
         fn nobody_waits_longer_than_a_round_and_nothing_is_lost(projects in prop::collection::vec("[abc]", 0..40)) {
             let mut fair = Fair::default();
             for (n, project) in projects.iter().enumerate() {
-                fair.push(project, id(n));
+                fair.push(&Share::Project(project.clone()), id(n));
             }
             let order: Vec<usize> = std::iter::from_fn(|| fair.pop())
                 .map(|id| id.as_str()[1..].parse().unwrap())

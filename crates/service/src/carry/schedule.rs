@@ -6,7 +6,7 @@ use std::time::Duration;
 use taskgraft_core::ids::{RequestId, TaskId};
 use tokio::time::Instant;
 
-use super::fair::Fair;
+use super::fair::{Fair, Share};
 use super::turn::Turn;
 
 /// The pause before something is tried again, at first; doubled each time.
@@ -28,7 +28,7 @@ enum Stage {
 #[derive(Debug)]
 struct Known {
     stage: Stage,
-    project: String,
+    share: Share,
     /// Turns in a row in which somebody didn't answer.
     vain: u32,
 }
@@ -44,12 +44,25 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// Something has happened to a request: it came, or somebody wants it tried again or undone.
-    pub(super) fn take(&mut self, id: &RequestId, project: &str) {
-        let Some(known) = self.known.get_mut(id) else {
-            let known = Known { stage: Stage::Turn, project: project.to_owned(), vain: 0 };
-            self.known.insert(id.clone(), known);
-            return self.fair.push(project, id.clone());
-        };
+    pub(super) fn take(&mut self, id: &RequestId, share: Share) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.share = share;
+            return self.wake(id);
+        }
+        self.fair.push(&share, id.clone());
+        self.known.insert(id.clone(), Known { stage: Stage::Turn, share, vain: 0 });
+    }
+
+    /// From its next turn on a request's turns come out of this share.
+    pub(super) fn belongs(&mut self, id: &RequestId, share: Share) {
+        if let Some(known) = self.known.get_mut(id) {
+            known.share = share;
+        }
+    }
+
+    /// What a request waited for is there.
+    fn wake(&mut self, id: &RequestId) {
+        let Some(known) = self.known.get_mut(id) else { return };
         match known.stage {
             Stage::Turn => return,
             Stage::Busy { .. } => return known.stage = Stage::Busy { again: true },
@@ -57,7 +70,7 @@ impl Schedule {
             Stage::Task(task) => drop(self.tasks.remove(&task)),
         }
         known.stage = Stage::Turn;
-        self.fair.push(&known.project, id.clone());
+        self.fair.push(&known.share, id.clone());
     }
 
     /// Whose turn it is; the turn has begun.
@@ -91,7 +104,7 @@ impl Schedule {
             }
             Turn::Over | Turn::Follow(_) | Turn::Later(_) | Turn::Again => {
                 known.stage = Stage::Turn;
-                self.fair.push(&known.project, id.clone());
+                self.fair.push(&known.share, id.clone());
             }
         }
         None
@@ -100,7 +113,7 @@ impl Schedule {
     /// A task that was followed has ended.
     pub(super) fn ended(&mut self, task: TaskId) {
         if let Some(id) = self.tasks.get(&task).cloned() {
-            self.take(&id, "");
+            self.wake(&id);
         }
     }
 
@@ -115,7 +128,7 @@ impl Schedule {
             if at > now {
                 return;
             }
-            self.take(&id, "");
+            self.wake(&id);
         }
     }
 }
@@ -130,13 +143,17 @@ mod tests {
         TaskId::from_bytes([n; 16]).into()
     }
 
+    fn lander() -> Share {
+        Share::Project("lander".to_owned())
+    }
+
     #[test]
     fn a_request_has_one_turn_at_a_time_and_misses_nothing() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
-        schedule.take(&id(1), "lander");
-        schedule.take(&id(1), "lander");
+        schedule.take(&id(1), lander());
+        schedule.take(&id(1), lander());
         assert_eq!((schedule.next(), schedule.next()), (Some(id(1)), None));
-        schedule.take(&id(1), "lander");
+        schedule.take(&id(1), lander());
         assert_eq!(schedule.next(), None, "it has a turn");
         assert_eq!(schedule.turned(&id(1), Turn::Over, now, LONGEST), None);
         assert_eq!(schedule.next(), Some(id(1)), "something happened meanwhile");
@@ -148,7 +165,7 @@ mod tests {
     fn pauses_grow_and_end_when_something_happens() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
         let later = || Turn::Later("down".to_owned());
-        schedule.take(&id(1), "lander");
+        schedule.take(&id(1), lander());
         for pause in [250, 500, 1000, 2000, 2000] {
             let pause = Duration::from_millis(pause);
             assert_eq!(schedule.next(), Some(id(1)));
@@ -160,7 +177,7 @@ mod tests {
         }
         schedule.next();
         schedule.turned(&id(1), later(), now, LONGEST);
-        schedule.take(&id(1), "lander");
+        schedule.take(&id(1), lander());
         assert_eq!((schedule.next(), schedule.due()), (Some(id(1)), None), "somebody wants it now");
     }
 
@@ -169,14 +186,31 @@ mod tests {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
         let task = |n| TaskId::from_bytes([n; 16]);
         for n in [1, 2] {
-            schedule.take(&id(n), "lander");
+            schedule.take(&id(n), lander());
             schedule.next();
             assert_eq!(schedule.turned(&id(n), Turn::Follow(task(n)), now, LONGEST), Some(task(n)));
         }
         schedule.ended(task(2));
         assert_eq!((schedule.next(), schedule.next()), (Some(id(2)), None));
-        schedule.take(&id(1), "lander");
+        schedule.take(&id(1), lander());
         schedule.ended(task(1));
         assert_eq!((schedule.next(), schedule.next()), (Some(id(1)), None));
+    }
+
+    #[test]
+    fn turns_come_out_of_the_share_that_a_turn_has_learnt() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let ann = || Share::Asker("ann".to_owned());
+        for n in [1, 2] {
+            schedule.take(&id(n), ann());
+            schedule.next();
+        }
+        schedule.belongs(&id(1), lander());
+        for n in [1, 2] {
+            schedule.turned(&id(n), Turn::Again, now, LONGEST);
+            schedule.take(&id(n + 2), ann());
+        }
+        let order: Vec<_> = std::iter::from_fn(|| schedule.next()).collect();
+        assert_eq!(order, [1, 3, 2, 4].map(id), "one of lander's, then ann's in their order");
     }
 }

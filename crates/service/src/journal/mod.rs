@@ -7,6 +7,7 @@
 
 mod audit;
 mod bounds;
+mod calls;
 mod change;
 mod error;
 mod letters;
@@ -30,6 +31,7 @@ use taskgraft_core::time::Millis;
 use taskgraft_store::Store;
 
 pub use audit::{AuditFilter, Audited, Entry};
+pub use calls::{Call, Caller, Calls};
 pub use change::Change;
 pub use error::JournalError;
 pub use letters::{Letter, NewLetter, Settled};

@@ -154,21 +154,4 @@ impl Journal {
         };
         self.inner.store.read(read).await
     }
-
-    /// Requests that are not at their end, the oldest first, without their plans and reports.
-    ///
-    /// # Errors
-    /// If the file can't be read.
-    pub async fn unfinished(&self, page: Page) -> Result<Listed<Request>, JournalError> {
-        let read = move |tx: &Transaction<'_>| {
-            let mut statement = tx.prepare_cached(&format!(
-                "SELECT {} FROM requests WHERE state IN ('received', 'ready', 'asked', 'cancelling') AND n > ? \
-                 ORDER BY n LIMIT ?",
-                rows::COLUMNS
-            ))?;
-            let found = statement.query((page.after.unwrap_or(0), page.rows() + 1))?;
-            Ok(Listed::read(found, page.rows(), rows::request)?)
-        };
-        self.inner.store.read(read).await
-    }
 }

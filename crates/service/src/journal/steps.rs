@@ -172,7 +172,7 @@ pub(super) fn raise(mark: &watch::Sender<i64>, to: i64) {
 }
 
 /// The numbers given out last, which stay known when what had them is forgotten.
-fn marks(tx: &Transaction<'_>) -> Result<(i64, i64), JournalError> {
+pub(super) fn marks(tx: &Transaction<'_>) -> Result<(i64, i64), JournalError> {
     let mut statement = tx.prepare_cached("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?")?;
     let mut mark = |table| statement.query_row([table], |row| row.get(0));
     Ok((mark("steps")?, mark("wishes")?))

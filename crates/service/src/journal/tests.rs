@@ -202,7 +202,7 @@ async fn lists_come_in_parts_and_filtered() {
     assert_eq!(count(Filter { asker: Some("bob".to_owned()), ..Filter::default() }).await, 0);
     let first = place.journal.unfinished(Page::first(3)).await.unwrap();
     let rest = place.journal.unfinished(Page { after: first.next, limit: 3 }).await.unwrap();
-    let open: Vec<_> = first.items.into_iter().chain(rest.items).map(|request| request.id).collect();
+    let open: Vec<_> = first.items.into_iter().chain(rest.items).map(|caller| caller.request).collect();
     assert_eq!(open, [&ids[0], &ids[2], &ids[3], &ids[4]].map(Clone::clone));
 }
 
@@ -219,7 +219,7 @@ async fn a_part_of_what_is_large_has_less_in_it() {
     }
     let (mut seen, mut page) = (Vec::new(), Page::first(1000));
     loop {
-        let part = place.journal.unfinished(page).await.unwrap();
+        let part = place.journal.list(Filter::default(), page).await.unwrap();
         assert!((1..=3).contains(&part.items.len()), "{}", part.items.len());
         seen.extend(part.items.into_iter().map(|request| request.id));
         page.after = part.next;
@@ -227,8 +227,33 @@ async fn a_part_of_what_is_large_has_less_in_it() {
             break;
         }
     }
+    seen.reverse();
     assert_eq!(seen, ids);
-    assert_eq!(place.journal.list(Filter::default(), Page::first(1000)).await.unwrap().items.len(), 3);
+}
+
+#[tokio::test]
+async fn who_wants_a_turn_is_read_in_parts_and_what_cannot_be_read_holds_up_nobody() {
+    let place = Place::new().await;
+    let journal = &place.journal;
+    let (bad, id) = (add(journal, "bad").await.id, add(journal, "click").await.id);
+    let placed = Change { project: Some("elsewhere".to_owned()), ..Change::default() };
+    journal.apply(&id, Event::Allowed, placed).await.unwrap();
+    journal.facts(&id, Change::default()).await.unwrap();
+    let spoil =
+        |tx: &rusqlite::Transaction<'_>| Ok(tx.execute("UPDATE requests SET id = 'a b' WHERE key = 'bad'", [])?);
+    journal.inner.store.write(spoil).await.map_err(|error: JournalError| error).unwrap();
+    assert!(journal.get(&bad).await.unwrap().is_none());
+    let (mut calls, mut part) = (Vec::new(), journal.calls(0, 2).await.unwrap());
+    assert!(part.more);
+    while part.more {
+        calls.append(&mut part.calls);
+        part = journal.calls(part.seen, 2).await.unwrap();
+    }
+    calls.append(&mut part.calls);
+    let caller = Caller { request: id.clone(), project: Some("elsewhere".to_owned()), asker: "ann".to_owned() };
+    assert_eq!(calls, [(Call::Wanted, caller.clone()), (Call::Placed, caller.clone())]);
+    assert_eq!(part.seen, *journal.subscribe().borrow(), "also steps that call nobody");
+    assert_eq!(journal.unfinished(Page::first(10)).await.unwrap().items, [caller]);
 }
 
 #[tokio::test]
