@@ -11,9 +11,12 @@ help: ## what can be made
 demo: ## build taskgraft and watch it add jobs to a running push, on this machine
 	$(CARGO) run --profile demo --locked --package taskgraft -- demo
 
+# A test that hangs is a test that fails: `cargo test` names those that have run for over a minute.
+BOUNDED = --config 'target."cfg(unix)".runner = ["timeout", "--foreground", "--verbose", "--kill-after=10", "1800"]'
+
 test: venv check-lander demo ## set up what the tests need and run all of them, the demo among them
 	.ci/commands-page --check
-	$(CARGO) test --locked --workspace
+	$(CARGO) $(BOUNDED) test --locked --workspace
 	@echo "make test: all of it passed; nothing was left running"
 
 FUZZ_SECONDS ?= 60

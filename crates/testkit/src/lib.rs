@@ -12,3 +12,6 @@ pub mod relay;
 pub mod rng;
 pub mod templates;
 pub mod treeherder;
+
+/// Longer than anything that a test waits for takes on a slow and busy machine: after that it will not come.
+pub const LATE: std::time::Duration = std::time::Duration::from_secs(240);

@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wire::Request;
+
+use crate::LATE;
 
 /// How often [`Proxy::held`] asks whether there is still anybody who could make a request.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -123,9 +125,14 @@ impl Proxy {
 
     /// Waits for a request that is silent or whose answer is late: true as soon as there is one, and false if `ended`
     /// says that none will come.
+    ///
+    /// # Panics
+    ///
+    /// Neither happens for [`LATE`].
     pub fn held(&self, mut ended: impl FnMut() -> bool) -> bool {
-        let held = lock(&self.held);
+        let (held, began) = (lock(&self.held), Instant::now());
         loop {
+            assert!(began.elapsed() < LATE, "no request came to be held in {LATE:?}");
             match held.recv_timeout(GLANCE) {
                 Ok(()) => return true,
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) if ended() => {

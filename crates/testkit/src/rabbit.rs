@@ -16,11 +16,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::LATE;
+
 /// Where Debian and RabbitMQ's own packages have it. The one on the path is a wrapper that wants to be root.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
-
-/// How long a node may take to start on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often is looked whether it has.
 const GLANCE: Duration = Duration::from_millis(50);
@@ -118,11 +117,7 @@ impl Rabbit {
         let mut node = self.node();
         drop(node.take());
         let guard = node.insert(Guard::start(SERVER, "", &self.settings));
-        let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.address()).is_err() {
-            assert!(guard.runs() && Instant::now() < deadline, "RabbitMQ doesn't start:\n{}", self.log());
-            thread::sleep(GLANCE);
-        }
+        until_listening(self.address(), || assert!(guard.runs(), "RabbitMQ doesn't start:\n{}", self.log()));
     }
 
     fn node(&self) -> MutexGuard<'_, Option<Guard>> {
@@ -220,6 +215,20 @@ impl Drop for Guard {
         drop(self.leash.take());
         // It ends when what it runs has ended.
         let _ = self.shell.wait();
+    }
+}
+
+/// Waits until somebody listens there; `check` is called meanwhile.
+///
+/// # Panics
+///
+/// Nobody does for [`LATE`].
+pub fn until_listening(address: SocketAddr, mut check: impl FnMut()) {
+    let began = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(began.elapsed() < LATE, "nobody listens at {address}");
+        check();
+        thread::sleep(GLANCE);
     }
 }
 

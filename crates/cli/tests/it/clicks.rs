@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use taskgraft_client::pulse::{Broker, Outgoing, Topology};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit::Rabbit;
 
 use crate::door::Serve;
@@ -21,7 +22,6 @@ const SPELLINGS: [[&str; 2]; 4] = [
     ["requested_jobs", "decisionTaskID"],
     ["requested_jobs", "decision_task_id"],
 ];
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Publishes a click for each spelling, twice: once more as a broker or a publisher that is not sure would.
 fn click(rabbit: &Rabbit) {
@@ -46,7 +46,7 @@ fn click(rabbit: &Rabbit) {
 }
 
 fn until<T>(what: &str, mut done: impl FnMut() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + LATE;
     loop {
         match done() {
             Ok(done) => return done,

@@ -19,6 +19,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 use taskgraft_core::time::{Millis, format_ms};
 use taskgraft_local::queue::{EXCHANGES, PREFIX};
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit::Rabbit;
 use tokio::sync::watch;
 
@@ -29,7 +30,6 @@ const WRITERS: u8 = 12;
 /// How many acknowledged writes to wait for before the kill, in each round.
 const WRITES: usize = 400;
 const ROUNDS: u8 = 3;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Something that the server said it had done.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Process {
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary starts");
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + LATE;
         while !env_file.exists() {
             assert!(child.try_wait().unwrap().is_none(), "the server ended");
             assert!(Instant::now() < until, "the server does not get ready");
@@ -185,7 +185,7 @@ async fn check(client: &Client, fact: &Fact, scratch: &Path) {
         }
         Fact::Completed { id, dependent } => {
             assert_eq!(client.queue().status(*id).await.unwrap().state, TaskState::Completed, "{id}");
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + LATE;
             while client.queue().status(*dependent).await.unwrap().state == TaskState::Unscheduled {
                 assert!(Instant::now() < until, "{dependent} waits for {id}, which completed");
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -244,7 +244,7 @@ impl Heard {
             Fact::Published { .. } | Fact::Indexed { .. } => None,
         };
         let wanted: BTreeSet<_> = facts.iter().filter_map(event).collect();
-        let all = tokio::time::timeout(PATIENCE, self.said.wait_for(|said| wanted.is_subset(said))).await;
+        let all = tokio::time::timeout(LATE, self.said.wait_for(|said| wanted.is_subset(said))).await;
         assert!(all.is_ok_and(|all| all.is_ok()), "events of acknowledged changes are lost");
     }
 }
@@ -268,7 +268,7 @@ async fn what_was_acknowledged_survives_sigkill() {
             .collect();
         let enough = WRITES * usize::from(round);
         let mut count = ledger.count.subscribe();
-        let waited = tokio::time::timeout(PATIENCE, count.wait_for(|count| *count >= enough)).await;
+        let waited = tokio::time::timeout(LATE, count.wait_for(|count| *count >= enough)).await;
         assert!(waited.is_ok_and(|count| count.is_ok()), "too few writes were acknowledged");
         server.kill();
         if round == 1 {
@@ -302,7 +302,7 @@ async fn a_task_that_runs_during_sigkill_is_run_again_and_nothing_of_it_goes_on(
     let payload = json!({"command": [["sh", "-c", script]], "maxRunTime": 2000});
     let id = Ids { writer: 0, next: 0 }.next();
     server.client.queue().create_task(id, definition(&payload, &[]).to_string().into()).await.unwrap();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + LATE;
     let wait = async || {
         assert!(Instant::now() < until, "waited in vain");
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -377,7 +377,7 @@ async fn a_hooks_fires_are_neither_lost_nor_doubled_by_sigkill() {
         }
         let before = scheduled(&server.client).await;
         let triggering = tokio::spawn(trigger(server.client.clone()));
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + LATE;
         while scheduled(&server.client).await == before {
             assert!(Instant::now() < until, "the schedule does not fire");
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -10,6 +10,7 @@ use serde_json::json;
 use taskgraft_client::SystemClock;
 use taskgraft_client::pulse::{Binding, Broker, Outgoing, Topology};
 use taskgraft_service::journal::{Filter, Journal, Page, Settings};
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit::Rabbit;
 use taskgraft_testkit::relay::Relay;
 
@@ -19,7 +20,6 @@ use crate::server::wait_for;
 const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
 const QUEUE: &str = "queue/guest/taskgraft-resultset-runnable-job-actions";
 const COUNT: usize = 400;
-const LATE: Duration = Duration::from_secs(60);
 
 struct Place {
     rabbit: Rabbit,

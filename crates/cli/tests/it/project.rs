@@ -1,7 +1,7 @@
 //! `taskgraft up --project`.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,13 +12,13 @@ use taskgraft_core::api::auth::{CreateClientRequest, CreateRoleRequest, Role};
 use taskgraft_core::scopes::satisfies;
 use taskgraft_core::state::TaskState;
 use taskgraft_core::time::Millis;
+use taskgraft_testkit::LATE;
 
 use crate::pushes::{DECISION, checkout, members, push, recorded};
 use crate::run::{Ran, command};
 use crate::server::{Up, wait_for};
 
 const GROUP: &str = "project-lander";
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn up_with(checkout: &tempfile::TempDir) -> Up {
     Up::with(&["--no-worker", "--project", checkout.path().to_str().unwrap()])
@@ -179,7 +179,7 @@ fn a_new_taskcluster_yml_gets_hooks_of_its_own_while_it_runs() {
     // Half-written files are passed over.
     fs::write(&path, "tasks: [").unwrap();
     fs::write(&path, format!("{text}\n# pr-action\n")).unwrap();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + LATE;
     let after = loop {
         let found = hooks(&client);
         if found.len() > before.len() + 8 {

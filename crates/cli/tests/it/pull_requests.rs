@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
+use taskgraft_testkit::LATE;
 
 use crate::hooked::Worker;
 use crate::pushes::{DECISION, checkout, members, pull_request};
@@ -16,7 +17,6 @@ use crate::server::{Up, wait_for};
 const FORK: &str = "https://github.com/ann/lander";
 /// The right to ask for the generic actions of pull requests, and no other.
 const TRIGGER: &str = "hooks:trigger-hook:project-lander/in-tree-pr-action-1-generic/*";
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Makes the project's .taskcluster.yml one that makes tasks for actions on pull requests: at level 1, without routes into
 /// the index.
@@ -56,7 +56,7 @@ fn ended(up: &Up, task: TaskId) -> TaskState {
         if state.is_resolved() {
             return state;
         }
-        assert!(began.elapsed() < PATIENCE, "the action task is {}", state.as_str());
+        assert!(began.elapsed() < LATE, "the action task is {}", state.as_str());
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -1,15 +1,16 @@
 //! Consuming and publishing, against a real RabbitMQ.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use taskgraft_client::pulse::{
     Address, Binding, Broker, Consumer, Delivery, Error, Link, Outgoing, Publisher, Subscription, Topology,
 };
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit::{self, PULSE_USER, Rabbit};
 use taskgraft_testkit::relay::Relay;
 
 /// Long enough for a busy machine, short enough to be told.
-const LATE: Duration = Duration::from_secs(60);
 
 fn broker(url: &str) -> Broker {
     Broker::new(url.parse().unwrap(), b"").unwrap()
@@ -215,6 +216,7 @@ async fn tls_needs_an_authority_that_vouches_for_the_host() {
         write("cert.pem", server.pem()),
         write("key.pem", key.serialize_pem()),
     ));
+    rabbit::until_listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), || ());
     let connect = |host: &str, authorities: &str| {
         let address: Address = format!("amqps://guest:guest@{host}:{port}").parse().unwrap();
         Broker::new(address, authorities.as_bytes()).map(|broker| broker.publisher(Topology::default()))

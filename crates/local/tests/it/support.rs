@@ -12,13 +12,11 @@ use taskgraft_core::state::TaskState;
 use taskgraft_core::time::format_ms;
 use taskgraft_local::worker::{self, Worker};
 use taskgraft_local::{Config, Running, Server};
+use taskgraft_testkit::LATE;
 use tempfile::TempDir;
 
 /// The task queue that tests use.
 pub(crate) const QUEUE: &str = "proj-lander/b-linux";
-
-/// How long anything may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server on a free port with its data in a temporary directory.
 pub(crate) struct Deployment {
@@ -78,7 +76,7 @@ impl Deployment {
 
     /// Waits until the task's status is as wanted.
     pub(crate) async fn wait(&self, id: TaskId, wanted: impl Fn(&TaskStatus) -> bool) -> TaskStatus {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + LATE;
         loop {
             let status = self.client.queue().status(id).await.unwrap();
             if wanted(&status) {
@@ -105,7 +103,7 @@ impl Deployment {
 
     /// Waits for the whole log of a run that was resolved by others: it is published soon afterwards.
     pub(crate) async fn log(&self, id: TaskId) -> String {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + LATE;
         loop {
             match self.artifact(id, "public/logs/live_backing.log").await {
                 Ok(text) => return text,
@@ -147,7 +145,7 @@ pub(crate) fn script_with(text: &str, more: Value) -> Value {
 
 /// Waits until a file has contents that end with a line feed, and returns them trimmed.
 pub(crate) async fn line_in(file: &Path) -> String {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + LATE;
     loop {
         match std::fs::read_to_string(file) {
             Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
@@ -159,7 +157,7 @@ pub(crate) async fn line_in(file: &Path) -> String {
 
 /// Waits until a process is gone, or a zombie.
 pub(crate) async fn process_gone(pid: &str) {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + LATE;
     while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
         assert!(Instant::now() < until, "process {pid} lives");
         tokio::time::sleep(Duration::from_millis(10)).await;

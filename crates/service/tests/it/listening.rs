@@ -11,15 +11,13 @@ use taskgraft_client::pulse::{Broker, Delivery, Outgoing, Publisher, Subscriptio
 use taskgraft_service::config::{Config, Secrets};
 use taskgraft_service::journal::{Filter, Journal, Page, Settings};
 use taskgraft_service::pulse::{Counters, ListenError, Listener};
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit::Rabbit;
 use taskgraft_testkit::relay::Relay;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
-
-/// Long enough for a busy machine, short enough to be told.
-const LATE: Duration = Duration::from_secs(240);
 
 /// A listener that runs, and how to end it.
 pub(crate) struct Running {

@@ -8,11 +8,9 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 use taskgraft_service::pulse::hear_states;
 use taskgraft_service::{Live, TaskEvent};
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit;
 use tokio::sync::watch;
-
-/// Long enough for a busy machine, short enough to be told.
-const LATE: Duration = Duration::from_secs(120);
 
 fn message(kind: &str, task: TaskId) -> Outgoing {
     let at = "2026-11-22T12:00:00.000Z";

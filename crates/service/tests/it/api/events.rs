@@ -8,13 +8,11 @@ use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_service::http::Settings;
 use taskgraft_service::journal::Change;
 use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushName};
+use taskgraft_testkit::LATE;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 
 use super::site::{BASE, Site};
-
-/// Long enough for a busy machine, short enough to be told.
-const LATE: Duration = Duration::from_secs(60);
 
 /// A stream of events, read as it comes.
 struct Stream(Lines<BufReader<TcpStream>>);
