@@ -2,6 +2,7 @@
 
 use futures_util::TryStreamExt as _;
 use http::Method;
+use serde::de::IgnoredAny;
 use taskgraft_core::api::auth::{
     self, AuthenticateHawkRequest, AuthenticateHawkResponse, CreateClientRequest, CreateClientResponse,
     CreateRoleRequest, ListClientsResponse, ListRolesResponse, Role, ScopeSet,
@@ -24,6 +25,14 @@ impl<'a> Auth<'a> {
 
     fn call(name: &'static str, method: Method, path: &[&str]) -> Result<Call, Error> {
         Call::new(name, method, "auth", path)
+    }
+
+    /// Nothing, if the service answers.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn ping(self) -> Result<(), Error> {
+        self.client.fetch(Self::call("ping", Method::GET, &["ping"])?).await.map(|IgnoredAny| ())
     }
 
     /// The expanded scopes of whoever asks.

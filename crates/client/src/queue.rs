@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
 use http::Method;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use taskgraft_core::api::queue::{
     Artifact, ArtifactList, ArtifactLocation, CancelTaskGroupResponse, DependentTasks, PendingTasks, TaskDefinition,
     TaskDefinitionAndStatus, TaskGroup, TaskGroupList, TaskQueueCounts, TaskStatus, TaskStatusResponse, TasksRequest,
@@ -74,6 +74,14 @@ impl<'a> Queue<'a> {
     async fn act(self, name: &'static str, task: TaskId, verb: &str) -> Result<TaskStatus, Error> {
         let call = Self::call(name, Method::POST, &["task", task.as_str(), verb])?;
         Ok(self.client.fetch::<TaskStatusResponse>(call).await?.status)
+    }
+
+    /// Nothing, if the service answers.
+    ///
+    /// # Errors
+    /// As any call.
+    pub async fn ping(self) -> Result<(), Error> {
+        self.client.fetch(Self::call("ping", Method::GET, &["ping"])?).await.map(|IgnoredAny| ())
     }
 
     /// Creates a task from the JSON bytes of its definition; the same bytes are sent on each try.

@@ -16,6 +16,7 @@ pub mod journal;
 mod live;
 pub mod log;
 pub mod pulse;
+pub mod reach;
 mod request;
 mod service;
 mod state;

@@ -23,6 +23,7 @@ use crate::live::Live;
 use crate::log::Keeper;
 use crate::pulse::resolver::Resolver;
 use crate::pulse::{self, ListenError, Listener};
+use crate::reach::{Need, Pace, Reach};
 
 /// How often what has been kept long enough is forgotten.
 const TIDY: Duration = Duration::from_secs(3600);
@@ -125,13 +126,14 @@ impl Service {
             let end = async move { drop(hushed.wait_for(|quiet| *quiet).await) };
             keeping.spawn(keeper.run(journal, end));
         }
+        let pace = Pace::default();
         let http = http::Parts {
             client: reader.clone(),
             cache: cache.clone(),
             journal: journal.clone(),
             live: live.clone(),
             listened: listener.as_ref().map(Listener::counters),
-            ready: ready(close.clone()),
+            reach: Reach::watch(Need::all(&journal, &reader, &pace), pace, close.clone()),
             stopping: close.clone(),
             settings: (&config.http).into(),
         };
@@ -189,11 +191,6 @@ fn carrying(journal: &Path) -> Result<Lock, StartError> {
     let mut name = journal.as_os_str().to_owned();
     name.push(".lock");
     Lock::take(Path::new(&name)).map_err(|error| StartError::Carried { path: journal.to_owned(), error })
-}
-
-/// Whether requests are taken.
-fn ready(close: watch::Receiver<bool>) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
-    Arc::new(move || if *close.borrow() { Err("the service is stopping".to_owned()) } else { Ok(()) })
 }
 
 /// The HTTP door.

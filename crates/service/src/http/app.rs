@@ -21,6 +21,7 @@ use super::who::Judge;
 use crate::journal::Journal;
 use crate::live::Live;
 use crate::pulse::Counters;
+use crate::reach::Reach;
 
 /// How long one try of a call to Taskcluster may take, and how often it is tried, while somebody waits.
 const TRY_WITHIN: Duration = Duration::from_secs(10);
@@ -41,8 +42,8 @@ pub struct Parts {
     pub live: Live,
     /// What the pulse listener counts, if there is one.
     pub listened: Option<Arc<Counters>>,
-    /// Whether requests are taken, else why not; asked for `/ready`.
-    pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    /// Whether what is needed was there lately; asked for `/ready`.
+    pub reach: Reach,
     /// Becomes true when the service stops: who follows events is let go.
     pub stopping: watch::Receiver<bool>,
     /// Bounds and names.
@@ -57,7 +58,7 @@ pub(super) struct App {
     pub(super) journal: Journal,
     pub(super) live: Live,
     pub(super) listened: Option<Arc<Counters>>,
-    pub(super) ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    pub(super) reach: Reach,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) judge: Judge,
     pub(super) rate: Rate,
@@ -84,7 +85,7 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { client, cache, journal, live, listened, ready, stopping, settings } = parts;
+        let Parts { client, cache, journal, live, listened, reach, stopping, settings } = parts;
         let retry = Retry { tries: TRIES, ..Retry::default() };
         let client = client.with_patience(retry, TRY_WITHIN, Arc::new(AtomicBool::new(false)));
         let artifacts = Artifacts::Queue(client.clone(), cache);
@@ -109,7 +110,7 @@ impl App {
             journal,
             live,
             listened,
-            ready,
+            reach,
             stopping,
         }
     }

@@ -26,6 +26,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::Transaction;
 use taskgraft_client::Clock;
 use taskgraft_core::time::Millis;
 use taskgraft_store::Store;
@@ -79,6 +80,19 @@ impl Journal {
             tokio::spawn(steps::look(Arc::downgrade(&inner), every));
         }
         Ok(Self { inner })
+    }
+
+    /// Writes to the file, and leaves it as it is: whether that can be done.
+    ///
+    /// # Errors
+    /// If it can't.
+    pub async fn try_write(&self) -> Result<(), JournalError> {
+        let write = |tx: &Transaction<'_>| {
+            // The same number again is a page that goes to the disk all the same.
+            let version: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+            Ok(tx.pragma_update(None, "user_version", version)?)
+        };
+        self.inner.store.write(write).await
     }
 
     /// Now, as the journal writes it down.

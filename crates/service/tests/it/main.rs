@@ -6,5 +6,6 @@ mod buildbot;
 mod journaling;
 mod listening;
 mod redelivery;
+mod reach;
 mod states;
 mod treeherder;

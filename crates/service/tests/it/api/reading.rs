@@ -1,5 +1,7 @@
 //! Pushes, jobs and plans.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use taskgraft_core::plan::{Policy, Request};
@@ -168,12 +170,21 @@ async fn whoever_watches_over_the_service_sees_how_it_is() {
     assert_eq!(site.get("/live").await.body, json!({"live": true}));
     assert_eq!(site.get("/ready").await.body, json!({"ready": true}));
     *site.trouble.lock().unwrap() = Some("the broker is away".to_owned());
+    let late = tokio::time::timeout(Duration::from_secs(60), async {
+        while site.get("/ready").await.status == 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    late.await.unwrap();
     let not_ready = site.get("/ready").await;
-    assert_eq!((not_ready.status, &not_ready.body["detail"]), (503, &json!("the broker is away")));
+    assert_eq!((not_ready.status, &not_ready.body["place"]), (503, &json!("broker")));
+    assert_eq!(not_ready.body["type"], "urn:taskgraft:problem:not-ready");
+    let detail = not_ready.body["detail"].as_str().unwrap();
+    assert!(detail.starts_with("broker: not there for ") && detail.ends_with("the broker is away"), "{detail}");
     let metrics = site.get("/metrics").await.body;
     let metrics = metrics.as_str().unwrap();
     for line in [
-        "taskgraft_http_answers_total{endpoint=\"ready\",status=\"503\"} 1",
+        "taskgraft_http_answers_total{endpoint=\"ready\",status=\"503\"} 2",
         "taskgraft_http_answers_total{endpoint=\"openapi\",status=\"200\"} 1",
         "taskgraft_http_ready 0",
     ] {

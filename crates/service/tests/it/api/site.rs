@@ -1,6 +1,7 @@
 //! An embedded Taskcluster with a push on it, a journal, and the API before them.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -20,6 +21,7 @@ use taskgraft_serve::serve_router;
 use taskgraft_service::Live;
 use taskgraft_service::http::{Parts, Settings, router};
 use taskgraft_service::journal::{self, AuditFilter, Audited, Filter, Journal, Page};
+use taskgraft_service::reach::{Need, Pace, Reach};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -81,16 +83,17 @@ impl Site {
         let (stop, mut stopping) = watch::channel(false);
         let trouble = Arc::new(Mutex::new(None::<String>));
         let live = Live::default();
+        let pace = Pace { every: Duration::from_millis(20), lately: Duration::from_millis(40), ..Pace::default() };
+        let mut needs = Need::all(&journal, &client, &pace);
+        let broker = Arc::clone(&trouble);
+        needs.push(Need::new("broker", move || ready(broker.lock().unwrap().clone().map_or(Ok(()), Err))));
         let parts = Parts {
             client,
             cache: Cache::remembering(&dir.path().join("cache"), 1 << 30, 1 << 30).unwrap(),
             journal: journal.clone(),
             live: live.clone(),
             listened: None,
-            ready: {
-                let trouble = Arc::clone(&trouble);
-                Arc::new(move || trouble.lock().unwrap().clone().map_or(Ok(()), Err))
-            },
+            reach: Reach::watch(needs, pace, stopping.clone()),
             stopping: stopping.clone(),
             settings: settings.clone(),
         };
