@@ -51,10 +51,13 @@ impl Build {
     }
 }
 
+/// What the scopes begin with that it takes to have builders forced.
+pub const FORCE: &str = "taskgraft:force-build:";
+
 /// The scope that it takes to have a builder forced.
 #[must_use]
 pub fn scope(master: &str, builder: &str) -> String {
-    format!("taskgraft:force-build:{master}/{builder}")
+    format!("{FORCE}{master}/{builder}")
 }
 
 /// What each master can be asked for now.

@@ -21,7 +21,7 @@ mod report;
 mod session;
 mod split;
 
-pub use carry::{Build, Wanted, carry, offers, scope};
+pub use carry::{Build, FORCE, Wanted, carry, offers, scope};
 pub(crate) use divide::ADD;
 pub use divide::{DivideError, Divided, divide};
 pub use error::Error;

@@ -73,8 +73,15 @@ impl From<JournalError> for Problem {
 }
 
 pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    // A place to wait in comes first: who gets none has asked for nothing.
-    let (who, wait) = (call.who()?.clone(), Wait::of(&app, &call)?);
+    // A place to wait in comes before anything is written down: who gets none has asked for nothing.
+    let who = call.who()?.clone();
+    if !who.may_ask() {
+        let detail = format!("`{}` has no scope with which anything can be asked for", who.client_id);
+        return Err(
+            Problem::new(Kind::Forbidden, detail).out("have hooks:trigger-hook: for the hook of the push's action")
+        );
+    }
+    let wait = Wait::of(&app, &call)?;
     let wanted: Wanted = call.json()?;
     let key = key(&call, wanted.key.as_deref())?;
     let asked = asked(wanted)?;

@@ -17,9 +17,13 @@ use taskgraft_core::time::Millis;
 use url::{Host, Url};
 
 use super::problem::{Kind, Problem};
+use crate::buildbot::FORCE;
 
 /// The longest header that Taskcluster takes, in bytes.
 const MAX_HEADER: usize = 4096;
+
+/// What the scopes begin with of which it takes one, at least, to have anything done.
+const ASKING: [&str; 3] = ["hooks:trigger-hook:", "queue:create-task:", FORCE];
 
 /// Who calls, and what they may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,15 @@ pub(super) struct Who {
 impl Who {
     pub(super) fn may(&self, scope: &str) -> bool {
         scopes::satisfies(&self.scopes, scope)
+    }
+
+    /// Whether there is anything at all that may be done for them. Whatever it is takes a scope of one of these families:
+    /// to trigger a hook, to create an action task, or to have a build forced. Which one, the push says later.
+    pub(super) fn may_ask(&self) -> bool {
+        let of = |family: &&str, scope: &String| {
+            scope.starts_with(family) || scope.strip_suffix('*').is_some_and(|begin| family.starts_with(begin))
+        };
+        ASKING.iter().any(|family| self.scopes.iter().any(|scope| of(family, scope)))
     }
 }
 
@@ -227,6 +240,29 @@ mod tests {
         ] {
             assert_eq!(Claim::read(header), None, "{header}");
         }
+    }
+
+    #[test]
+    fn who_may_not_do_anything_that_could_be_asked_for_is_known_at_once() {
+        let may_ask = |scopes: &[&str]| {
+            let scopes = scopes.iter().map(ToString::to_string).collect();
+            Who { client_id: "ann".to_owned(), scopes, expires: Millis::from(jiff::Timestamp::now()) }.may_ask()
+        };
+        for scope in [
+            "*",
+            "hooks:*",
+            "hooks:trigger-hook:g/h",
+            "queue:create-task:low:*",
+            "queue:*",
+            "taskgraft:force-build:m/b",
+        ] {
+            assert!(may_ask(&["unlike", scope]), "{scope}");
+        }
+        for scope in ["", "hooks:", "hooks:trigger-hook", "hooks:list-hooks:*", "queue:cancel-task:*", "assume:repo:*"]
+        {
+            assert!(!may_ask(&[scope]), "{scope}");
+        }
+        assert!(!may_ask(&[]));
     }
 
     /// An auth service that finds every signature right and remembers none, and a judge before it.

@@ -5,7 +5,7 @@ mod api;
 mod buildbot;
 mod journaling;
 mod listening;
-mod redelivery;
 mod reach;
+mod redelivery;
 mod states;
 mod treeherder;

@@ -14,7 +14,7 @@ use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushNa
 use taskgraft_testkit::python::python;
 use taskgraft_testkit::recorded::workspace;
 
-use super::site::{BASE, Site};
+use super::site::{ASKS, BASE, Site};
 
 fn wanted() -> Value {
     json!({"push": "lander@aaaaaaaa", "action": "add-new-jobs", "input": {"tasks": ["build-0"]}})
@@ -45,7 +45,7 @@ async fn what_is_asked_is_written_down_once_with_the_askers_own_scopes() {
     keyed["key"] = json!("click-1");
     assert_eq!(site.signed(&ann, &path, None, &keyed).await.body["id"], first.body["id"]);
     // By somebody else it is another one.
-    let bob = site.somebody("project/lander/bob", &[], 3600).await;
+    let bob = site.somebody("project/lander/bob", ASKS, 3600).await;
     assert_ne!(site.signed(&bob, &path, Some("click-1"), &wanted()).await.body["id"], first.body["id"]);
     assert_eq!(site.requests().await, 2);
     // Something else under the same key is refused.
@@ -61,7 +61,7 @@ async fn what_is_asked_is_written_down_once_with_the_askers_own_scopes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_asks_as_the_how_to_says() {
     let site = Site::with(Settings { longest_wait: Duration::ZERO, ..Settings::default() }).await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let page = std::fs::read_to_string(workspace().join("docs/how-to/ask-over-http.md")).unwrap();
     let (_, script) = page.split_once("```python\n").unwrap();
     let (script, _) = script.split_once("```").unwrap();
@@ -82,7 +82,7 @@ async fn a_script_asks_as_the_how_to_says() {
 async fn who_asks_can_wait_for_the_result() {
     let site = Site::start().await;
     let path = format!("{BASE}/requests");
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let unfinished = site.signed(&ann, &format!("{path}?wait=0"), Some("a"), &wanted()).await;
     assert_eq!((unfinished.status, &unfinished.body["state"]), (202, &json!("received")));
     // Somebody carries it out meanwhile.
@@ -109,7 +109,7 @@ async fn who_asks_can_wait_for_the_result() {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_listed_without_what_is_large_and_their_logs_are_read() {
     let site = Site::start().await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let path = format!("{BASE}/requests");
     for key in ["a", "b", "c"] {
         site.signed(&ann, &path, Some(key), &wanted()).await;
@@ -139,7 +139,7 @@ async fn requests_are_listed_without_what_is_large_and_their_logs_are_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_taken_back_by_its_asker_and_by_whoever_may() {
     let site = Site::start().await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let bob = site.somebody("project/lander/bob", &["taskgraft:requests:other"], 3600).await;
     let sheriff = site.somebody("project/lander/sheriff", &["taskgraft:requests:lander"], 3600).await;
     let path = format!("{BASE}/requests");
@@ -187,7 +187,7 @@ async fn who_is_only_named_by_a_message_can_not_be_impersonated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_understood_is_refused_with_its_place() {
     let site = Site::start().await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let path = format!("{BASE}/requests");
     let with = |name: &str, value: Value| {
         let mut wanted = wanted();

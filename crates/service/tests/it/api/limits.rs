@@ -12,7 +12,7 @@ use taskgraft_service::journal::Change;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::site::{BASE, Site, header};
+use super::site::{ASKS, BASE, Site, header};
 
 fn settings() -> Settings {
     Settings { fresh: Duration::ZERO, ..Settings::default() }
@@ -112,7 +112,7 @@ async fn behind_a_proxy_each_caller_has_a_rate_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_client_has_one_rate_wherever_it_calls_from() {
     let site = Site::with(Settings { per_minute: 6, forwarded: true, ..settings() }).await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let path = format!("{BASE}/requests");
     let mut statuses = Vec::new();
     for n in 1..=2u8 {
@@ -227,7 +227,7 @@ async fn large_bodies_share_the_room_that_there_is_and_small_ones_need_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_than_may_be_unfinished_are_not_taken() {
     let site = Site::with(Settings { backlog: 1, ..settings() }).await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let (path, body) = (format!("{BASE}/requests"), json!({"push": "lander@aaaaaaaa", "action": "x"}));
     let mut answers = Vec::new();
     for key in ["first", "second", "first"] {

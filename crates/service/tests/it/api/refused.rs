@@ -7,7 +7,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde_json::json;
 use taskgraft_service::http::Settings;
 
-use super::site::{Answer, BASE, Site};
+use super::site::{ASKS, Answer, BASE, Site};
 
 const BODY: &str = r#"{"push": "lander@aaaaaaaa", "action": "cancel-all", "key": "k"}"#;
 
@@ -67,9 +67,21 @@ async fn nobody_acts_without_a_signature_or_with_a_wrong_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_have_nothing_done_at_all_is_told_so_at_once() {
+    let site = Site::start().await;
+    for (id, scopes) in [("none", &[][..]), ("others", &["queue:cancel-task:*", "hooks:list-hooks:*"])] {
+        let somebody = site.somebody(&format!("project/lander/{id}"), scopes, 3600).await;
+        let header = site.sign(&somebody, Method::POST, &path(), BODY, SystemTime::now());
+        let answer = send(&site, Some(&header), BODY).await;
+        assert!(answer.body["wayOut"][0].as_str().unwrap().contains("hooks:trigger-hook:"), "{}", answer.body);
+        assert_refused(&site, answer, (403, "forbidden"), id).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_signature_counts_once() {
     let site = Site::start().await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let header = site.sign(&ann, Method::POST, &path(), BODY, SystemTime::now());
     assert_eq!(send(&site, Some(&header), BODY).await.status, 202);
     // With another key in a header, which no signature covers, it would be another request.
@@ -99,7 +111,7 @@ async fn credentials_that_have_ended_or_are_shut_out_do_not_count() {
 async fn behind_a_proxy_signatures_are_for_what_the_client_called() {
     let public_url = Some("https://jobs.example.com/taskgraft".parse().unwrap());
     let site = Site::with(Settings { public_url, ..Settings::default() }).await;
-    let ann = site.somebody("project/lander/ann", &[], 3600).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
     let direct = site.sign(&ann, Method::POST, &path(), BODY, SystemTime::now());
     assert_refused(&site, send(&site, Some(&direct), BODY).await, (401, "bad-signature"), "ann").await;
     let url = format!("https://jobs.example.com/taskgraft{}", path()).parse().unwrap();

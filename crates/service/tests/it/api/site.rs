@@ -29,6 +29,8 @@ const SCHEDULER: &str = "lander-level-3";
 const REPOSITORY: &str = "assume:repo:github.com/example/lander:branch:main";
 /// What the service says of itself.
 pub(super) const DOCUMENT: &str = include_str!("../../../src/http/openapi.json");
+/// Enough to ask for something.
+pub(super) const ASKS: &[&str] = &["hooks:trigger-hook:project-lander/*"];
 pub(super) const BASE: &str = "/api/taskgraft/v1";
 
 /// All of it; it ends when this is dropped.
