@@ -7,22 +7,16 @@ use std::error::Error;
 use std::io::{Read as _, Write as _};
 
 use serde_json::json;
-use taskgraft_client::pulse::{Binding, Broker, Outgoing, Topology};
+use taskgraft_client::pulse::{Broker, Outgoing, Topology};
+use taskgraft_testkit::clicks::{self, EXCHANGE, QUEUE};
 use taskgraft_testkit::rabbit::Rabbit;
 
-const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
-const QUEUE: &str = "queue/guest/taskgraft-resultset-runnable-job-actions";
-
 fn click(n: usize) -> Outgoing {
-    let body = json!({
-        "version": 1, "project": "try", "resultset_id": (n + 1).to_string(), "requester": "ann@lander.example",
-        "requested_jobs": ["test-linux64/opt-mochitest-1", "test-linux64/opt-mochitest-2"],
-    });
     Outgoing {
         exchange: EXCHANGE.to_owned(),
         routing_key: "try".to_owned(),
         message_id: Some(format!("click-{n}")),
-        body: body.to_string().into_bytes(),
+        body: clicks::body(n, &["test-linux64/opt-mochitest-1", "test-linux64/opt-mochitest-2"]),
         ..Outgoing::default()
     }
 }
@@ -43,13 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let count: usize = std::env::args().nth(1).ok_or("usage: pulse_load COUNT")?.parse()?;
     let rabbit = Rabbit::start();
     let broker = Broker::new(rabbit.url().parse()?, b"")?;
-    let binding = Binding { queue: QUEUE.to_owned(), exchange: EXCHANGE.to_owned(), routing_key: "#".to_owned() };
-    let mut publisher = broker.publisher(Topology {
-        exchanges: vec![EXCHANGE.to_owned()],
-        queues: vec![QUEUE.to_owned()],
-        bindings: vec![binding],
-        ..Topology::default()
-    });
+    let mut publisher = broker.publisher(Topology::of_all(EXCHANGE, QUEUE));
     let (mut published, mut batch) = (0, Vec::new());
     for n in 0..count {
         batch.extend(messages(n));

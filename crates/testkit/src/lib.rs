@@ -2,8 +2,10 @@
 //! things, a message broker, a Buildbot, a Treeherder, and the Python that they run.
 
 pub mod buildbot;
+pub mod clicks;
 pub mod fuzz;
 pub mod graphs;
+mod port;
 pub mod proxy;
 pub mod python;
 pub mod rabbit;

@@ -6,8 +6,7 @@
 mod wire;
 
 use std::io::{self, BufReader, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use wire::Request;
 
 use crate::LATE;
+use crate::port::Port;
 
 /// How often [`Proxy::held`] asks whether there is still anybody who could make a request.
 const GLANCE: Duration = Duration::from_millis(5);
@@ -49,12 +49,11 @@ struct Shared {
     /// Who waits to be released; dropping one is a no.
     waiting: Mutex<Vec<Sender<()>>>,
     held: Sender<()>,
-    over: AtomicBool,
 }
 
 /// A plain HTTP/1.1 proxy on this machine before one server. Its threads end with their connections.
 pub struct Proxy {
-    address: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
     held: Mutex<Receiver<()>>,
 }
@@ -67,34 +66,26 @@ impl Proxy {
     /// It can't listen.
     #[must_use]
     pub fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = listener.unwrap_or_else(|error| panic!("the proxy can't listen: {error}"));
         let (holds, held) = mpsc::channel();
         let shared = Arc::new(Shared {
             upstream: Mutex::default(),
             rule: Mutex::new(Box::new(|_, _| Fault::None)),
             waiting: Mutex::default(),
             held: holds,
-            over: AtomicBool::new(false),
         });
         let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if serving.over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&serving);
-                // A connection that breaks is the client's or the server's end, which is what this is for.
-                thread::spawn(move || shared.relay(client).ok());
-            }
+        let port = Port::open(move |client| {
+            let shared = Arc::clone(&serving);
+            // A connection that breaks is the client's or the server's end, which is what this is for.
+            thread::spawn(move || shared.relay(client).ok());
         });
-        Self { address, shared, held: Mutex::new(held) }
+        Self { port, shared, held: Mutex::new(held) }
     }
 
     /// Where clients find it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.address())
     }
 
     /// Where everything goes.
@@ -157,10 +148,8 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::SeqCst);
+        self.port.close();
         lock(&self.shared.waiting).clear();
-        // Wakes the listening thread, which then ends.
-        drop(TcpStream::connect(self.address));
     }
 }
 
@@ -243,6 +232,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
+    use std::net::TcpListener;
 
     use super::*;
 
@@ -267,7 +257,7 @@ mod tests {
     }
 
     fn ask(proxy: &Proxy) -> io::Result<String> {
-        let mut stream = TcpStream::connect(proxy.address)?;
+        let mut stream = TcpStream::connect(proxy.port.address())?;
         stream.write_all(b"POST /x?y HTTP/1.1\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab")?;
         stream.shutdown(Shutdown::Write)?;
         let mut answer = String::new();

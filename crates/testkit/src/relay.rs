@@ -3,11 +3,13 @@
 //! It knows just enough of AMQP 0.9.1 to tell acknowledgements from the rest of what a client says.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use crate::port::Port;
 
 /// `AMQP` and the version, with which a client begins.
 const GREETING: usize = 8;
@@ -25,12 +27,11 @@ struct Shared {
     acks: AtomicUsize,
     cuts: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
-    over: AtomicBool,
 }
 
 /// A relay on this machine before one broker. Its threads end with their connections.
 pub struct Relay {
-    address: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
 }
 
@@ -42,27 +43,20 @@ impl Relay {
     /// It can't listen.
     #[must_use]
     pub fn start(upstream: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = listener.unwrap_or_else(|error| panic!("the relay can't listen: {error}"));
         let shared = Arc::new(Shared::default());
         let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if serving.over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let shared = Arc::clone(&serving);
-                // A connection that breaks is the client's or the broker's end, which is what this is for.
-                thread::spawn(move || shared.relay(client, upstream).ok());
-            }
+        let port = Port::open(move |client| {
+            let shared = Arc::clone(&serving);
+            // A connection that breaks is the client's or the broker's end, which is what this is for.
+            thread::spawn(move || shared.relay(client, upstream).ok());
         });
-        Self { address, shared }
+        Self { port, shared }
     }
 
     /// Where clients find it.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address()
     }
 
     /// Lets `n` acknowledgements pass, and cuts the connection in the middle of the next; all others pass.
@@ -93,10 +87,8 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::SeqCst);
+        self.port.close();
         self.cut();
-        // Wakes the listening thread, which then ends.
-        drop(TcpStream::connect(self.address));
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use serde_json::{Value, json};
+
+use crate::port::Port;
 
 /// As of when it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +27,11 @@ struct Shared {
     asked: Mutex<Vec<String>>,
     /// So many requests are answered with 503 first.
     failing: AtomicUsize,
-    over: AtomicBool,
 }
 
 /// One on this machine. Its thread ends with it.
 pub struct Treeherder {
-    address: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
 }
 
@@ -43,32 +43,20 @@ impl Treeherder {
     /// It can't listen.
     #[must_use]
     pub fn start(age: Age) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (address, listener) = listener.unwrap_or_else(|error| panic!("no Treeherder can listen: {error}"));
-        let shared = Arc::new(Shared {
-            age,
-            known: Mutex::default(),
-            asked: Mutex::default(),
-            failing: AtomicUsize::new(0),
-            over: AtomicBool::new(false),
-        });
+        let shared =
+            Arc::new(Shared { age, known: Mutex::default(), asked: Mutex::default(), failing: AtomicUsize::new(0) });
         let serving = Arc::clone(&shared);
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                if serving.over.load(Ordering::SeqCst) {
-                    return;
-                }
-                // A client that goes away needs no answer.
-                let _ = serving.answer(client);
-            }
+        let port = Port::open(move |client| {
+            // A client that goes away needs no answer.
+            let _ = serving.answer(client);
         });
-        Self { address, shared }
+        Self { port, shared }
     }
 
     /// Its base URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.address())
     }
 
     /// It knows a push of this revision.
@@ -134,14 +122,6 @@ impl Shared {
         let body = body.to_string();
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}", body.len());
         write!(reader.get_mut(), "{head}\r\nconnection: close\r\n\r\n{body}")
-    }
-}
-
-impl Drop for Treeherder {
-    fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::SeqCst);
-        // Wakes the thread, which then sees that it is over.
-        drop(TcpStream::connect(self.address));
     }
 }
 

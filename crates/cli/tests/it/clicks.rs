@@ -7,13 +7,14 @@ use taskgraft_client::pulse::{Broker, Outgoing, Topology};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 use taskgraft_testkit::LATE;
+use taskgraft_testkit::clicks::EXCHANGE;
 use taskgraft_testkit::rabbit::Rabbit;
 
 use crate::door::Serve;
 use crate::hooked::{Worker, grant, hooked, ours, templated, templated_by};
 use crate::pushes::{DECISION, members};
 use crate::server::{Up, wait_for};
-use crate::treeherder::{EXCHANGE, broker, configuration};
+use crate::treeherder::{broker, configuration};
 
 /// How the jobs and the decision task were called, in the order of the years.
 const SPELLINGS: [[&str; 2]; 4] = [

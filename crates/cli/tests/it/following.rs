@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 use taskgraft_testkit::buildbot::Buildbot;
+use taskgraft_testkit::clicks::EXCHANGE;
 use taskgraft_testkit::rabbit;
 
 use crate::door::Serve;
 use crate::hooked::{hooked, ours};
 use crate::pushes::DECISION;
 use crate::server::Up;
-
-const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
 
 /// The lines of a log that are JSON objects.
 fn objects(log: &[String]) -> Vec<Value> {

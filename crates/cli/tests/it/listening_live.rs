@@ -6,19 +6,17 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use taskgraft_client::SystemClock;
-use taskgraft_client::pulse::{Binding, Broker, Outgoing, Topology};
+use taskgraft_client::pulse::{Broker, Outgoing, Topology};
 use taskgraft_service::journal::{Filter, Journal, Page, Settings};
 use taskgraft_testkit::LATE;
+use taskgraft_testkit::clicks::{self, EXCHANGE, QUEUE};
 use taskgraft_testkit::rabbit::Rabbit;
 use taskgraft_testkit::relay::Relay;
 
 use crate::run::{command, taskgraft};
 use crate::server::wait_for;
 
-const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
-const QUEUE: &str = "queue/guest/taskgraft-resultset-runnable-job-actions";
 const COUNT: usize = 400;
 
 struct Place {
@@ -54,13 +52,7 @@ impl Place {
     /// Publishes messages, into the queue as the listener will declare it.
     fn publish(&self, which: std::ops::Range<usize>) {
         let broker = Broker::new(self.rabbit.url().parse().unwrap(), b"").unwrap();
-        let binding = Binding { queue: QUEUE.to_owned(), exchange: EXCHANGE.to_owned(), routing_key: "#".to_owned() };
-        let mut publisher = broker.publisher(Topology {
-            exchanges: vec![EXCHANGE.to_owned()],
-            queues: vec![QUEUE.to_owned()],
-            bindings: vec![binding],
-            ..Topology::default()
-        });
+        let mut publisher = broker.publisher(Topology::of_all(EXCHANGE, QUEUE));
         let messages: Vec<_> = which.map(click).collect();
         wait_for(publisher.publish(&messages)).unwrap();
     }
@@ -79,14 +71,12 @@ impl Place {
 }
 
 fn click(n: usize) -> Outgoing {
-    let body = json!({"version": 1, "project": "try", "resultset_id": (n + 1).to_string(),
-                      "requester": "ann@lander.example", "requested_jobs": ["test-unit-1"]});
     Outgoing {
         exchange: EXCHANGE.to_owned(),
         routing_key: "try".to_owned(),
         // Half of them are told from each other by what they say.
         message_id: n.is_multiple_of(2).then(|| format!("click-{n}")),
-        body: body.to_string().into_bytes(),
+        body: clicks::body(n, &["test-unit-1"]),
         ..Outgoing::default()
     }
 }

@@ -3,7 +3,8 @@
 use std::process::Stdio;
 
 use serde_json::Value;
-use taskgraft_client::pulse::{Binding, Broker, Outgoing, Topology};
+use taskgraft_client::pulse::{Broker, Outgoing, Topology};
+use taskgraft_testkit::clicks::{EXCHANGE, QUEUE};
 use taskgraft_testkit::python::python;
 use taskgraft_testkit::rabbit::Rabbit;
 use taskgraft_testkit::recorded::workspace;
@@ -17,17 +18,11 @@ use crate::server::{Up, wait_for};
 const WORKERS: [&str; 6] =
     ["--worker", "proj-lander/b-linux", "--worker", "proj-lander/t-linux", "--action-worker", "proj-lander/action"];
 
-pub(crate) const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
-const QUEUE: &str = "queue/guest/taskgraft-resultset-runnable-job-actions";
-
 /// A broker with Treeherder's exchange, and the queue that the service will take messages from.
 pub(crate) fn broker() -> Rabbit {
     let rabbit = Rabbit::start();
-    let binding = Binding { queue: QUEUE.to_owned(), exchange: EXCHANGE.to_owned(), routing_key: "#".to_owned() };
-    let (exchanges, queues) = (vec![EXCHANGE.to_owned()], vec![QUEUE.to_owned()]);
     let broker = Broker::new(rabbit.url().parse().unwrap(), b"").unwrap();
-    let mut publisher =
-        broker.publisher(Topology { exchanges, queues, bindings: vec![binding], ..Topology::default() });
+    let mut publisher = broker.publisher(Topology::of_all(EXCHANGE, QUEUE));
     // Declaring comes with publishing: this is nobody's message.
     let nothing = Outgoing { exchange: EXCHANGE.to_owned(), body: b"{}".to_vec(), ..Outgoing::default() };
     wait_for(publisher.publish(&[nothing])).unwrap();

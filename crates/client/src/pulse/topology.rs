@@ -58,6 +58,14 @@ impl From<Error> for Fault {
 }
 
 impl Topology {
+    /// A queue that gets everything from one exchange, both declared.
+    #[must_use]
+    pub fn of_all(exchange: &str, queue: &str) -> Self {
+        let (exchange, queue) = (exchange.to_owned(), queue.to_owned());
+        let binding = Binding { queue: queue.clone(), exchange: exchange.clone(), routing_key: "#".to_owned() };
+        Self { exchanges: vec![exchange], queues: vec![queue], passing: Vec::new(), bindings: vec![binding] }
+    }
+
     pub(super) async fn declare(&self, channel: &Channel) -> Result<(), Fault> {
         for exchange in &self.exchanges {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };

@@ -5,6 +5,7 @@ use std::future::pending;
 use serde_json::Value;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{MAX_NEW, Policy};
+use taskgraft_core::state::ExceptionReason;
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{self, ActionAsk, ActionError, ActionReport, Keep, Terms, With};
 
@@ -46,6 +47,11 @@ impl Acted {
         serde_json::from_slice(&std::fs::read(self.out.path().join("report.json")).unwrap()).unwrap()
     }
 
+    /// Whether it wrote this artifact.
+    pub(crate) fn wrote(&self, name: &str) -> bool {
+        self.out.path().join(name).is_file()
+    }
+
     pub(crate) fn says(&self, part: &str) -> bool {
         self.log.iter().any(|line| line.contains(part))
     }
@@ -56,6 +62,13 @@ pub(crate) async fn action_task(site: &Site, group: TaskId) -> OwnRun {
     let task = site.task(group, SCHEDULER, "action", &[]).await;
     site.claim(task).await;
     OwnRun { task, run: 0 }
+}
+
+/// Ends a run as a worker that goes away does, and claims the next one.
+pub(crate) async fn next_run(site: &Site, own: OwnRun) -> OwnRun {
+    site.client().queue().report_exception(own.task, own.run, ExceptionReason::WorkerShutdown).await.unwrap();
+    site.claim(own.task).await;
+    OwnRun { run: own.run + 1, ..own }
 }
 
 pub(crate) fn ask(group: TaskId, callback: &str, input: Value) -> ActionAsk {

@@ -9,14 +9,15 @@ use taskgraft_core::frontier::Halt;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Policy, Request};
 use taskgraft_core::report::{Report, Terminal};
-use taskgraft_core::state::{ExceptionReason, TaskState};
+use taskgraft_core::state::TaskState;
 use taskgraft_engine::AuthorityError;
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{self, Action, ActionError, Keep};
 
+use crate::acting::{action_task, next_run};
 use crate::graph::{job, layered};
 use crate::proxy::Fault;
-use crate::site::{Machine, SCHEDULER, Site, counts, request};
+use crate::site::{Machine, Site, counts, request};
 
 /// Runs the action as a run of its action task; gives the report and the log.
 async fn act(
@@ -40,17 +41,13 @@ async fn act(
     (ran.await, log)
 }
 
-async fn action_task(site: &Site, group: TaskId) -> OwnRun {
-    let task = site.task(group, SCHEDULER, "action", &[]).await;
-    site.claim(task).await;
-    OwnRun { task, run: 0 }
-}
-
-/// Ends a run as a worker that goes away does, and claims the next one.
-async fn next_run(site: &Site, own: OwnRun) -> OwnRun {
-    site.client().queue().report_exception(own.task, own.run, ExceptionReason::WorkerShutdown).await.unwrap();
-    site.claim(own.task).await;
-    OwnRun { run: own.run + 1, ..own }
+/// The queue takes so many PUTs and then nothing more.
+fn take_only(site: &Site, count: usize) {
+    let puts = AtomicUsize::new(0);
+    site.proxy.rule(move |method, path| {
+        let put = method == "PUT" && path.starts_with("/api/queue/");
+        if put && puts.fetch_add(1, Ordering::SeqCst) >= count { Fault::Status(503) } else { Fault::None }
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,11 +56,7 @@ async fn the_next_run_finishes_the_plan_of_the_one_that_died() {
     let (decision, _) = site.push(&layered(2, 2), &[]).await;
     let own = action_task(&site, decision).await;
     // The queue takes three tasks and then nothing more: the first run ends with that.
-    let creates = AtomicUsize::new(0);
-    site.proxy.rule(move |method, path| {
-        let create = method == "PUT" && path.starts_with("/api/queue/");
-        if create && creates.fetch_add(1, Ordering::SeqCst) >= 3 { Fault::Status(503) } else { Fault::None }
-    });
+    take_only(&site, 3);
     let labels = ["test-0-0", "test-1-1"];
     let (report, _) = act(&site.machine("worker-1"), decision, &labels, own).await;
     assert_eq!(report.unwrap().result, Terminal::Unfinished);
@@ -101,11 +94,7 @@ async fn a_process_that_is_started_again_within_its_run_takes_up_its_plan() {
     let site = Site::start().await;
     let (decision, scheduled) = site.push(&layered(1, 1), &["toolchain-a"]).await;
     let own = action_task(&site, decision).await;
-    let creates = AtomicUsize::new(0);
-    site.proxy.rule(move |method, path| {
-        let create = method == "PUT" && path.starts_with("/api/queue/");
-        if create && creates.fetch_add(1, Ordering::SeqCst) >= 1 { Fault::Status(503) } else { Fault::None }
-    });
+    take_only(&site, 1);
     let (report, _) = act(&site.machine("worker-1"), decision, &["test-0-0"], own).await;
     assert_eq!(report.unwrap().result, Terminal::Unfinished);
     site.proxy.heal();
@@ -127,11 +116,7 @@ async fn a_plan_whose_facts_have_moved_is_not_finished() {
     }
     let own = action_task(&site, decision).await;
     // The plan is kept, one task is created.
-    let puts = AtomicUsize::new(0);
-    site.proxy.rule(move |method, path| {
-        let put = method == "PUT" && path.starts_with("/api/queue/");
-        if put && puts.fetch_add(1, Ordering::SeqCst) >= 2 { Fault::Status(503) } else { Fault::None }
-    });
+    take_only(&site, 2);
     let labels = ["test-0-0", "test-0-1"];
     let (report, _) = act(&site.machine("worker-1"), decision, &labels, own).await;
     assert_eq!(report.unwrap().result, Terminal::Unfinished);

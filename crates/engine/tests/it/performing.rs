@@ -11,10 +11,11 @@ use taskgraft_core::action::deed::Refusal;
 use taskgraft_core::ids::{TaskId, derive};
 use taskgraft_core::plan::{Care, Policy};
 use taskgraft_core::report::{TendOutcome, Terminal};
-use taskgraft_core::state::{ExceptionReason, TaskState};
+use taskgraft_core::state::TaskState;
 use taskgraft_engine::OwnRun;
 use taskgraft_engine::action::{ActionAsk, ActionError, ActionReport, Keep, Terms, With, perform};
 
+use crate::acting::{next_run, perform_at_most};
 use crate::graph::{full_graph, layered};
 use crate::proxy::Fault;
 use crate::site::{Machine, SCHEDULER, Site, counts, definition, parameters};
@@ -48,28 +49,18 @@ async fn action_task(site: &Site, group: TaskId, permission: &str) -> OwnRun {
     OwnRun { task, run: 0 }
 }
 
-async fn next_run(site: &Site, own: OwnRun) -> OwnRun {
-    site.client().queue().report_exception(own.task, own.run, ExceptionReason::WorkerShutdown).await.unwrap();
-    site.claim(own.task).await;
-    OwnRun { run: own.run + 1, ..own }
-}
-
 fn ask(callback: &str, group: TaskId, task: Option<TaskId>, input: Value) -> ActionAsk {
     ActionAsk { group, task, input, callback: callback.to_owned() }
 }
 
 async fn act(machine: &Machine, own: OwnRun, ask: &ActionAsk) -> (Result<ActionReport, ActionError>, Vec<String>) {
-    let out = tempfile::tempdir().unwrap();
-    let terms = Terms { max_new: 50, ..Terms::of_task(Policy::Graft, own.task) };
-    let with = With { terms, keep: Keep::Run(own), out: out.path().to_owned() };
-    let mut log = Vec::new();
-    let done = perform(&machine.means, ask, &with, std::future::pending(), |line| log.push(line.to_owned())).await;
-    if done.is_ok() {
-        for name in ["plan", "report", "task-graph", "label-to-taskid", "to-run"] {
-            assert!(out.path().join(format!("{name}.json")).is_file() || name == "to-run", "{name}");
+    let acted = perform_at_most(machine, own, ask, 50).await;
+    if acted.ended.is_ok() {
+        for name in ["plan.json", "report.json", "task-graph.json", "label-to-taskid.json"] {
+            assert!(acted.wrote(name), "{name}");
         }
     }
-    (done, log)
+    (acted.ended, acted.log)
 }
 
 async fn state(site: &Site, task: TaskId) -> (TaskState, usize) {

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use taskgraft_client::Client;
 use taskgraft_core::api::index::InsertTaskRequest;
-use taskgraft_core::api::queue::{TaskDefinitionAndStatus, TaskStatus};
+use taskgraft_core::api::queue::TaskStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, TaskState};
 use taskgraft_core::time::Millis;
@@ -62,6 +62,24 @@ async fn work_until_resolved(site: &Site, task: TaskId) -> TaskStatus {
     reader.queue().status(task).await.unwrap()
 }
 
+/// How its runs ended.
+fn ends(status: &TaskStatus) -> Vec<Option<ReasonResolved>> {
+    status.runs.iter().map(|run| run.reason_resolved).collect()
+}
+
+/// Both jobs are there, and everything once.
+async fn assert_done_once(site: &Site, decision: TaskId, action: TaskId) {
+    let mut group = site.group(decision).await;
+    group.remove("action");
+    // Requested copies wait for the action task too.
+    for task in group.values_mut().flatten() {
+        task.task.dependencies.retain(|dependency| *dependency != action);
+    }
+    assert_whole(&group, decision);
+    assert!(counts(&group).values().all(|count| *count == 1), "{:?}", counts(&group));
+    assert!(group.contains_key("test-0-0") && group.contains_key("test-1-1"));
+}
+
 /// A worker that hands back at once what runs when it is told to stop.
 fn config(site: &Site) -> Config {
     let dir = site.dir.path().join("worker");
@@ -97,11 +115,7 @@ async fn requests_that_nobody_answers_are_made_again() {
     site.proxy.heal();
     assert_eq!(status.state, TaskState::Completed);
     assert_eq!(status.runs.len(), 1);
-    let mut group = site.group(decision).await;
-    group.remove("action");
-    assert_whole_but(&group, decision, action);
-    assert!(counts(&group).values().all(|count| *count == 1), "{:?}", counts(&group));
-    assert!(group.contains_key("test-0-0") && group.contains_key("test-1-1"));
+    assert_done_once(&site, decision, action).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,13 +163,8 @@ async fn credentials_that_expire_half_way_leave_the_rest_to_the_next_run() {
     });
     let status = work_until_resolved(&site, action).await;
     site.proxy.heal();
-    let ends: Vec<_> = status.runs.iter().map(|run| run.reason_resolved).collect();
-    assert_eq!(ends, [Some(ReasonResolved::ClaimExpired), Some(ReasonResolved::Completed)]);
-    let mut group = site.group(decision).await;
-    group.remove("action");
-    assert_whole_but(&group, decision, action);
-    assert!(counts(&group).values().all(|count| *count == 1), "{:?}", counts(&group));
-    assert!(group.contains_key("test-0-0") && group.contains_key("test-1-1"));
+    assert_eq!(ends(&status), [Some(ReasonResolved::ClaimExpired), Some(ReasonResolved::Completed)]);
+    assert_done_once(&site, decision, action).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,13 +194,8 @@ async fn a_run_of_which_nobody_tells_for_a_minute_is_left_to_the_next_one() {
     });
     let status = work_until_resolved(&site, action).await;
     site.proxy.heal();
-    let ends: Vec<_> = status.runs.iter().map(|run| run.reason_resolved).collect();
-    assert_eq!(ends, [Some(ReasonResolved::IntermittentTask), Some(ReasonResolved::Completed)]);
-    let mut group = site.group(decision).await;
-    group.remove("action");
-    assert_whole_but(&group, decision, action);
-    assert!(counts(&group).values().all(|count| *count == 1), "{:?}", counts(&group));
-    assert!(group.contains_key("test-0-0") && group.contains_key("test-1-1"));
+    assert_eq!(ends(&status), [Some(ReasonResolved::IntermittentTask), Some(ReasonResolved::Completed)]);
+    assert_done_once(&site, decision, action).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,8 +205,7 @@ async fn an_action_whose_jobs_one_push_takes_no_more_fails_and_makes_the_others(
     let action = acting(&site, "backfill", pushes[2], Some(last), &json!({"depth": 2})).await;
     seal_at_the_first_create(&site, pushes[1]);
     let status = work_until_resolved(&site, action).await;
-    let ends: Vec<_> = status.runs.iter().map(|run| run.reason_resolved).collect();
-    assert_eq!((status.state, ends.as_slice()), (TaskState::Failed, &[Some(ReasonResolved::Failed)][..]));
+    assert_eq!((status.state, ends(&status)), (TaskState::Failed, vec![Some(ReasonResolved::Failed)]));
     let made = async |push: TaskId| site.group(push).await.contains_key("test-0-1");
     assert_eq!((made(pushes[1]).await, made(pushes[0]).await), (false, true));
 }
@@ -254,13 +257,4 @@ async fn a_push_is_fetched_ahead_once_and_again_only_where_the_service_was_at_fa
     };
     let config = Config { prefetch: vec![LATEST.to_owned()], ..config(&site) };
     worker::run(config, site.client(), told).await.unwrap();
-}
-
-/// As [`assert_whole`], where requested copies wait for the action task too.
-fn assert_whole_but(group: &BTreeMap<String, Vec<TaskDefinitionAndStatus>>, decision: TaskId, action: TaskId) {
-    let mut group = group.clone();
-    for task in group.values_mut().flatten() {
-        task.task.dependencies.retain(|dependency| *dependency != action);
-    }
-    assert_whole(&group, decision);
 }

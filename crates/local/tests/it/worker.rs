@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, TaskState};
 use taskgraft_local::worker::{Config, Running, StartError, Worker};
 
@@ -252,14 +253,19 @@ async fn next_worker(deployment: &Deployment) -> Running {
     }
 }
 
+/// A task that runs, and its process; `then` is what its script goes on to do.
+async fn begun(deployment: &Deployment, then: &str) -> (TaskId, String) {
+    let pid = deployment.directory.path().join("pid");
+    let id = deployment.task(script(&format!("echo $$ > {}; {then}", pid.display()))).await;
+    (id, line_in(&pid).await)
+}
+
 #[tokio::test]
 async fn a_worker_that_was_killed_hands_its_runs_back_when_it_starts_again() {
     // Claims hold for twenty minutes: without that nothing would happen for as long.
     let deployment = Deployment::start().await;
     let first = deployment.worker().await;
-    let pid = deployment.directory.path().join("pid");
-    let id = deployment.task(script(&format!("echo $$ > {}; test $RUN_ID != 0 || sleep 1000", pid.display()))).await;
-    let process = line_in(&pid).await;
+    let (id, process) = begun(&deployment, "test $RUN_ID != 0 || sleep 1000").await;
     drop(first);
     process_gone(&process).await;
     let _second = next_worker(&deployment).await;
@@ -272,9 +278,7 @@ async fn a_run_whose_worker_died_is_run_again() {
     let deployment =
         Deployment::start_with(|config| config.queue.claim_lasts = jiff::SignedDuration::from_secs(2)).await;
     let first = deployment.worker().await;
-    let pid = deployment.directory.path().join("pid");
-    let id = deployment.task(script(&format!("echo $$ > {}; test $RUN_ID != 0 || sleep 1000", pid.display()))).await;
-    let process = line_in(&pid).await;
+    let (id, process) = begun(&deployment, "test $RUN_ID != 0 || sleep 1000").await;
     drop(first);
     process_gone(&process).await;
     deployment.wait(id, |status| status.runs.len() == 2).await;
@@ -287,9 +291,7 @@ async fn a_run_whose_worker_died_is_run_again() {
 async fn a_worker_that_shuts_down_hands_its_tasks_back() {
     let deployment = Deployment::start().await;
     let worker = deployment.worker().await;
-    let pid = deployment.directory.path().join("pid");
-    let id = deployment.task(script(&format!("echo $$ > {}; sleep 1000", pid.display()))).await;
-    let process = line_in(&pid).await;
+    let (id, process) = begun(&deployment, "sleep 1000").await;
     worker.shutdown(Duration::ZERO).await;
     process_gone(&process).await;
     let status = deployment.client.queue().status(id).await.unwrap();

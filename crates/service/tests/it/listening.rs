@@ -5,19 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
 use taskgraft_client::SystemClock;
 use taskgraft_client::pulse::{Broker, Delivery, Outgoing, Publisher, Subscription, Topology};
 use taskgraft_service::config::{Config, Secrets};
 use taskgraft_service::journal::{Filter, Journal, Page, Settings};
 use taskgraft_service::pulse::{Counters, ListenError, Listener};
 use taskgraft_testkit::LATE;
+use taskgraft_testkit::clicks::{self, EXCHANGE};
 use taskgraft_testkit::rabbit::Rabbit;
 use taskgraft_testkit::relay::Relay;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
 
 /// A listener that runs, and how to end it.
 pub(crate) struct Running {
@@ -68,13 +66,11 @@ pub(crate) fn publisher(rabbit: &Rabbit) -> Publisher {
 
 /// Message number `n`: each has an id of its own.
 pub(crate) fn click(n: usize) -> Outgoing {
-    let body = json!({"version": 1, "project": "try", "resultset_id": (n + 1).to_string(),
-                      "requester": "ann@lander.example", "requested_jobs": ["test-unit-1"]});
     Outgoing {
         exchange: EXCHANGE.to_owned(),
         routing_key: "try".to_owned(),
         message_id: Some(format!("click-{n}")),
-        body: body.to_string().into_bytes(),
+        body: clicks::body(n, &["test-unit-1"]),
         ..Outgoing::default()
     }
 }
