@@ -8,7 +8,7 @@ use std::sync::Arc;
 use taskgraft_client::{Client, Config as ClientConfig};
 use taskgraft_engine::Cache;
 use taskgraft_local::queue::{Happened, What};
-use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Secrets};
+use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Pulse, Secrets};
 use taskgraft_service::journal::FILE;
 use taskgraft_service::log::Keeper;
 use taskgraft_service::{Live, Parts, Service, TaskEvent};
@@ -39,7 +39,9 @@ pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
         failure.notes("wrong", invalid.0.iter().map(ToString::to_string))
     })?;
     let dir = path.parent().unwrap_or(Path::new(""));
-    Ok(Config { journal: config.journal.map(|journal| dir.join(journal)), ..config })
+    let below = |file: Option<PathBuf>| file.map(|file| dir.join(file));
+    let pulse = config.pulse.map(|pulse| Pulse { authorities: below(pulse.authorities), ..pulse });
+    Ok(Config { journal: below(config.journal), pulse, ..config })
 }
 
 /// The journal's file, without which nothing can be received.
@@ -174,6 +176,13 @@ async fn hand_on(mut events: broadcast::Receiver<Arc<Happened>>, live: Live) {
 /// Starts the service.
 pub(crate) async fn start(parts: Parts) -> Result<Service, Failure> {
     Service::start(parts).await.map_err(|why| Failure::other(format!("failed to {}", chain(&why))))
+}
+
+/// Resolves when a door of the service has given up. Said at once in the log, since stopping may take its time.
+pub(crate) async fn ended(service: &mut Service) -> Failure {
+    let why = chain(&service.ended().await);
+    tracing::error!("the service stops: failed to {why}");
+    Failure::other(format!("failed to {why}"))
 }
 
 fn cache(dir: &Path) -> Result<Cache, Failure> {

@@ -2,7 +2,7 @@
 //!
 //! The file is a tar archive of a data directory: a snapshot of the database, the artifacts that it names, and the root
 //! credentials. Unpacked into an empty directory it is a data directory again. It holds secrets, so it is made readable
-//! by its owner only. What else is kept in databases there, as by a service beside the server, comes along.
+//! by its owner only. What else is kept in databases, as by a service beside the server, comes along.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -48,12 +48,12 @@ pub enum BackupError {
     Database(#[from] rusqlite::Error),
 }
 
-/// Copies a data directory to a file, whether a server is using it or not. `also` names further databases in it, by their
-/// paths there; those that aren't there are left out. Blocks.
+/// Copies a data directory to a file, whether a server is using it or not. `also` are further databases, and
+/// what they are called in the copy, relative to the data directory; those that aren't there are left out. Blocks.
 ///
 /// # Errors
 /// If there is no database, the file exists, or something can't be read or written.
-pub fn backup(data_dir: &Path, also: &[&Path], file: &Path) -> Result<Backup, BackupError> {
+pub fn backup(data_dir: &Path, also: &[(&Path, &Path)], file: &Path) -> Result<Backup, BackupError> {
     if !data_dir.join(DATABASE).is_file() {
         return Err(BackupError::NoData(data_dir.to_owned()));
     }
@@ -63,14 +63,16 @@ pub fn backup(data_dir: &Path, also: &[&Path], file: &Path) -> Result<Backup, Ba
     let failed = |source| BackupError::File { path: file.to_owned(), source };
     let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let scratch = tempfile::tempdir_in(beside).map_err(failed)?;
+    // First, since what a service says of tasks is true from then on: it then names none that the server's snapshot lacks.
+    let mut snapshots = Vec::new();
+    for (n, (path, name)) in also.iter().enumerate().filter(|(_, (path, _))| path.is_file()) {
+        let snapshot = scratch.path().join(n.to_string());
+        take_snapshot(path, &snapshot)?;
+        snapshots.push((*name, snapshot));
+    }
     let snapshot = scratch.path().join(DATABASE);
     let named = artifacts_of(&take_snapshot(&data_dir.join(DATABASE), &snapshot)?)?;
-    let mut snapshots = vec![(Path::new(DATABASE), snapshot)];
-    for (n, path) in also.iter().enumerate().filter(|(_, path)| data_dir.join(path).is_file()) {
-        let snapshot = scratch.path().join(n.to_string());
-        take_snapshot(&data_dir.join(path), &snapshot)?;
-        snapshots.push((path, snapshot));
-    }
+    snapshots.push((Path::new(DATABASE), snapshot));
     let half = scratch.path().join("backup.tar");
     let mut made = pack(data_dir, &snapshots, &named, &half).map_err(failed)?;
     made.bytes = fs::metadata(&half).map_err(failed)?.len();

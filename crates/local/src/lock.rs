@@ -56,7 +56,7 @@ impl DataDir {
         match Lock::take(&path.join(FILE)) {
             Ok(lock) => Ok(Self { path, lock }),
             Err(taskgraft_store::LockError::Held(holder)) => Err(LockError::Held { path, holder }),
-            Err(taskgraft_store::LockError::File { source, .. }) => Err(LockError::Directory { path, source }),
+            Err(taskgraft_store::LockError::File { error, .. }) => Err(LockError::Directory { path, source: error }),
         }
     }
 

@@ -127,6 +127,9 @@ impl Server {
             stopping,
         });
         queue::jobs::recover(&ctx).await.map_err(|error| StartError::Recover(error.message))?;
+        if config.pulse.is_none() {
+            queue::outbox::forget(&ctx).await?;
+        }
         let app = Arc::new(App::new(Arc::clone(&ctx), SERVICES)?);
         // Only a help for whoever comes second; the lock holds without it.
         if let Err(error) = data_dir.tell(Some(address.to_string())) {

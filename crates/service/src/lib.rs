@@ -24,5 +24,5 @@ mod state;
 pub use asked::{Asked, PushName, Subject};
 pub use live::{Live, TaskEvent};
 pub use request::{Asker, Authority, Door, NewRequest, Request};
-pub use service::{Parts, Service, StartError};
+pub use service::{DoorError, Parts, Service, StartError};
 pub use state::{Event, Invalid, State, next};

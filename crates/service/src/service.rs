@@ -12,7 +12,7 @@ use taskgraft_serve::serve_router;
 use taskgraft_store::{Lock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::buildbot::Masters;
 use crate::carry::{self, Carrier};
@@ -83,6 +83,20 @@ pub enum StartError {
     Pulse(#[from] ListenError),
 }
 
+/// Why a door is shut while the service runs.
+#[derive(Debug, thiserror::Error)]
+pub enum DoorError {
+    /// The broker will not have us.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The broker will not tell what becomes of tasks.
+    #[error("hear of tasks' states: {0}")]
+    States(#[from] taskgraft_client::pulse::Error),
+    /// A defect.
+    #[error("keep a door open: {0}")]
+    Broke(#[from] JoinError),
+}
+
 /// The service, running.
 pub struct Service {
     journal: Journal,
@@ -90,7 +104,7 @@ pub struct Service {
     carrier: Carrier,
     /// Becomes true when doors are to close.
     closing: watch::Sender<bool>,
-    doors: JoinSet<()>,
+    doors: JoinSet<Result<(), DoorError>>,
     /// Becomes true when nothing more will be logged.
     quiet: watch::Sender<bool>,
     keeping: JoinSet<()>,
@@ -175,6 +189,19 @@ impl Service {
         &self.journal
     }
 
+    /// Resolves when a door has given up, with the reason; never while all of them are open. The service is to be stopped
+    /// then: what comes to that door would wait unheard. Dropped before it is ready, it loses nothing.
+    pub async fn ended(&mut self) -> DoorError {
+        while let Some(ended) = self.doors.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return error,
+                Err(broke) => return broke.into(),
+            }
+        }
+        std::future::pending().await
+    }
+
     /// Closes the doors, then lets what is on its way come to rest. What is unfinished is in the journal.
     pub async fn stop(mut self) {
         // There may be nobody to hear it.
@@ -194,31 +221,28 @@ fn carrying(journal: &Path) -> Result<Lock, StartError> {
 }
 
 /// The HTTP door.
-async fn answer(socket: TcpListener, parts: http::Parts, mut close: watch::Receiver<bool>) {
+async fn answer(socket: TcpListener, parts: http::Parts, mut close: watch::Receiver<bool>) -> Result<(), DoorError> {
     let bounds = parts.settings.bounds();
     let closed = async move { drop(close.wait_for(|close| *close).await) };
     serve_router(socket, http::router(parts), bounds, closed).await;
+    Ok(())
 }
 
 /// The pulse door.
-async fn listen(listener: Listener, journal: Journal, close: watch::Receiver<bool>) {
-    if let Err(error) = listener.run(journal, close).await {
-        tracing::error!("nothing more is heard from pulse: failed to {error}");
-    }
+async fn listen(listener: Listener, journal: Journal, close: watch::Receiver<bool>) -> Result<(), DoorError> {
+    Ok(listener.run(journal, close).await?)
 }
 
 /// What the queue's exchanges say.
-async fn hear(broker: Broker, live: Live, close: watch::Receiver<bool>) {
-    if let Err(error) = pulse::hear_states(&broker, &live, close).await {
-        tracing::error!("no states of tasks are heard: failed to {error}");
-    }
+async fn hear(broker: Broker, live: Live, close: watch::Receiver<bool>) -> Result<(), DoorError> {
+    Ok(pulse::hear_states(&broker, &live, close).await?)
 }
 
-async fn tidy(journal: Journal, mut close: watch::Receiver<bool>) {
+async fn tidy(journal: Journal, mut close: watch::Receiver<bool>) -> Result<(), DoorError> {
     let mut ticks = tokio::time::interval(TIDY);
     loop {
         tokio::select! {
-            _ = close.wait_for(|close| *close) => return,
+            _ = close.wait_for(|close| *close) => return Ok(()),
             _ = ticks.tick() => {}
         }
         match journal.purge().await {

@@ -30,12 +30,12 @@ const STATEMENTS: usize = 256;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file cannot be opened or made.
-    #[error("failed to open {path}")]
+    #[error("failed to open {path}: {error}")]
     Open {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A newer taskgraft has written this file.
     #[error("the data is of version {found}, this taskgraft knows versions up to {known}: use a newer one")]
@@ -49,8 +49,8 @@ pub enum StoreError {
     #[error("the disk is full, nothing was written")]
     Full,
     /// SQLite refused.
-    #[error("the database refused")]
-    Sql(#[source] rusqlite::Error),
+    #[error("the database refused: {0}")]
+    Sql(rusqlite::Error),
     /// The request was written together with others, and their common commit failed; nothing was written.
     #[error("failed to commit: {0}")]
     Commit(String),
@@ -87,7 +87,7 @@ impl Store {
     /// # Errors
     /// The file cannot be opened, is no database, or was written by a newer version.
     pub fn open(path: &Path, migrations: &[&str], cache_kib: u32) -> Result<Self, StoreError> {
-        make(path).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        make(path).map_err(|error| StoreError::Open { path: path.to_owned(), error })?;
         let mut connection = connect(path, cache_kib)?;
         migrate::to_wal(&connection)?;
         connection.pragma_update(None, "synchronous", "FULL")?;

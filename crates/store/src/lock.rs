@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 /// Who holds a lock.
@@ -31,12 +32,12 @@ pub enum LockError {
     #[error("it is in use by {}", .0.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
     Held(Option<Holder>),
     /// The file can't be made or used.
-    #[error("failed to use {path}")]
+    #[error("failed to use {path}: {error}")]
     File {
         /// Which file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -52,14 +53,19 @@ impl Lock {
     /// # Errors
     /// If another has it, or the file can't be made or used.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let failed = |source| LockError::File { path: path.to_owned(), source };
+        let failed = |error| LockError::File { path: path.to_owned(), error };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(path).map_err(failed)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut text = String::new();
-            let read = file.read_to_string(&mut text);
-            return Err(LockError::Held(read.ok().and_then(|_| serde_json::from_str(&text).ok())));
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let read = file.read_to_string(&mut text);
+                return Err(LockError::Held(read.ok().and_then(|_| serde_json::from_str(&text).ok())));
+            }
+            // A file system without locks, for one.
+            Err(error) => return Err(failed(error.into())),
         }
         let mut taken = Self { file };
         taken.tell(None).map_err(failed)?;

@@ -80,6 +80,59 @@ async fn a_full_disk_refuses_and_keeps_what_was_there() {
 }
 
 #[tokio::test]
+async fn those_undone_with_another_are_not_told_of_a_full_disk() {
+    let (_dir, store) = open();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let limit = |tx: &Transaction<'_>| {
+        let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        Ok::<_, StoreError>(tx.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?)
+    };
+    store.write(limit).await.unwrap();
+    let first = store.write(move |_| {
+        // Until the next two wait together.
+        let _ = held.recv();
+        Ok::<_, StoreError>(())
+    });
+    let big = "x".repeat(100_000);
+    let (small, full) = (store.write(|tx| insert(tx, "small")), store.write(move |tx| insert(tx, &big)));
+    let (mut first, mut small, mut full) = (Box::pin(first), Box::pin(small), Box::pin(full));
+    for sent in [futures_util::poll!(&mut first), futures_util::poll!(&mut small), futures_util::poll!(&mut full)] {
+        assert!(sent.is_pending());
+    }
+    hold.send(()).unwrap();
+    // It may have been in the same transaction.
+    let _ = first.await;
+    let (small, full) = (small.await, full.await);
+    assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+    let Err(StoreError::Commit(why)) = &small else { panic!("{small:?}") };
+    assert!(why.contains("another write"), "{why}");
+    assert_eq!(count(&store).await, 0);
+}
+
+#[tokio::test]
+async fn a_transaction_that_can_not_begin_says_why() {
+    let (dir, store) = open();
+    store.write(|tx| Ok::<_, StoreError>(tx.execute_batch("PRAGMA busy_timeout = 0")?)).await.unwrap();
+    let other = Connection::open(dir.path().join("db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.write(|tx| insert(tx, "late")).await.unwrap_err();
+    assert!(refused.to_string().contains("database is locked"), "{refused}");
+    other.execute_batch("ROLLBACK").unwrap();
+    store.write(|tx| insert(tx, "in time")).await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}
+
+#[tokio::test]
+async fn an_error_says_its_cause() {
+    let (_dir, store) = open();
+    let refused =
+        store.read(|tx| Ok::<_, StoreError>(tx.execute_batch("SELECT absent FROM names")?)).await.unwrap_err();
+    assert!(refused.to_string().contains("no such column: absent"), "{refused}");
+    let unopened = Store::open(Path::new("/nonexistent/db"), TABLES, 1024).map(drop).unwrap_err();
+    assert!(unopened.to_string().contains("No such file"), "{unopened}");
+}
+
+#[tokio::test]
 async fn what_comes_after_the_commit_runs_though_nobody_waits() {
     let (_dir, store) = open();
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();

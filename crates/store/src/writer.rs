@@ -2,8 +2,8 @@
 //!
 //! It takes the requests that wait, at most [`BATCH`], runs each in a savepoint of one common transaction, commits
 //! once, and only then answers them: so one fsync serves many, and one request's error undoes that request alone.
-//! Where SQLite itself gives the transaction up (a full disk), all requests of the batch so far are answered with
-//! that error, and the next one begins a new transaction.
+//! Where SQLite itself gives the transaction up (a full disk, say), the request that met that is answered with its own
+//! error, those before it in the batch learn that they were undone with it, and the next one begins a new transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -48,8 +48,8 @@ impl From<&rusqlite::Error> for Failure {
 /// Answers a request once its batch's fate is known.
 type Answer = Box<dyn FnOnce(Fate) + Send>;
 
-/// A request: does its work, says whether to keep it, and how to answer.
-type Job = Box<dyn FnOnce(&Transaction<'_>) -> (bool, Answer) + Send>;
+/// A request: does its work, if there is a transaction for it, says whether to keep that, and how to answer.
+type Job = Box<dyn FnOnce(Result<&Transaction<'_>, Failure>) -> (bool, Answer) + Send>;
 
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
@@ -61,7 +61,7 @@ impl Writer {
         std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || run(connection, queue))
-            .map_err(|source| StoreError::Open { path: "the store's thread".into(), source })?;
+            .map_err(|error| StoreError::Open { path: "the store's thread".into(), error })?;
         Ok(Self { jobs })
     }
 
@@ -74,25 +74,26 @@ impl Writer {
         G: FnOnce(A) + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |tx| match work(tx) {
-            Ok((value, after)) => (
-                true,
-                Box::new(move |fate: Fate| {
-                    let result = fate.map(|()| {
-                        then(after);
-                        value
-                    });
-                    // Nobody may be waiting any more; what was written stays written.
-                    let _ = answer.send(result.map_err(|failure| StoreError::from(failure).into()));
-                }),
-            ),
-            Err(error) => (
-                false,
-                Box::new(move |_: Fate| {
-                    let _ = answer.send(Err(error));
-                }),
-            ),
-        });
+        let job: Job =
+            Box::new(move |tx| match tx.map_err(|failure| StoreError::from(failure).into()).and_then(work) {
+                Ok((value, after)) => (
+                    true,
+                    Box::new(move |fate: Fate| {
+                        let result = fate.map(|()| {
+                            then(after);
+                            value
+                        });
+                        // Nobody may be waiting any more; what was written stays written.
+                        let _ = answer.send(result.map_err(|failure| StoreError::from(failure).into()));
+                    }),
+                ),
+                Err(error) => (
+                    false,
+                    Box::new(move |_: Fate| {
+                        let _ = answer.send(Err(error));
+                    }),
+                ),
+            });
         self.jobs.send(job).await.map_err(|_| StoreError::Gone)?;
         answered.await.map_err(|_| StoreError::Gone)?
     }
@@ -120,9 +121,10 @@ fn commit(connection: &mut Connection, jobs: &mut dyn Iterator<Item = Job>) {
             kept.and_then(|()| tx.commit().map_err(|error| Failure::from(&error)))
         }
         Err(error) => {
-            // Dropping a job unanswered tells its sender that the store is gone.
-            drop(jobs.next());
-            Err(Failure::from(&error))
+            let failure = Failure::from(&error);
+            // One of them: for the next it may have passed.
+            answers.extend(jobs.next().map(|job| job(Err(failure.clone())).1));
+            Err(failure)
         }
     };
     for answer in answers {
@@ -134,7 +136,7 @@ fn work(tx: &Transaction<'_>, jobs: &mut dyn Iterator<Item = Job>, answers: &mut
     for job in jobs {
         sql(tx, "SAVEPOINT request")?;
         // A panic is a defect; it must not take the other requests with it. Its sender learns that nobody answers.
-        let outcome = catch_unwind(AssertUnwindSafe(|| job(tx)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(tx))));
         let keep = match outcome {
             Ok((keep, answer)) => {
                 answers.push(answer);
@@ -143,8 +145,11 @@ fn work(tx: &Transaction<'_>, jobs: &mut dyn Iterator<Item = Job>, answers: &mut
             Err(_) => false,
         };
         if tx.is_autocommit() {
-            // SQLite has rolled everything back by itself, which it does when the disk is full.
-            return Err(Failure::Full);
+            // SQLite has rolled everything back by itself, which it does when the disk is full or broken. Whose request
+            // met that has the reason.
+            return Err(Failure::Other(
+                "another write in its transaction failed, which was undone as a whole".to_owned(),
+            ));
         }
         if !keep {
             sql(tx, "ROLLBACK TO request")?;

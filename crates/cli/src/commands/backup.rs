@@ -26,13 +26,17 @@ pub(crate) struct Args {
     /// The data directory [default: $XDG_DATA_HOME/taskgraft/up]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// The configuration that `up` was given, where that names a journal: it is the one that comes along
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure> {
     let data_dir = embedded::data_dir(args.data_dir.as_deref(), env)?;
     let file = args.file.clone();
-    let journal = Path::new(service::DIR).join(FILE);
-    let made = tokio::task::spawn_blocking(move || backup::backup(&data_dir, &[&journal], &file)).await;
+    let name = Path::new(service::DIR).join(FILE);
+    let journal = journal(args.config.as_deref())?.unwrap_or_else(|| data_dir.join(&name));
+    let made = tokio::task::spawn_blocking(move || backup::backup(&data_dir, &[(&journal, &name)], &file)).await;
     let made = made.map_err(|why| Failure::other(chain(&why)))?.map_err(|why| {
         let message = chain(&why);
         match why {
@@ -48,4 +52,14 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         out.note(&format!("{} artifacts expired meanwhile and are not in it", made.gone));
     }
     Ok(())
+}
+
+/// The journal that a configuration names, which must be there.
+fn journal(config: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    let Some(config) = config else { return Ok(None) };
+    let journal = service::read(config)?.journal;
+    match &journal {
+        Some(file) if !file.is_file() => Err(Failure::mistake(format!("there is no journal at {}", file.display()))),
+        Some(_) | None => Ok(journal),
+    }
 }

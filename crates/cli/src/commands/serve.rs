@@ -38,13 +38,16 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     let journal = service::journal(&config, &args.config)?;
     let parts = service::parts(config, journal, keeper, env)?;
     let root_url = parts.reader.config().root_url.clone();
-    let service = service::start(parts).await?;
+    let mut service = service::start(parts).await?;
     out.note(&format!("serving {root_url} on http://{}; Ctrl-C stops it", service.address()));
-    stop.asked().await;
+    let ended = tokio::select! {
+        () = stop.asked() => Ok(()),
+        failure = service::ended(&mut service) => Err(failure),
+    };
     out.note("stopping; once more to end at once");
     tokio::select! {
-        () = service.stop() => Ok(()),
-        () = stop.asked() => Ok(()),
+        () = service.stop() => ended,
+        () = stop.asked() => ended,
     }
 }
 

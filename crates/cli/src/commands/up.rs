@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use taskgraft_client::pulse::{Address, Broker};
 use taskgraft_local::queue::Settings;
 use taskgraft_local::{Config, check_free};
-use taskgraft_service::Service;
+use taskgraft_service::{Service, pulse};
 use url::Url;
 
 use crate::action_worker::ActionWorker;
@@ -60,10 +60,13 @@ pub(crate) struct Args {
     /// How requests are served, as for `taskgraft serve`; without it, over HTTP on a port of this machine alone
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Publish the queue's messages to this broker, as a deployment does to Pulse: amqps://USER@HOST or amqp://; the
-    /// password is in TASKGRAFT_PULSE_PASSWORD
+    /// Publish the queue's messages to this broker, as a deployment does to Pulse: amqps://USER@HOST or amqp://; a
+    /// password that the URL doesn't say is in TASKGRAFT_PULSE_PASSWORD
     #[arg(long, value_name = "URL")]
-    pulse_url: Option<Address>,
+    pulse_url: Option<String>,
+    /// Certificate authorities (PEM) that may vouch for that broker, beside the machine's
+    #[arg(long, value_name = "FILE", requires = "pulse_url")]
+    pulse_authorities: Option<PathBuf>,
     #[command(flatten)]
     project: ProjectArgs,
     /// Run no worker: tasks wait for workers of your own
@@ -109,7 +112,7 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
         let service = service::beside(&embedded, service, keeper, &dirs.service, env).await?;
         Ok((actions, service))
     };
-    let (actions, service) = match begun.await {
+    let (actions, mut service) = match begun.await {
         Ok(begun) => begun,
         Err(failure) => {
             embedded.stop().await;
@@ -124,14 +127,15 @@ pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result
     out.raw(exports.as_bytes())?;
     let (root_url, address) = (embedded.root_url(), service.address());
     out.note(&format!("Taskcluster, embedded, on {root_url}; requests on http://{address}; Ctrl-C stops it"));
-    tokio::select! {
-        () = stop.asked() => {}
+    let served = tokio::select! {
+        () = stop.asked() => Ok(()),
+        failure = service::ended(&mut service) => Err(failure),
         never = args.project.keep_up(&client, setup, out) => match never {},
-    }
+    };
     out.note("stopping; once more to end at once");
     tokio::select! {
-        ended = end(embedded, actions, service) => ended,
-        () = stop.asked() => Ok(()),
+        ended = end(embedded, actions, service) => served.and(ended),
+        () = stop.asked() => served,
     }
 }
 
@@ -147,7 +151,7 @@ fn server(args: &Args, data_dir: PathBuf, env: &Env) -> Result<Config, Failure> 
             claim_lasts: SignedDuration::from_secs(args.claim_seconds.into()),
             long_poll: Duration::from_millis(args.long_poll_ms.into()),
         },
-        pulse: args.pulse_url.clone().map(|address| broker(address, env)).transpose()?,
+        pulse: args.pulse_url.as_deref().map(|url| broker(url, args.pulse_authorities.as_deref(), env)).transpose()?,
         ..Config::new(data_dir)
     })
 }
@@ -168,13 +172,16 @@ fn worker(args: &Args, out: &Out) -> Result<Option<WorkerOptions>, Failure> {
     Ok((!queues.is_empty()).then_some(WorkerOptions { queues, capacity: args.capacity }))
 }
 
-/// Where the queue's messages are published.
-fn broker(address: Address, env: &Env) -> Result<Broker, Failure> {
+/// Where the queue's messages are published. Not read by clap, which would show what it can't read with its password.
+fn broker(url: &str, authorities: Option<&Path>, env: &Env) -> Result<Broker, Failure> {
+    let address: Address = url.parse().map_err(|why| Failure::mistake(format!("--pulse-url: {why}")))?;
     let address = match &env.pulse_password {
-        Some(password) => address.with_password(password.clone()),
-        None => address,
+        Some(password) if !address.says_password() => address.with_password(password.clone()),
+        Some(_) | None => address,
     };
-    Broker::new(address, b"").map_err(|why| Failure::mistake(format!("failed to {why}")))
+    let authorities = authorities.map(pulse::authorities).transpose();
+    let authorities = authorities.map_err(|why| Failure::mistake(format!("failed to {why}")))?.unwrap_or_default();
+    Broker::new(address, &authorities).map_err(|why| Failure::mistake(format!("failed to {why}")))
 }
 
 /// Where things are kept beside the server's own.
@@ -238,6 +245,14 @@ mod tests {
         let exports = exports(&[("A", "it's; $(no) `command`".to_owned())]);
         let output = std::process::Command::new("sh").arg("-c").arg(format!("{exports}printf %s \"$A\"")).output();
         assert_eq!(output.unwrap().stdout, b"it's; $(no) `command`");
+    }
+
+    #[test]
+    fn the_urls_own_password_counts_before_that_of_the_environment() {
+        let env = Env { pulse_password: Some("another".to_owned()), ..Env::default() };
+        let address = |url: &str| broker(url, None, &env).unwrap().address().clone();
+        assert_eq!(address("amqp://ann:own@localhost"), "amqp://ann:own@localhost".parse().unwrap());
+        assert_eq!(address("amqp://ann@localhost"), "amqp://ann:another@localhost".parse().unwrap());
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Place {
         let relay = Relay::start(rabbit.address());
         let directory = tempfile::tempdir().unwrap();
         let text = format!(
-            "journal = \"journal\"\n[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\nprefetch = 50\n\
+            "journal = \"journal\"\nhttp.listen = \"127.0.0.1:0\"\n[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\nprefetch = 50\n\
              [[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n",
             relay.address()
         );
@@ -122,6 +122,38 @@ fn a_listener_killed_at_any_point_loses_nothing_and_writes_nothing_twice() {
     std::process::Command::new("kill").arg(&id).status().unwrap();
     assert!(listener.wait().unwrap().success());
     assert_eq!(place.keys().len(), COUNT + 1);
+}
+
+#[test]
+fn what_the_broker_refuses_for_good_ends_the_service_with_the_reason() {
+    let place = Place::new();
+    let data = place.directory.path().join("tc");
+    let data = data.to_str().unwrap();
+    for command in [&["serve"][..], &["up", "--no-worker", "--data-dir", data]] {
+        let ended = |password: &str| {
+            let mut service = self::command(command);
+            service.arg("--config").arg(place.config()).env("TASKGRAFT_PULSE_PASSWORD", password);
+            service.env("TASKCLUSTER_ROOT_URL", "https://tc.example.com").env("TASKCLUSTER_CLIENT_ID", "ann");
+            service.env("TASKCLUSTER_ACCESS_TOKEN", "none").env("HOME", place.directory.path());
+            let mut child = service.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+            let deadline = Instant::now() + LATE;
+            while child.try_wait().unwrap().is_none() {
+                if Instant::now() > deadline {
+                    child.kill().unwrap();
+                    panic!("{command:?} goes on without pulse");
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let wrong = ended("s3cret");
+        assert!(wrong.contains("error: failed to listen to pulse") && wrong.contains("ACCESS_REFUSED"), "{wrong}");
+        assert!(!wrong.contains("s3cret"), "{wrong}");
+        let missing = ended("guest");
+        assert!(missing.contains("error: failed to listen to pulse") && missing.contains(EXCHANGE), "{missing}");
+    }
 }
 
 #[test]

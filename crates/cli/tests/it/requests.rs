@@ -1,13 +1,15 @@
 //! The journal of a service from outside: another process has it open, as a service would.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use taskgraft_client::SystemClock;
 use taskgraft_core::ids::{RequestId, TaskId};
-use taskgraft_service::journal::{Change, Entry, Journal, NewLetter, NewLine, Settings};
+use taskgraft_service::journal::{Change, Entry, Journal, NewLetter, NewLine, Settings, Settled};
 use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushName, State};
 
 use crate::run::{Ran, command, taskgraft};
@@ -173,6 +175,36 @@ async fn messages_that_nobody_understood_are_shown_and_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_message_is_told_what_came_of_it() {
+    let service = Service::new().await;
+    let (one, other) =
+        (service.journal.dead_letter(letter()).await.unwrap(), service.journal.dead_letter(letter()).await.unwrap());
+    let became = service.receive("click-1").await;
+    let mut wishes = service.journal.subscribe_letters();
+    let waiting = |seconds: &str| {
+        let mut retry = command(service.args(&["retry", "--message", &one.to_string(), "--wait", seconds]));
+        tokio::task::spawn_blocking(move || Ran::from(retry.output().unwrap()))
+    };
+    let ran = waiting("0").await.unwrap();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("was not read in 0 s"), "{}", ran.stderr);
+    wishes.changed().await.unwrap();
+    service.journal.settle_letter(one, Settled::Dead("it is no JSON".to_owned())).await.unwrap();
+    let mut settle = async |settled| {
+        let ran = waiting("60");
+        wishes.changed().await.unwrap();
+        service.journal.settle_letter(one, settled).await.unwrap();
+        ran.await.unwrap()
+    };
+    let ran = settle(Settled::Dead("it is still no JSON".to_owned())).await;
+    assert_eq!(ran.code, Some(6), "{}", ran.stderr);
+    assert!(ran.stderr.contains("can't be understood: it is still no JSON"), "{}", ran.stderr);
+    let ran = settle(Settled::Request(became.clone())).await;
+    assert_eq!((ran.code, ran.stdout.trim()), (Some(0), &*format!("message {one} is request {became}")));
+    assert!(!service.journal.letter(other).await.unwrap().wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_is_exported_whether_the_service_runs_or_not() {
     let service = Service::new().await;
     let (one, other) = (service.receive("click-1").await, service.receive("click-2").await);
@@ -208,6 +240,33 @@ async fn everything_is_exported_whether_the_service_runs_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lines_are_printed_as_they_are_kept_and_the_last_one_is_awaited() {
+    let service = Service::new().await;
+    let id = service.receive("click-1").await;
+    let line = |message: &str| NewLine {
+        request: id.clone(),
+        at: jiff::Timestamp::now().into(),
+        text: serde_json::json!({"message": message}).to_string(),
+    };
+    // No terminal is to see the second as it is, and no terminal of that locale has the first.
+    let texts = ["half way … →", "\u{9b}2J\u{202e}"];
+    service.journal.log(vec![line(texts[0])]).await.unwrap();
+    let mut follow = command(service.args(&["log", id.as_str(), "--follow", "--json"]));
+    let mut following = follow.env("LANG", "C").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    service.apply(&id, Event::Failed).await;
+    // Whoever keeps the lines may be slow.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    service.journal.log(vec![line(texts[1])]).await.unwrap();
+    let all: Vec<String> = std::iter::once(first).chain(lines.map(Result::unwrap)).collect();
+    let messages: Vec<Value> =
+        all.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].clone()).collect();
+    assert_eq!(messages, texts);
+    assert!(following.wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mistakes_change_nothing_and_name_the_way_out() {
     let service = Service::new().await;
     let id = service.receive("click-1").await;
@@ -221,9 +280,17 @@ async fn mistakes_change_nothing_and_name_the_way_out() {
     failed(&["retry", id.as_str()], 3, "a request that is received can't be retried");
     failed(&["retry", "--message", "9"], 3, "no message 9");
     failed(&["retry"], 2, "REQUEST");
+    failed(&["retry", id.as_str(), "--wait", "9999999999999999999"], 2, "86400");
     failed(&["show", "../x"], 2, "no request's id");
     failed(&["list", "--state", "lost"], 2, "it is one of received, ready");
     assert_eq!(service.state(&id).await, State::Received);
+    // All or nothing, whichever of them is the mistake.
+    service.apply(&id, Event::Failed).await;
+    let number = service.journal.dead_letter(letter()).await.unwrap().to_string();
+    failed(&["retry", id.as_str(), "nobody", "--message", &number], 3, "nothing was changed");
+    failed(&["retry", id.as_str(), "--message", "9"], 3, "nothing was changed");
+    assert_eq!(service.state(&id).await, State::Failed);
+    assert!(service.journal.wanted_letters(10).await.unwrap().is_empty());
     let nowhere = taskgraft(["requests", "list", "--journal", "/nonexistent/journal"]);
     assert_eq!(nowhere.code, Some(3));
     assert!(nowhere.stderr.contains("there is no journal at /nonexistent/journal"), "{}", nowhere.stderr);

@@ -92,6 +92,25 @@ fn a_backup_of_a_running_one_is_a_data_directory() {
 }
 
 #[test]
+fn a_backup_takes_the_journal_that_is_really_used() {
+    let up = Up::start();
+    let asked = receive(&up.dir().join("elsewhere.sqlite"));
+    std::fs::write(up.dir().join("up.toml"), "journal = \"elsewhere.sqlite\"").unwrap();
+    let ran = up.taskgraft(["backup", "b.tar", "--data-dir", "tc", "--config", "up.toml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    std::fs::create_dir(up.dir().join("restored")).unwrap();
+    assert!(
+        Command::new("tar").args(["-xf", "b.tar", "-C", "restored"]).current_dir(up.dir()).status().unwrap().success()
+    );
+    let list = up.taskgraft(["requests", "list", "--journal", "restored/service/journal.sqlite"]);
+    assert!(list.stdout.contains(&asked), "{}{}", list.stdout, list.stderr);
+    std::fs::write(up.dir().join("up.toml"), "journal = \"nowhere.sqlite\"").unwrap();
+    let ran = up.taskgraft(["backup", "c.tar", "--data-dir", "tc", "--config", "up.toml"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("there is no journal at nowhere.sqlite"), "{}", ran.stderr);
+}
+
+#[test]
 fn what_it_can_not_do_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| {
@@ -102,6 +121,13 @@ fn what_it_can_not_do_is_said() {
         let ran = run(&["--root-url", url]);
         assert!(matches!(ran.code, Some(1 | 3)) && ran.stderr.contains("URL"), "{url}: {}", ran.stderr);
     }
+    let ran = run(&["--pulse-url", "amqp://ann:s3cret@localhost/?heartbeat=1"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--pulse-url: that is no broker's URL: it has a query"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
+    let ran = run(&["--pulse-url", "amqps://localhost", "--pulse-authorities", "/nonexistent/ca.pem"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("failed to read the authorities in /nonexistent/ca.pem"), "{}", ran.stderr);
     let ran = taskgraft(["backup", "b.tar", "--data-dir", "/nonexistent"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
 }

@@ -17,6 +17,7 @@ const HEARTBEAT: u16 = 30;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     pub(super) uri: Box<AMQPUri>,
+    says_password: bool,
 }
 
 /// No address of a broker. What was given isn't shown, since it may hold a password.
@@ -42,7 +43,14 @@ impl Address {
     #[must_use]
     pub fn with_password(mut self, password: String) -> Self {
         self.uri.authority.userinfo.password = password;
+        self.says_password = true;
         self
+    }
+
+    /// Whether there is a password other than what goes without saying.
+    #[must_use]
+    pub fn says_password(&self) -> bool {
+        self.says_password
     }
 
     pub(super) fn is_tls(&self) -> bool {
@@ -68,6 +76,7 @@ impl FromStr for Address {
         let user = if url.username().is_empty() { "guest" } else { url.username() };
         let virtual_host = url.path().strip_prefix('/').filter(|path| !path.is_empty()).unwrap_or("/");
         Ok(Self {
+            says_password: url.password().is_some(),
             uri: Box::new(AMQPUri {
                 authority: AMQPAuthority {
                     userinfo: AMQPUserInfo {
@@ -118,6 +127,8 @@ mod tests {
         let address: Address = "amqps://ann:s3%2Fcret@pulse.example.com".parse().unwrap();
         assert_eq!(address.uri.authority.userinfo.password, "s3/cret");
         let other = address.clone().with_password("s3cret too".to_owned());
+        assert!(address.says_password() && other.says_password());
+        assert!(!"amqps://ann@pulse.example.com".parse::<Address>().unwrap().says_password());
         for address in [address, other] {
             assert!(!format!("{address} {address:?}").contains("s3"));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::tcp::AsyncTcpStream;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Connection, ConnectionProperties};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,15 +14,14 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
 
 use super::runtime::{self, Pipe, pipe};
+use super::session::Session;
 use super::{Address, Consumer, Error, Publisher, Subscription, Topology};
 
 /// How long a connection may take to be made, and then a consumer on it.
 pub(super) const CONNECT: Duration = Duration::from_secs(20);
-
-/// How long a connection may take to end in order. After that it is as good as lost.
-const CLOSE: Duration = Duration::from_secs(5);
 
 /// A broker. Cheap to clone; connects when something is consumed or published.
 #[derive(Clone)]
@@ -67,12 +66,15 @@ impl Broker {
     }
 
     /// Connects, opens a channel and declares what has to be there.
-    pub(super) async fn open(&self, topology: &Topology) -> Result<(Connection, Channel), Error> {
+    pub(super) async fn open(&self, topology: &Topology) -> Result<Session, Error> {
         let opened = async {
-            let connection = self.connect().await?;
+            let cut = CancellationToken::new();
+            // However this ends: nothing of what didn't become a session stays.
+            let guard = cut.clone().drop_guard();
+            let connection = self.connect(cut).await?;
             let channel = connection.create_channel().await.map_err(|error| self.error(&error))?;
             topology.declare(&channel).await.map_err(|fault| fault.at(self))?;
-            Ok((connection, channel))
+            Ok(Session { connection, channel, _cut: guard })
         };
         self.within(CONNECT, opened).await
     }
@@ -91,10 +93,11 @@ impl Broker {
         Error::from_lapin(&self.address, error)
     }
 
-    async fn connect(&self) -> Result<Connection, Error> {
+    async fn connect(&self, cut: CancellationToken) -> Result<Connection, Error> {
         let tls = self.tls.clone();
         let open = async move |uri: lapin::uri::AMQPUri, _| {
-            let stream = open(&uri.authority.host, uri.authority.port, tls.clone()).await?;
+            let opening = open(&uri.authority.host, uri.authority.port, tls.clone(), cut.clone());
+            let stream = cut.run_until_cancelled(opening).await.unwrap_or_else(|| Err(runtime::cut()))?;
             Ok(AsyncTcpStream::Plain(stream))
         };
         let options = ConnectionProperties::default().with_connection_name("taskgraft".into());
@@ -103,24 +106,18 @@ impl Broker {
     }
 }
 
-/// Ends a connection in order, if it still can be.
-pub(super) async fn close(connection: &Connection) {
-    // Gone already, it is as good as closed.
-    let _ = tokio::time::timeout(CLOSE, connection.close(200, "done".into())).await;
-}
-
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Broker").field("address", &self.address).finish_non_exhaustive()
     }
 }
 
-async fn open(host: &str, port: u16, tls: Option<TlsConnector>) -> io::Result<Pipe> {
+async fn open(host: &str, port: u16, tls: Option<TlsConnector>, cut: CancellationToken) -> io::Result<Pipe> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    let Some(tls) = tls else { return Ok(pipe(stream)) };
+    let Some(tls) = tls else { return Ok(pipe(stream, cut)) };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    tls.connect(name, stream).await.map(pipe)
+    Ok(pipe(tls.connect(name, stream).await?, cut))
 }
 
 fn tls_config(authorities: &[u8]) -> Result<ClientConfig, String> {

@@ -1,13 +1,13 @@
 //! Messages out of a queue, for as long as anybody wants them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection};
 use tokio::sync::watch;
 
+use super::session::Session;
 use super::topology::name;
 use super::{Broker, Delivery, Error, Topology, broker};
 use crate::Retry;
@@ -40,7 +40,7 @@ pub struct Consumer {
     broker: Broker,
     subscription: Subscription,
     live: Option<Live>,
-    /// Connections that were lost or not made since a message last came.
+    /// Connections that were lost or not made since a message last came, or one held.
     failures: u32,
     was_connected: bool,
     link: watch::Sender<Link>,
@@ -49,14 +49,16 @@ pub struct Consumer {
 #[derive(Debug)]
 struct Live {
     messages: lapin::Consumer,
-    // Held, not used: dropping them ends the consumer.
-    _channel: Channel,
-    connection: Connection,
+    session: Session,
+    since: Instant,
 }
 
 /// Pauses between tries: short at first, never above 30 s, without an end.
 const PATIENCE: Retry =
     Retry { tries: u32::MAX, within: Duration::MAX, base: Duration::from_millis(200), cap: Duration::from_secs(30) };
+
+/// A connection that held so long was a good one: what broke it is a trouble of its own.
+const STEADY: Duration = Duration::from_secs(60);
 
 impl Consumer {
     pub(super) fn new(broker: Broker, subscription: Subscription) -> Self {
@@ -101,7 +103,9 @@ impl Consumer {
                 }
             };
             tracing::warn!(broker = %self.broker.address(), why, "no messages for now; connecting again");
-            self.live = None;
+            if self.live.take().is_some_and(|live| live.since.elapsed() > STEADY) {
+                self.failures = 0;
+            }
             self.failures = self.failures.saturating_add(1);
             self.link.send_replace(Link::Lost(why));
         }
@@ -110,7 +114,7 @@ impl Consumer {
     /// Ends the connection. What was delivered and not acknowledged goes back to the queue.
     pub async fn close(mut self) {
         if let Some(live) = self.live.take() {
-            broker::close(&live.connection).await;
+            live.session.close().await;
         }
     }
 
@@ -125,13 +129,14 @@ impl Consumer {
     async fn subscribe(&self) -> Result<Live, Error> {
         let Subscription { queue, topology, prefetch } = &self.subscription;
         let queue = name(queue)?;
-        let (connection, channel) = self.broker.open(topology).await?;
+        let session = self.broker.open(topology).await?;
+        let channel = &session.channel;
         let consume = async {
             channel.basic_qos(*prefetch, BasicQosOptions::default()).await?;
             channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
         };
         let consume = async { consume.await.map_err(|error| self.broker.error(&error)) };
         let messages = self.broker.within(broker::CONNECT, consume).await?;
-        Ok(Live { messages, _channel: channel, connection })
+        Ok(Live { messages, session, since: Instant::now() })
     }
 }

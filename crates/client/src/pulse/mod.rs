@@ -13,6 +13,7 @@ mod delivery;
 mod error;
 mod publisher;
 mod runtime;
+mod session;
 mod topology;
 
 pub use address::{Address, AddressError};

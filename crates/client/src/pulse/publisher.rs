@@ -5,8 +5,9 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString};
-use lapin::{BasicProperties, Channel, Confirmation, Connection};
+use lapin::{BasicProperties, Channel, Confirmation};
 
+use super::session::Session;
 use super::topology::name;
 use super::{Broker, Error, Topology, broker};
 
@@ -40,7 +41,7 @@ pub struct Outgoing {
 pub struct Publisher {
     broker: Broker,
     topology: Topology,
-    live: Option<(Connection, Channel)>,
+    live: Option<Session>,
 }
 
 impl Publisher {
@@ -54,28 +55,28 @@ impl Publisher {
     /// If it has not: then some may have been published, and the same call publishes all again.
     pub async fn publish(&mut self, messages: &[Outgoing]) -> Result<(), Error> {
         // Kept only after a success: whoever stops waiting half-way, or fails, begins with a new connection.
-        let (connection, channel) = match self.live.take().filter(|(connection, _)| connection.status().connected()) {
-            Some(live) => live,
+        let session = match self.live.take().filter(|session| session.connection.status().connected()) {
+            Some(session) => session,
             None => self.open().await?,
         };
-        self.broker.within(CONFIRM, self.send(&channel, messages)).await?;
-        self.live = Some((connection, channel));
+        self.broker.within(CONFIRM, self.send(&session.channel, messages)).await?;
+        self.live = Some(session);
         Ok(())
     }
 
     /// Ends the connection.
     pub async fn close(mut self) {
-        if let Some((connection, _)) = self.live.take() {
-            broker::close(&connection).await;
+        if let Some(session) = self.live.take() {
+            session.close().await;
         }
     }
 
-    async fn open(&self) -> Result<(Connection, Channel), Error> {
-        let (connection, channel) = self.broker.open(&self.topology).await?;
-        let confirms = channel.confirm_select(ConfirmSelectOptions::default());
+    async fn open(&self) -> Result<Session, Error> {
+        let session = self.broker.open(&self.topology).await?;
+        let confirms = session.channel.confirm_select(ConfirmSelectOptions::default());
         let confirms = async { confirms.await.map_err(|error| self.broker.error(&error)) };
         self.broker.within(broker::CONNECT, confirms).await?;
-        Ok((connection, channel))
+        Ok(session)
     }
 
     async fn send(&self, channel: &Channel, messages: &[Outgoing]) -> Result<(), Error> {

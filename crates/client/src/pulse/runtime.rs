@@ -6,15 +6,18 @@ use std::future::Future;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
 use async_rs::{Runtime, Tokio};
 use futures_util::Stream;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// Bytes in both directions.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -22,12 +25,57 @@ pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// A stream as lapin takes it.
-pub(super) type Pipe = Compat<Box<dyn Duplex>>;
+pub(super) type Pipe = Compat<Cuttable>;
 
-/// Makes a stream one that lapin takes.
-pub(super) fn pipe(stream: impl Duplex + 'static) -> Pipe {
-    let stream: Box<dyn Duplex> = Box::new(stream);
-    stream.compat()
+/// Makes a stream one that lapin takes, until it is cut.
+pub(super) fn pipe(stream: impl Duplex + 'static, cut: CancellationToken) -> Pipe {
+    Cuttable { stream: Box::new(stream), waiting: Box::pin(cut.clone().cancelled_owned()), cut }.compat()
+}
+
+/// A stream that can be cut from outside: then it only fails, and whoever waits to read from it wakes.
+///
+/// lapin has a thread for each connection, and that waits for the other end as long as it takes.
+pub(super) struct Cuttable {
+    stream: Box<dyn Duplex>,
+    cut: CancellationToken,
+    waiting: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Cuttable {
+    fn whole(&self) -> io::Result<()> {
+        if self.cut.is_cancelled() { Err(cut()) } else { Ok(()) }
+    }
+}
+
+/// What is said of a stream that was cut.
+pub(super) fn cut() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "nobody needs the connection any more")
+}
+
+impl AsyncRead for Cuttable {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.waiting.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(cut()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Cuttable {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.whole()?;
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.whole()?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.whole()?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 /// tokio, but for its streams.
@@ -81,6 +129,6 @@ impl Reactor for OwnStreams {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connected = TcpStream::connect(address);
-        async move { connected.await.map(pipe) }
+        async move { Ok(pipe(connected.await?, CancellationToken::new())) }
     }
 }

@@ -9,6 +9,8 @@ use taskgraft_client::pulse::{
 use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit::{self, PULSE_USER, Rabbit};
 use taskgraft_testkit::relay::Relay;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
 
 /// Long enough for a busy machine, short enough to be told.
 
@@ -228,4 +230,26 @@ async fn tls_needs_an_authority_that_vouches_for_the_host() {
     let error = connect("localhost", &stranger.pem()).unwrap().publish(&[]).await.unwrap_err();
     assert!(error.to_string().contains("certificate"), "another authority: {error}");
     drop(rabbit);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_broker_that_says_nothing_no_connection_stays() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let authority = rcgen::CertificateParams::new(vec![]).unwrap().self_signed(&key).unwrap();
+    for scheme in ["amqp", "amqps"] {
+        let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = format!("{scheme}://guest:guest@localhost:{}", silent.local_addr().unwrap().port());
+        let broker = Broker::new(address.parse().unwrap(), authority.pem().as_bytes()).unwrap();
+        let mut consumer = broker.consume(subscription(&names(&broker, "silent")));
+        let accepted = tokio::select! {
+            delivery = consumer.next() => panic!("{delivery:?}"),
+            accepted = tokio::time::timeout(LATE, silent.accept()) => accepted,
+        };
+        let (mut connection, _) = accepted.expect("a connection in time").unwrap();
+        // Given up, as when it took too long.
+        drop(consumer);
+        let mut said = Vec::new();
+        let ended = tokio::time::timeout(LATE, connection.read_to_end(&mut said)).await;
+        assert!(ended.is_ok(), "{scheme}: the connection is still open");
+    }
 }

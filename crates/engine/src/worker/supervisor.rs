@@ -1,5 +1,6 @@
 //! The worker's life: what is left from an earlier one, claiming, stopping.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use taskgraft_client::run::{LogServer, Resolution, RunOf, Session, runs_in};
 use taskgraft_client::{Client, Error, Retry};
 use taskgraft_core::api::queue::{ClaimTaskRequest, Claimed};
@@ -68,7 +70,7 @@ pub enum WorkerError {
 /// # Errors
 /// If its directory or address can't be had, or the queue refuses it from the start.
 pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>) -> Result<(), WorkerError> {
-    let (lock, left) = prepare(&config.work_dir)?;
+    let (lock, mut left) = prepare(&config.work_dir)?;
     check_scopes(&config, &client).await?;
     let logs = match &config.live_log {
         LiveLog::Served { address, url } => {
@@ -87,7 +89,7 @@ pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>)
     }
     let mut stop = pin!(stop);
     let stopped = tokio::select! {
-        () = take_up(&shop, &room, &mut runs, left) => false,
+        () = take_up(&shop, &room, &mut runs, &mut left) => false,
         () = &mut stop => true,
     };
     let worked = if stopped { Ok(None) } else { work(&shop, &room, &mut runs, stop).await };
@@ -112,7 +114,11 @@ pub async fn run(config: Config, client: Client, stop: impl Future<Output = ()>)
         let _ = hand_back.send(true);
         let _ = tokio::time::timeout(HANDING_BACK, all_end(&mut runs)).await;
     };
-    futures_util::join!(last, ended);
+    let given_up = async {
+        // The queue may not answer: then their claims expire.
+        let _ = tokio::time::timeout(HANDING_BACK, hand_back_left(&shop, left)).await;
+    };
+    futures_util::join!(last, given_up, ended);
     drop(lock);
     result
 }
@@ -199,28 +205,44 @@ fn begin(shop: &Arc<Shop>, runs: &mut JoinSet<()>, claims: Vec<Claimed>, mut per
 }
 
 /// Takes up the runs that this worker had when it was killed, as far as there is room and they are still its own. It had
-/// room for all of them unless that was made smaller meanwhile; whoever stops this gives up those that still wait.
-async fn take_up(shop: &Arc<Shop>, room: &Arc<Semaphore>, runs: &mut JoinSet<()>, left: Vec<RunOf>) {
-    let Config { worker_group, worker_id, .. } = shop.config.clone();
-    let who = ClaimTaskRequest { worker_group, worker_id };
-    for (task, run) in left {
+/// room for all of them unless that was made smaller meanwhile. Stopped before it is done, those that still wait are left.
+async fn take_up(shop: &Arc<Shop>, room: &Arc<Semaphore>, runs: &mut JoinSet<()>, left: &mut VecDeque<RunOf>) {
+    while let Some(run) = left.front() {
         // First, since nobody renews a claim that waits.
         let Ok(permits) = Arc::clone(room).acquire_owned().await else { return };
-        match shop.client.queue().claim_task(task, run, &who).await {
-            Ok(claimed) => {
-                tracing::info!(%task, run, "taking up what an earlier worker had");
-                begin(shop, runs, vec![claimed], permits);
-            }
-            // Resolved meanwhile, claimed by somebody else, or forgotten.
-            Err(Error::Conflict { .. }) => {}
-            Err(error) if error.is_not_found() => {}
-            Err(error) => tracing::warn!(%task, run, %error, "could not take up what an earlier worker had"),
+        if let Some(claimed) = claim_again(shop, *run).await {
+            tracing::info!(task = %run.0, run = run.1, "taking up what an earlier worker had");
+            begin(shop, runs, vec![claimed], permits);
         }
+        left.pop_front();
     }
 }
 
+/// Hands back the runs that there was no time to take up.
+async fn hand_back_left(shop: &Shop, left: VecDeque<RunOf>) {
+    let back = left.into_iter().map(async |run| {
+        let claimed = claim_again(shop, run).await;
+        hand_back_unbegun(&shop.client, claimed.into_iter().collect()).await;
+    });
+    join_all(back).await;
+}
+
+/// Claims a run that this worker had, if it is still its own.
+async fn claim_again(shop: &Shop, (task, run): RunOf) -> Option<Claimed> {
+    let Config { worker_group, worker_id, .. } = shop.config.clone();
+    let who = ClaimTaskRequest { worker_group, worker_id };
+    match shop.client.queue().claim_task(task, run, &who).await {
+        Ok(claimed) => return Some(claimed),
+        // Resolved meanwhile, claimed by somebody else, or forgotten.
+        Err(Error::Conflict { .. }) => {}
+        Err(error) if error.is_not_found() => {}
+        Err(error) => tracing::warn!(%task, run, %error, "could not claim again what an earlier worker had"),
+    }
+    None
+}
+
 /// Takes the directory for this worker alone, and tells which runs the last one left.
-fn prepare(work_dir: &Path) -> Result<(File, Vec<RunOf>), WorkerError> {
+fn prepare(work_dir: &Path) -> Result<(File, VecDeque<RunOf>), WorkerError> {
     let unusable = |error| WorkerError::Directory { path: work_dir.to_owned(), error };
     std::fs::create_dir_all(work_dir).map_err(unusable)?;
     let lock = File::create(work_dir.join("lock")).map_err(unusable)?;
@@ -230,7 +252,7 @@ fn prepare(work_dir: &Path) -> Result<(File, Vec<RunOf>), WorkerError> {
         Err(std::fs::TryLockError::Error(error)) => return Err(unusable(error)),
     }
     let runs_dir = run::runs_dir(work_dir);
-    let left = runs_in(&runs_dir);
+    let left = runs_in(&runs_dir).into();
     match std::fs::remove_dir_all(&runs_dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unusable(error)),
         Ok(()) | Err(_) => {}

@@ -58,13 +58,28 @@ fn bound(tx: &Transaction<'_>, most: i64, dropped: i64) -> Result<(), StoreError
     Ok(())
 }
 
+/// Forgets what is written down: without a broker it would wait, and come months too late to the next one.
+pub(crate) async fn forget(ctx: &Ctx) -> Result<(), StoreError> {
+    let gone = ctx.store.write(|tx| Ok::<_, StoreError>(tx.execute("DELETE FROM outbox", [])?)).await?;
+    if gone > 0 {
+        tracing::warn!(gone, "there is no broker now: messages that waited for one are not published");
+    }
+    Ok(())
+}
+
 /// Publishes what is written down, until the server stops; what is left then is published after the next start.
 pub(crate) async fn publish(ctx: &Arc<Ctx>, broker: &Broker) {
     let exchanges = EXCHANGES.iter().map(|name| format!("{PREFIX}{name}")).collect();
     let mut publisher = broker.publisher(Topology { exchanges, ..Topology::default() });
     let mut failures = 0;
     loop {
-        match forward(ctx, &mut publisher).await {
+        // A broker may take its time: one that is short of memory says nothing at all. What is dropped here is published
+        // after the next start, perhaps again.
+        let forwarded = tokio::select! {
+            () = ctx.stopped() => break,
+            forwarded = forward(ctx, &mut publisher) => forwarded,
+        };
+        match forwarded {
             Ok(true) => failures = 0,
             Ok(false) => tokio::select! {
                 () = ctx.stopped() => break,
@@ -79,9 +94,6 @@ pub(crate) async fn publish(ctx: &Arc<Ctx>, broker: &Broker) {
                     () = tokio::time::sleep(pause) => {}
                 }
             }
-        }
-        if *ctx.stopping.borrow() {
-            break;
         }
     }
     publisher.close().await;

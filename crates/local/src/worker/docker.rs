@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use taskgraft_client::run::{Resolution, Session, TaskLog};
 use taskgraft_client::run::{RunOf, directory_name};
 use taskgraft_core::api::queue::ArtifactErrorReason;
@@ -21,6 +22,9 @@ use super::resolution;
 
 /// How long an engine may take to say that it works.
 const ENGINE_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many containers are removed at once.
+const REMOVED_AT_ONCE: usize = 8;
 
 /// What is said where no engine works. The task fails: nothing is wrong with its payload, and a retry on the same
 /// machine would end the same.
@@ -70,19 +74,23 @@ pub(crate) fn container_name(run: RunOf) -> String {
     format!("taskgraft-{}", directory_name(run))
 }
 
-/// Removes the containers of runs that another worker left behind: killing a worker doesn't end them.
+/// Removes the containers of runs that another worker left behind: killing a worker doesn't end them. Waits for no engine
+/// longer than for one that is asked whether it works.
 pub(crate) async fn remove_left(engines: &[PathBuf], left: &[RunOf]) {
-    if left.is_empty() {
-        return;
-    }
-    for engine in engines {
-        for run in left {
-            let mut command = Command::new(engine);
-            command.args(["rm", "--force", &container_name(*run)]).kill_on_drop(true);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            // Most runs had no container, and most machines have not all engines.
-            let _ = tokio::time::timeout(ENGINE_ANSWERS_WITHIN, command.status()).await;
-        }
+    remove_within(ENGINE_ANSWERS_WITHIN, engines, left).await;
+}
+
+async fn remove_within(time: Duration, engines: &[PathBuf], left: &[RunOf]) {
+    let each = engines.iter().flat_map(|engine| left.iter().map(move |run| (engine, container_name(*run))));
+    let removing = stream::iter(each).for_each_concurrent(REMOVED_AT_ONCE, async |(engine, name)| {
+        let mut command = Command::new(engine);
+        command.args(["rm", "--force", &name]).kill_on_drop(true);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // Most runs had no container, and most machines have not all engines.
+        let _ = command.status().await;
+    });
+    if tokio::time::timeout(time, removing).await.is_err() {
+        tracing::warn!("an engine does not answer: containers of an earlier worker may still run");
     }
 }
 
@@ -248,6 +256,20 @@ mod tests {
         assert_eq!(loaded_image("Loaded image: lander:1\n").as_deref(), Some("lander:1"));
         assert_eq!(loaded_image("x\nLoaded image ID: sha256:ab\n").as_deref(), Some("sha256:ab"));
         assert_eq!(loaded_image("error"), None);
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_hangs_is_awaited_once() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let engine = dir.path().join("engine");
+        std::fs::write(&engine, "#!/bin/sh\nexec sleep 60\n").unwrap();
+        std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let left: Vec<RunOf> = (0..30).map(|n| ("AWMGHageTNSYfeRM0ntW-g".parse().unwrap(), n)).collect();
+        let began = Instant::now();
+        remove_within(Duration::from_secs(1), &[engine.clone(), engine], &left).await;
+        // Not a second for each.
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     #[tokio::test]

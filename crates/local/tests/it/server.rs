@@ -3,12 +3,18 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
+use std::time::Duration;
 
+use rusqlite::Transaction;
 use serde_json::{Value, json};
+use taskgraft_client::pulse::Broker;
 use taskgraft_local::backup::{BackupError, backup};
 use taskgraft_local::{Config, LockError, Server, StartError};
+use taskgraft_store::StoreError;
+use tokio::net::TcpListener;
 
 use crate::requests::{Creds, Up};
+use crate::support::Deployment;
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -113,4 +119,29 @@ async fn a_backup_is_a_data_directory() {
     let url = artifact.json()["url"].as_str().unwrap().to_owned();
     let target = url.strip_prefix(again.running.root_url()).unwrap();
     assert!(again.anonymous("GET", target, &Value::Null).await.body.ends_with(b"what was built"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_says_nothing_does_not_keep_the_server_from_stopping() {
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("amqp://guest:guest@{}", silent.local_addr().unwrap());
+    let broker = Broker::new(url.parse().unwrap(), b"").unwrap();
+    let deployment = Deployment::start_with(|config| config.pulse = Some(broker)).await;
+    deployment.task(json!({})).await;
+    let accepted = tokio::time::timeout(Duration::from_secs(60), silent.accept()).await;
+    let _connection = accepted.expect("something is to be published").unwrap();
+    // Shorter than it waits for a broker.
+    let stopped = tokio::time::timeout(Duration::from_secs(15), deployment.server.stop()).await;
+    assert!(stopped.is_ok(), "it waits for the broker");
+    let waiting = async |config: Config| {
+        let server = Server::start(config).await.unwrap();
+        let count = |tx: &Transaction<'_>| tx.query_row("SELECT count(*) FROM outbox", [], |row| row.get::<_, i64>(0));
+        let count = server.ctx().store.read(move |tx| Ok::<_, StoreError>(count(tx)?)).await.unwrap();
+        server.stop().await;
+        count
+    };
+    let config = Config::new(deployment.directory.path().join("data"));
+    let again = Config { pulse: Some(Broker::new(url.parse().unwrap(), b"").unwrap()), ..config.clone() };
+    assert_ne!(waiting(again).await, 0, "kept for the broker");
+    assert_eq!(waiting(config).await, 0, "and forgotten where there is none any more");
 }

@@ -1,5 +1,6 @@
 //! `[pulse]`: the broker that is listened to.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -19,6 +20,8 @@ pub struct Pulse {
     pub url: String,
     /// `user`: queues are named after it, `queue/USER/NAME`. Its password comes from the environment.
     pub user: String,
+    /// `authorities`: a file of certificate authorities (PEM) that may vouch for the broker, beside the machine's.
+    pub authorities: Option<PathBuf>,
     /// `prefetch`: how many messages may be on their way before they are acknowledged.
     pub prefetch: u16,
     /// `duplicate_window`: for how long an equal message without an id of its own is the same message.
@@ -60,6 +63,7 @@ impl Pulse {
         Self {
             url: table.required("url", url).unwrap_or_default(),
             user: table.required("user", user).unwrap_or_default(),
+            authorities: table.text("authorities").map(PathBuf::from),
             prefetch: table.number("prefetch", 1..=65_535).and_then(|n| u16::try_from(n).ok()).unwrap_or(500),
             duplicate_window: table.duration("duplicate_window", window).unwrap_or(DUPLICATE_WINDOW),
             dead_letter: dead.unwrap_or_else(|| "taskgraft-dead".to_owned()),

@@ -84,6 +84,19 @@ impl Journal {
         self.inner.store.read(read).await
     }
 
+    /// One dead letter.
+    ///
+    /// # Errors
+    /// If there is none of that number, or the file can't be read.
+    pub async fn letter(&self, n: i64) -> Result<Letter, JournalError> {
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE letters.n = ?"))?;
+            let found = statement.query_row([n], letter).optional()?;
+            found.ok_or(JournalError::NoLetter(n))
+        };
+        self.inner.store.read(read).await
+    }
+
     /// Wants a dead letter tried again: whoever listens does so.
     ///
     /// # Errors

@@ -82,7 +82,13 @@ async fn publish(
     stop: &mut watch::Receiver<bool>,
 ) -> Result<(), Stopped> {
     let mut tries = 0;
-    while let Err(error) = publisher.publish(letters).await {
+    loop {
+        // A broker may take its time: one that is short of memory says nothing at all.
+        let published = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Err(Stopped),
+            published = publisher.publish(letters) => published,
+        };
+        let Err(error) = published else { break };
         tracing::warn!(%error, letters = letters.len(), "dead letters are in the journal, but not in their queue");
         if error.is_transient() {
             tries += 1;
@@ -248,5 +254,25 @@ mod tests {
             assert_eq!(again(&intake, journal).await.unwrap(), 1);
         }
         assert_eq!(journal.waiting().await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_says_nothing_does_not_keep_it_from_ending() {
+        let silent = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!("amqp://guest:guest@{}", silent.local_addr().unwrap());
+        let broker = Broker::new(url.parse().unwrap(), b"").unwrap();
+        let grave = Grave::new("guest", "dead");
+        let (letters, burials) = mpsc::channel(BATCH);
+        let (stop, stopping) = watch::channel(false);
+        let (tell, buried) = oneshot::channel();
+        letters.send((grave.letter(&letter(0)), tell)).await.unwrap();
+        let burying = tokio::spawn(bury(grave.publisher(&broker), burials, stopping));
+        let accepted = tokio::time::timeout(std::time::Duration::from_secs(60), silent.accept()).await;
+        let _connection = accepted.expect("it is published").unwrap();
+        stop.send_replace(true);
+        // Shorter than it waits for a broker.
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(15), burying).await;
+        assert!(ended.is_ok(), "it waits for the broker");
+        assert!(buried.await.is_err(), "the letter is not acknowledged, and comes again");
     }
 }

@@ -5,6 +5,9 @@
 //! broker sends no more than the prefetch count.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +27,9 @@ use crate::log;
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The longest file of certificate authorities, in bytes: the machine's own are a quarter of it.
+const LONGEST_AUTHORITIES: u64 = 1 << 20;
+
 /// Why there is nothing to listen to.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
@@ -33,6 +39,14 @@ pub enum ListenError {
     /// The broker's URL is none.
     #[error("listen to pulse: {0}")]
     Address(#[from] AddressError),
+    /// The certificate authorities can't be read.
+    #[error("read the authorities in {}: {error}", .path.display())]
+    Authorities {
+        /// Their file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The broker will not have us.
     #[error("listen to pulse: {0}")]
     Broker(#[from] Error),
@@ -97,6 +111,10 @@ impl Listener {
         };
         let ended = tokio::try_join!(listening, trying);
         drop(desk);
+        if ended.is_err() {
+            // Nobody waits for a letter any more.
+            burying.abort();
+        }
         // It ends with the last who could bring a letter.
         let _ = burying.await;
         ended.map(|_| ()).map_err(ListenError::from)
@@ -106,7 +124,7 @@ impl Listener {
 /// The broker that the configuration names, with the user's password.
 ///
 /// # Errors
-/// If its URL is none, or TLS can't be set up.
+/// If its URL is none, its authorities can't be read, or TLS can't be set up.
 pub fn broker(pulse: &Pulse, secrets: &Secrets) -> Result<Broker, ListenError> {
     let address: Address = pulse.url.parse()?;
     let address = address.with_user(pulse.user.clone());
@@ -114,7 +132,26 @@ pub fn broker(pulse: &Pulse, secrets: &Secrets) -> Result<Broker, ListenError> {
         Some(password) => address.with_password(password.clone()),
         None => address,
     };
-    Ok(Broker::new(address, b"")?)
+    let authorities = pulse.authorities.as_deref().map(authorities).transpose()?;
+    Ok(Broker::new(address, &authorities.unwrap_or_default())?)
+}
+
+/// A file of certificate authorities, for a [`Broker`].
+///
+/// # Errors
+/// If it can't be read or is too long.
+pub fn authorities(path: &Path) -> Result<Vec<u8>, ListenError> {
+    let unread = |error| ListenError::Authorities { path: path.to_owned(), error };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unread)?;
+    file.take(LONGEST_AUTHORITIES + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > LONGEST_AUTHORITIES {
+        return Err(unread(io::Error::other(format!("it has more than {LONGEST_AUTHORITIES} bytes"))));
+    }
+    if bytes.is_empty() {
+        return Err(unread(io::Error::other("it is empty")));
+    }
+    Ok(bytes)
 }
 
 /// One for each queue: several handlers may share one.

@@ -20,6 +20,6 @@ mod treeherder;
 
 pub use counters::{Counted, Counters};
 pub use delivered::{Delivered, MAX_LINE_BYTES};
-pub use listener::{ListenError, Listener, broker};
+pub use listener::{ListenError, Listener, authorities, broker};
 pub use states::hear_states;
 pub use treeherder::{HasNone, KnownJob, Treeherder, TreeherderError};

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 use taskgraft_core::ids::RequestId;
-use taskgraft_service::journal::{Change, Journal, JournalError};
-use taskgraft_service::{Event, Request, State};
+use taskgraft_service::journal::{Change, Journal, JournalError, Letter};
+use taskgraft_service::{Event, Request, State, next};
+use tokio::time::Instant;
 
 use crate::exit::{Failure, Kind};
 use crate::output::Out;
+
+/// The pause between two looks at a message.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Have requests or messages tried again that came to no good end
 #[derive(Debug, clap::Args)]
@@ -56,8 +60,8 @@ pub(super) struct Cancel {
 /// What to do once it is written down.
 #[derive(Debug, clap::Args)]
 struct Then {
-    /// Wait so long until the service has done it, and fail if it has not
-    #[arg(long, value_name = "SECONDS")]
+    /// Wait so long until the service has done it, or read the message, and fail if it has not; at most a day
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=86_400))]
     wait: Option<u64>,
     /// Print how things stand as JSON
     #[arg(long)]
@@ -72,30 +76,73 @@ struct Told<'a> {
 }
 
 pub(super) async fn retry(args: &Retry, journal: &Journal, out: &Out) -> Result<(), Failure> {
+    let (ids, messages) = (once(&args.requests), once(&args.messages));
+    check(&ids, &messages, journal).await?;
+    // Somebody else may act in this moment, too.
+    let half_way = |why: JournalError| Failure::from(why).closing("some of the others may be tried again");
     let mut requests = Vec::new();
-    for id in &args.requests {
-        requests.push(journal.apply(id, Event::Retried, by_hand()).await?);
+    for id in &ids {
+        requests.push(journal.apply(id, Event::Retried, by_hand()).await.map_err(half_way)?);
     }
-    for message in &args.messages {
-        journal.want_letter(*message).await?;
+    for message in &messages {
+        journal.want_letter(*message).await.map_err(half_way)?;
     }
-    let verdict = args.then.wait_for(journal, &mut requests, State::Done).await?;
+    let end = args.then.end();
+    let mut verdict = args.then.wait_for(journal, &mut requests, State::Done, end).await?;
+    let mut letters = Vec::new();
+    for message in &messages {
+        let (letter, told) = args.then.wait_for_letter(journal, *message, end).await?;
+        letters.push(letter);
+        verdict = verdict.and(told);
+    }
     if args.then.json {
-        out.json(&Told { requests: &requests, messages: &args.messages })?;
+        out.json(&Told { requests: &requests, messages: &messages })?;
     } else {
         say(&requests, "is to be tried again", out)?;
-        for message in &args.messages {
-            out.say(&format!("message {message} is to be tried again"))?;
-        }
+        letters.iter().try_for_each(|letter| out.say(&stands(letter)))?;
     }
     verdict
+}
+
+/// What was named, each once.
+fn once<T: Clone + PartialEq>(named: &[T]) -> Vec<T> {
+    let mut found: Vec<T> = Vec::new();
+    for one in named {
+        if !found.contains(one) {
+            found.push(one.clone());
+        }
+    }
+    found
+}
+
+/// That all of it can be tried again: nothing is changed before that is known.
+async fn check(requests: &[RequestId], messages: &[i64], journal: &Journal) -> Result<(), Failure> {
+    for id in requests {
+        let request = journal.get(id).await?.ok_or_else(|| JournalError::Unknown(id.clone()))?;
+        next(request.state, Event::Retried).map_err(JournalError::from)?;
+    }
+    for message in messages {
+        if journal.letter(*message).await?.is_cut() {
+            return Err(JournalError::Cut(*message).into());
+        }
+    }
+    Ok(())
+}
+
+/// How a message stands, for people.
+fn stands(letter: &Letter) -> String {
+    let n = letter.n;
+    match &letter.became {
+        Some(request) if !letter.wanted => format!("message {n} is request {request}"),
+        Some(_) | None => format!("message {n} is to be tried again"),
+    }
 }
 
 pub(super) async fn cancel(args: &Cancel, journal: &Journal, out: &Out) -> Result<(), Failure> {
     // Whoever said once that they go too need not say it again.
     let change = Change { with_dependencies: args.with_dependencies.then_some(true), ..by_hand() };
     let mut requests = vec![journal.apply(&args.request, Event::CancelAsked, change).await?];
-    let verdict = args.then.wait_for(journal, &mut requests, State::Cancelled).await?;
+    let verdict = args.then.wait_for(journal, &mut requests, State::Cancelled, args.then.end()).await?;
     if args.then.json {
         out.json(&Told { requests: &requests, messages: &[] })?;
     } else {
@@ -119,22 +166,24 @@ fn by_hand() -> Change {
 }
 
 impl Then {
+    /// Until when to wait, if that was asked for.
+    fn end(&self) -> Option<Instant> {
+        self.wait.map(|seconds| Instant::now() + Duration::from_secs(seconds))
+    }
+
     /// Waits for the requests' ends, if that was asked for, and judges them.
     async fn wait_for(
         &self,
         journal: &Journal,
         requests: &mut [Request],
         good: State,
+        end: Option<Instant>,
     ) -> Result<Result<(), Failure>, Failure> {
-        let Some(seconds) = self.wait else { return Ok(Ok(())) };
-        let end = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        let Some(end) = end else { return Ok(Ok(())) };
         for request in requests.iter_mut() {
             match tokio::time::timeout_at(end, ended(journal, &request.id)).await {
                 Ok(ended) => *request = ended?,
-                Err(_) => {
-                    let failure = Failure::other(format!("request {} has not ended in {seconds} s", request.id));
-                    return Ok(Err(failure.note("it may be", "that no service keeps this journal now")));
-                }
+                Err(_) => return Ok(Err(self.late(&format!("request {} has not ended", request.id)))),
             }
         }
         let bad = requests.iter().find(|request| request.state != good);
@@ -142,6 +191,39 @@ impl Then {
             let why = request.error.clone().unwrap_or_default();
             Err(Failure::new(Kind::NotGreen, format!("request {} is {}: {why}", request.id, request.state)))
         }))
+    }
+
+    /// Waits until a message was read once more, if that was asked for, and judges what came of it.
+    async fn wait_for_letter(
+        &self,
+        journal: &Journal,
+        n: i64,
+        end: Option<Instant>,
+    ) -> Result<(Letter, Result<(), Failure>), Failure> {
+        loop {
+            let letter = journal.letter(n).await?;
+            let Some(end) = end else { return Ok((letter, Ok(()))) };
+            if !letter.wanted {
+                let verdict = match &letter.became {
+                    Some(_) => Ok(()),
+                    None => {
+                        let why = &letter.message.reason;
+                        Err(Failure::new(Kind::NotGreen, format!("message {n} can't be understood: {why}")))
+                    }
+                };
+                return Ok((letter, verdict));
+            }
+            if Instant::now() >= end {
+                return Ok((letter, Err(self.late(&format!("message {n} was not read")))));
+            }
+            // Nobody is woken by what a service does with it.
+            tokio::time::sleep_until(end.min(Instant::now() + LOOK)).await;
+        }
+    }
+
+    fn late(&self, what: &str) -> Failure {
+        let failure = Failure::other(format!("{what} in {} s", self.wait.unwrap_or_default()));
+        failure.note("it may be", "that no service keeps this journal now")
     }
 }
 

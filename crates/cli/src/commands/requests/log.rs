@@ -1,7 +1,8 @@
 //! `taskgraft requests log`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use taskgraft_core::ids::RequestId;
 use taskgraft_service::journal::{Journal, JournalError, Line, Page};
@@ -11,8 +12,10 @@ use crate::output::Out;
 
 /// How many lines are read at once.
 const LINES: u32 = 500;
-/// The longest pause between two looks, and how long after a request's end its last lines may come.
+/// The longest pause between two looks.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long after a request's end its last line may come: it is written behind the last step.
+const LAST: Duration = Duration::from_secs(10);
 /// What each line says of its request, and a person who asked for it knows.
 const KNOWN: [&str; 7] = ["timestamp", "level", "message", "request", "asker", "decision", "task"];
 
@@ -37,32 +40,47 @@ pub(super) struct Args {
 pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(), Failure> {
     let mut page = Page::first(LINES);
     let mut steps = journal.subscribe();
-    let mut over = false;
+    let mut newest = None;
+    let mut ended_at = None;
     loop {
         let request = journal.get(&args.request).await?;
-        let ended = request.ok_or_else(|| JournalError::Unknown(args.request.clone()))?.state.is_terminal();
+        let request = request.ok_or_else(|| JournalError::Unknown(args.request.clone()))?;
         loop {
             let part = journal.log_of(&args.request, page).await?;
             for line in &part.items {
-                out.say(&if args.json { line.text.clone() } else { readable(line, out) })?;
+                show(line, args.json, out)?;
                 page.after = Some(line.n);
+                newest = newest.max(Some(line.at.0));
             }
             if part.next.is_none() {
                 break;
             }
         }
-        if !args.follow || over {
+        if !args.follow {
             return Ok(());
         }
-        // Once more after its end: the last line is written behind the last step.
-        over = ended;
-        if ended {
-            tokio::time::sleep(LOOK).await;
+        if request.state.is_terminal() {
+            let ended = request.changed.0;
+            let since = *ended_at.get_or_insert_with(Instant::now);
+            // A service that ends a request says so afterwards; nobody does where it was ended by hand.
+            let late = since.elapsed() > LAST || Timestamp::now().duration_since(ended).unsigned_abs() > LAST;
+            if late || newest > Some(ended) {
+                return Ok(());
+            }
         } else {
-            // Lines come with steps, and between them.
-            let _ = tokio::time::timeout(LOOK, steps.changed()).await;
+            ended_at = None;
         }
+        // Lines come with steps, and between them.
+        let _ = tokio::time::timeout(LOOK, steps.changed()).await;
     }
+}
+
+fn show(line: &Line, json: bool, out: &Out) -> Result<(), Failure> {
+    if json {
+        // As it is kept: what a terminal would take amiss is escaped in JSON.
+        return Ok(out.raw(format!("{}\n", line.text).as_bytes())?);
+    }
+    Ok(out.say(&readable(line, out))?)
 }
 
 /// When, how bad, what, and what else it says.
