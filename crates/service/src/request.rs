@@ -6,6 +6,7 @@ use taskgraft_core::ids::{RequestId, RequestKey, TaskId};
 use taskgraft_core::time::Millis;
 
 use crate::asked::Asked;
+use crate::buildbot::Builds;
 use crate::state::State;
 
 /// How a request came.
@@ -109,6 +110,9 @@ pub struct Request {
     pub state: State,
     /// The push's decision task, once known.
     pub decision: Option<TaskId>,
+    /// What of it is for Buildbot, once it was let through: decided then, and for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builds: Option<Builds>,
     /// The action task that carries it out, once known.
     pub action_task: Option<TaskId>,
     /// What was planned, as the action task published it.
@@ -125,4 +129,21 @@ pub struct Request {
     pub changed: Millis,
     /// How often it was tried again.
     pub retries: u32,
+}
+
+impl Request {
+    /// Its builds, where a part of it is for Buildbot.
+    #[must_use]
+    pub fn forces(&self) -> Option<&Builds> {
+        self.builds.as_ref().filter(|builds| !builds.is_empty())
+    }
+
+    /// The input for the push's action: what is for Buildbot is left out. None where nothing else is asked for.
+    #[must_use]
+    pub fn action_input(&self) -> Option<Value> {
+        match self.forces() {
+            Some(builds) => builds.rest(&self.asked.input),
+            None => Some(self.asked.input.clone()),
+        }
+    }
 }

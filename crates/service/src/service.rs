@@ -127,7 +127,7 @@ impl Service {
         // Somebody may only want to hear what becomes of tasks.
         let listens = config.pulse.as_ref().is_some_and(|pulse| !pulse.handler.is_empty() || !pulse.task_events);
         let listener = listens.then(|| Listener::new(&config, &secrets)).transpose()?;
-        let masters = Masters::new(&config.project, &secrets, reader.config())?;
+        let masters = Arc::new(Masters::new(&config.project, &secrets, reader.config())?);
         let resolver = Resolver::new(reader.clone(), &config.project)?;
         let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
         let mut lock = carrying(&path)?;
@@ -145,6 +145,7 @@ impl Service {
             client: reader.clone(),
             cache: cache.clone(),
             journal: journal.clone(),
+            masters: Arc::clone(&masters),
             live: live.clone(),
             listened: listener.as_ref().map(Listener::counters),
             reach: Reach::watch(Need::all(&journal, &reader, &pace), pace, close.clone()),

@@ -2,9 +2,13 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use taskgraft_client::Error as SiteError;
 
 use super::Error;
+use crate::log::mask;
 
+/// The most characters of a master's own words that are passed on.
+const MAX_WORDS: usize = 300;
 /// What a master calls the results of a build: `buildbot.process.results`.
 const RESULTS: [&str; 7] = ["success", "warnings", "failure", "skipped", "exception", "retry", "cancelled"];
 
@@ -98,7 +102,7 @@ pub(super) struct RpcError {
 
 /// Reads an answer.
 pub(super) fn read<T: DeserializeOwned>(call: &'static str, body: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(body).map_err(|error| Error::Unreadable { call, why: error.to_string() })
+    serde_json::from_slice(body).map_err(|error| Error::Unreadable { call, why: plain(&error.to_string()) })
 }
 
 /// The word for a result; none while there is no result.
@@ -115,8 +119,25 @@ pub(super) fn words(body: &[u8]) -> String {
         Some(other) => other.to_string(),
         None => String::from_utf8_lossy(body).into_owned(),
     };
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
-    plain.trim().to_owned()
+    plain(&text)
+}
+
+/// A call that came to nothing, with no more of the answer's words than anybody reads.
+pub(super) fn told(error: SiteError) -> Error {
+    Error::Site(match error {
+        SiteError::Rejected { call, status, code, message } => {
+            SiteError::Rejected { call, status, code: plain(&code), message: plain(&message) }
+        }
+        SiteError::Conflict { call, message } => SiteError::Conflict { call, message: plain(&message) },
+        SiteError::Unreadable { call, why } => SiteError::Unreadable { call, why: plain(&why) },
+        error @ (SiteError::Transient { .. } | SiteError::ClockSkew { .. } | SiteError::Unsendable { .. }) => error,
+    })
+}
+
+/// A master's words in one line, not too many, and without what it may have repeated of a login.
+fn plain(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
+    mask(text.trim()).into_owned()
 }
 
 #[cfg(test)]
@@ -129,6 +150,15 @@ mod tests {
         assert_eq!(words(br#"{"error": {"message": {"revision": "no"}}}"#), r#"{"revision":"no"}"#);
         assert_eq!(words(b"<html>nginx</html>\n"), "<html>nginx</html>");
         assert_eq!(words(&[b'x'; 5000]).len(), 300);
+        assert_eq!(
+            words(b"you said: Authorization: Basic YW5uOnMzY3JldA=="),
+            "you said: Authorization: Basic \u{2026}"
+        );
+        let long =
+            SiteError::Rejected { call: "builders", status: 404, code: String::new(), message: "x\n".repeat(5000) };
+        assert!(told(long).to_string().len() < 400);
+        let unread = read::<Builders>("builders", format!("{{\"builders\": \"{}\"}}", "x".repeat(5000)).as_bytes());
+        assert!(unread.unwrap_err().to_string().len() < 400);
     }
 
     #[test]

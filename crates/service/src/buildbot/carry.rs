@@ -1,55 +1,21 @@
 //! The Buildbot half of a request.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future;
-use jiff::Timestamp;
-use serde_json::Value;
-use taskgraft_core::ids::RequestId;
-use taskgraft_core::params::Parameters;
+use futures_util::future::{self, BoxFuture};
 
-use super::{BuildReport, Builders, Error, Forced, Mark, Master, Outcome};
+use super::{BuildReport, Builders, Error, Forced, Mark, Master, Outcome, Wanted};
 
-/// What a request wants of Buildbot.
-#[derive(Debug, Clone)]
-pub struct Wanted {
-    /// The request.
-    pub request: RequestId,
-    /// When it was received: its builds are no older.
-    pub received: Timestamp,
-    /// How many builds of each builder; from 1.
-    pub copies: u32,
-    /// What is built.
-    pub build: Build,
-    /// The builders, by the place of their master in the list of masters.
-    pub builders: BTreeMap<usize, Vec<String>>,
-}
+/// For how long copies are forced at one go. One at least is; who has more waits for its next turn.
+const SPELL: Duration = Duration::from_secs(20);
 
-/// What a forced build builds: the fields of Buildbot's sources.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Build {
-    /// The parameter `head_rev`.
-    pub revision: String,
-    /// The parameter `head_ref` without `refs/heads/`; the project where it names no branch, as with Mercurial.
-    pub branch: String,
-    /// The parameter `project`.
-    pub project: String,
-    /// The parameter `head_repository`.
-    pub repository: String,
-}
+/// Whether what a request wants is still to be forced; asked before each force.
+pub type GoOn<'a> = &'a (dyn Fn() -> BoxFuture<'a, bool> + Send + Sync);
 
-impl Build {
-    /// Of a push's parameters; what they don't say stays empty.
-    #[must_use]
-    pub fn of(parameters: &Parameters) -> Self {
-        let text = |name| parameters.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (revision, project, head_ref) = (text("head_rev"), text("project"), text("head_ref"));
-        let branch = head_ref.strip_prefix("refs/heads/").unwrap_or(&head_ref);
-        let branch = if branch.is_empty() || branch == revision { &project } else { branch };
-        Self { branch: branch.to_owned(), revision, repository: text("head_repository"), project }
-    }
-}
+/// A builder and which copy of it, from 1.
+type Place<'a> = (&'a str, u32);
 
 /// What the scopes begin with that it takes to have builders forced.
 pub const FORCE: &str = "taskgraft:force-build:";
@@ -65,12 +31,49 @@ pub async fn offers(masters: &[Arc<Master>]) -> Vec<Builders> {
     future::join_all(masters.iter().map(|master| master.offer())).await
 }
 
-/// Sees to it that the builds exist that a request wants, all masters at once, and tells what became of each. Doing it
-/// again does what is missing.
-pub async fn carry(masters: &[Arc<Master>], wanted: &Wanted) -> Vec<BuildReport> {
-    let each = wanted.builders.iter().filter_map(|(place, builders)| Some((masters.get(*place)?, builders)));
-    let each = each.map(|(master, builders)| master.carry(wanted, builders));
+/// The same for somebody who can't wait: a master that takes longer than `within` counts as one that doesn't answer, and
+/// what it says is there for who asks next.
+pub async fn offers_within(masters: &[Arc<Master>], within: Duration) -> Vec<Builders> {
+    let each = masters.iter().map(|master| async move {
+        let asking = Arc::clone(master);
+        let asking = tokio::spawn(async move { asking.offer().await });
+        match tokio::time::timeout(within, asking).await {
+            Ok(Ok(builders)) => builders,
+            Ok(Err(_)) | Err(_) => Builders::Silent(master.patterns.clone()),
+        }
+    });
+    future::join_all(each).await
+}
+
+/// Looks for the builds that a request wants, all masters at once, forces what is missing, and tells what became of each.
+/// `told` is what this said before: what was the last word then is not touched again. Doing it again does what is missing,
+/// which may be because a master didn't answer, or because `go_on` said no.
+pub async fn carry(
+    masters: &[Arc<Master>],
+    wanted: &Wanted,
+    told: &[BuildReport],
+    go_on: GoOn<'_>,
+) -> Vec<BuildReport> {
+    let each = wanted.builds.builders.iter().map(|(name, builders)| async move {
+        let told = told.iter().filter(|report| report.master == *name);
+        let told: BTreeMap<Place<'_>, &BuildReport> = told.map(|report| (report.place(), report)).collect();
+        match masters.iter().find(|master| master.name() == name) {
+            Some(master) => master.carry(wanted, builders, &told, go_on).await,
+            None => gone(name, wanted.builds.copies, builders, &told),
+        }
+    });
     future::join_all(each).await.into_iter().flatten().collect()
+}
+
+/// Of a master that is not in the configuration any more.
+fn gone(master: &str, copies: u32, builders: &[String], told: &BTreeMap<Place<'_>, &BuildReport>) -> Vec<BuildReport> {
+    let error = Error::NoMaster(master.to_owned());
+    let all = (1..=copies).flat_map(|copy| builders.iter().map(move |builder| (builder.as_str(), copy)));
+    let report = |place| match told.get(&place) {
+        Some(told) if told.outcome.is_good() || !told.waits => BuildReport { waits: false, ..(*told).clone() },
+        Some(_) | None => BuildReport::not(master, place, &error),
+    };
+    all.map(report).collect()
 }
 
 impl Master {
@@ -84,86 +87,98 @@ impl Master {
         }
     }
 
-    async fn carry(&self, wanted: &Wanted, builders: &[String]) -> Vec<BuildReport> {
-        let mut reports = self.force_missing(wanted, builders).await;
-        let pending = reports.iter().any(|report| report.outcome.is_good() && report.result.is_none());
-        if pending && !self.settings.follow.is_zero() {
-            match self.follow(&wanted.request, wanted.received, self.settings.follow).await {
-                Ok(ended) => reports.iter_mut().for_each(|report| report.update(&ended)),
-                Err(error) => tracing::warn!(master = self.name(), "failed to follow the builds: failed to {error}"),
+    async fn carry(
+        &self,
+        wanted: &Wanted,
+        builders: &[String],
+        told: &BTreeMap<Place<'_>, &BuildReport>,
+        go_on: GoOn<'_>,
+    ) -> Vec<BuildReport> {
+        let found = self.look(wanted).await;
+        let begun = self.config.clock.now();
+        let (mut reports, mut forces) = (Vec::new(), 0);
+        for copy in 1..=wanted.builds.copies {
+            let mut missing = Vec::new();
+            for builder in builders {
+                let place = (builder.as_str(), copy);
+                match self.known_of(wanted, place, told.get(&place).copied(), &found) {
+                    Some(report) => reports.push(report),
+                    // What is configured now counts for what waits.
+                    None if !self.may_force(builder) => {
+                        reports.push(BuildReport::not(self.name(), place, &Error::Unallowed));
+                    }
+                    None => missing.push(builder.clone()),
+                }
+            }
+            let spent = self.config.clock.now().duration_since(begun).unsigned_abs();
+            if !missing.is_empty() && (forces == 0 || spent < SPELL) && go_on().await {
+                reports.extend(self.force_these(wanted, copy, &missing).await);
+                forces += 1;
             }
         }
+        let order: HashMap<&str, usize> = builders.iter().enumerate().map(|(n, name)| (name.as_str(), n)).collect();
+        reports.sort_by_key(|report| (report.copy, order.get(report.builder.as_str()).copied()));
         reports
     }
 
-    async fn force_missing(&self, wanted: &Wanted, builders: &[String]) -> Vec<BuildReport> {
-        let mut found = match self.find(&wanted.request, wanted.received).await {
-            Ok(found) => found,
+    /// The request's builds, unless somebody else has just found that the master is away.
+    async fn look(&self, wanted: &Wanted) -> Result<Vec<Forced>, Error> {
+        self.outage.check(self.config.clock.now())?;
+        let found = self.find(&wanted.request, wanted.received).await;
+        self.outage.learn(self.config.clock.now(), &found);
+        found
+    }
+
+    /// What became of a build by what was found and by what was told before; none if it is to be forced.
+    fn known_of(
+        &self,
+        wanted: &Wanted,
+        place: Place<'_>,
+        told: Option<&BuildReport>,
+        found: &Result<Vec<Forced>, Error>,
+    ) -> Option<BuildReport> {
+        let found = match found {
+            Ok(found) => found.iter().find(|forced| (forced.builder.as_str(), forced.copy) == place),
             Err(error) => {
-                let all = (1..=wanted.copies).flat_map(|copy| builders.iter().map(move |builder| (builder, copy)));
-                return all.map(|(builder, copy)| self.not((builder, copy), &error)).collect();
+                return Some(match told {
+                    Some(told) if told.outcome.is_good() => self.awaited(wanted, told.clone()),
+                    Some(told) if !told.waits || told.outcome == Outcome::Unclear => told.clone(),
+                    Some(_) | None => BuildReport::not(self.name(), place, error),
+                });
             }
         };
-        found.retain(|forced| builders.contains(&forced.builder));
-        let mut reports: Vec<BuildReport> =
-            found.iter().map(|forced| BuildReport::of(self.name(), Outcome::Found, forced)).collect();
-        for copy in 1..=wanted.copies {
-            let there: BTreeSet<&str> =
-                found.iter().filter(|forced| forced.copy == copy).map(|forced| forced.builder.as_str()).collect();
-            let missing: Vec<String> =
-                builders.iter().filter(|builder| !there.contains(builder.as_str())).cloned().collect();
-            if !missing.is_empty() {
-                reports.extend(self.force_these(wanted, copy, &missing).await);
+        match (found, told) {
+            (Some(forced), told) => {
+                let before = told.filter(|told| told.outcome == Outcome::Forced);
+                let outcome = before.map_or(Outcome::Found, |told| told.outcome);
+                Some(self.awaited(wanted, BuildReport::of(self.name(), outcome, forced)))
             }
+            // It isn't there, or no more; what may have been on its way has had its time.
+            (None, Some(told)) if !told.waits || told.outcome != Outcome::Failed => {
+                Some(BuildReport { waits: false, ..told.clone() })
+            }
+            (None, _) => None,
         }
-        reports
     }
 
     async fn force_these(&self, wanted: &Wanted, copy: u32, missing: &[String]) -> Vec<BuildReport> {
         let mark = Mark { request: wanted.request.clone(), copy };
-        let forced = self.force(&mark, wanted.received, missing, &wanted.build).await;
+        let forced = self.force(&mark, wanted.received, missing, &wanted.builds.build).await;
         let report = |builder: &String| match &forced {
             Ok(forced) => match forced.iter().find(|forced| forced.builder == *builder) {
-                Some(forced) => BuildReport::of(self.name(), Outcome::Forced, forced),
+                Some(forced) => self.awaited(wanted, BuildReport::of(self.name(), Outcome::Forced, forced)),
                 None => {
-                    let why = format!("the force scheduler `{}` doesn't serve it", self.settings.scheduler);
-                    BuildReport::not(self.name(), Outcome::Refused, (builder, copy), why)
+                    BuildReport::not(self.name(), (builder, copy), &Error::Unserved(self.settings.scheduler.clone()))
                 }
             },
-            Err(error) => self.not((builder, copy), error),
+            Err(error) => BuildReport::not(self.name(), (builder, copy), error),
         };
         missing.iter().map(report).collect()
     }
 
-    fn not(&self, build: (&str, u32), error: &Error) -> BuildReport {
-        BuildReport::not(self.name(), Outcome::from(error), build, format!("failed to {error}"))
-    }
-}
-
-impl BuildReport {
-    /// With how far the build has come since.
-    fn update(&mut self, now: &[Forced]) {
-        if let Some(now) = now.iter().find(|now| (now.copy, &now.builder) == (self.copy, &self.builder)) {
-            self.result = now.ended.map(str::to_owned);
-            self.url = Some(now.url.clone());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_branch_is_the_ref_s_or_the_project() {
-        let build = |head_ref: &str| {
-            let parameters = json!({
-                "project": "try", "head_rev": "a1b2", "head_ref": head_ref, "head_repository": "https://hg.example.com/try",
-            });
-            Build::of(&Parameters::new(parameters).unwrap()).branch
-        };
-        assert_eq!([build("refs/heads/main"), build("main"), build("a1b2"), build("")], ["main", "main", "try", "try"]);
-        assert_eq!(Build::of(&Parameters::default()), Build::default());
+    /// Whether its end is waited for.
+    fn awaited(&self, wanted: &Wanted, report: BuildReport) -> BuildReport {
+        let gone_by = self.config.clock.now().duration_since(wanted.sent).unsigned_abs();
+        BuildReport { waits: report.result.is_none() && gone_by < self.settings.follow, ..report }
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::{Master, offers, split};
+use super::{Build, Builds, Master, offers, split};
 use crate::asked::Asked;
 
 /// The action that takes names.
@@ -13,16 +11,8 @@ pub(crate) const ADD: &str = "add-new-jobs";
 /// As the action's schema has it.
 const MOST_COPIES: u64 = 100;
 
-/// A request in two halves.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Divided {
-    /// The action's input without the builders; none where nothing but builders was asked for.
-    pub input: Option<Value>,
-    /// The builders, by the place of their master in the list of masters.
-    pub builders: BTreeMap<usize, Vec<String>>,
-    /// How many builds of each.
-    pub copies: u32,
-}
+/// The most builds that a request may have forced.
+const MOST_BUILDS: usize = 1000;
 
 /// Why a request can't be divided: nothing of it is done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,22 +23,29 @@ pub enum DivideError {
     /// `times` makes no sense.
     #[error("read the input: `times` must be 1 to {MOST_COPIES}")]
     Times,
+    /// It asks for too much at once.
+    #[error("force {0} builds: {MOST_BUILDS} are the most that one request may ask for")]
+    Many(usize),
 }
 
-/// Divides what is asked; none where all of it is for the push's action: because it asks for nothing but labels, or for
-/// nothing that a master has, so that the action itself says what it doesn't know. Masters are asked only if need be.
+/// What of a request is for Buildbot: nothing where all of it is for the push's action, because it asks for nothing but
+/// labels, or for nothing that a master has, so that the action itself says what it doesn't know. Masters are asked only
+/// if need be.
 ///
 /// # Errors
 /// If builders are asked for and the request makes no sense as a whole.
 pub async fn divide(
     masters: &[Arc<Master>],
     asked: &Asked,
+    build: Build,
     is_label: impl Fn(&str) -> bool,
-) -> Result<Option<Divided>, DivideError> {
-    let Some(names) = wanted(asked).filter(|names| !names.iter().all(|name| is_label(name))) else { return Ok(None) };
+) -> Result<Builds, DivideError> {
+    let Some(names) = wanted(asked).filter(|names| !names.iter().all(|name| is_label(name))) else {
+        return Ok(Builds::default());
+    };
     let split = split(&names, is_label, &offers(masters).await);
     if split.builders.is_empty() {
-        return Ok(None);
+        return Ok(Builds::default());
     }
     if !split.unknown.is_empty() {
         return Err(DivideError::Unknown(split.unknown));
@@ -58,12 +55,10 @@ pub async fn divide(
         Some(times) => times.as_u64().filter(|times| (1..=MOST_COPIES).contains(times)),
     };
     let copies = copies.and_then(|copies| u32::try_from(copies).ok()).ok_or(DivideError::Times)?;
-    let rest = || {
-        let mut input = asked.input.clone();
-        input["tasks"] = split.labels.clone().into();
-        input
-    };
-    Ok(Some(Divided { input: (!split.labels.is_empty()).then(rest), builders: split.builders, copies }))
+    let named = split.builders.into_iter();
+    let named = named.filter_map(|(place, builders)| Some((masters.get(place)?.name().to_owned(), builders)));
+    let builds = Builds { copies, build, builders: named.collect() };
+    if builds.count() > MOST_BUILDS { Err(DivideError::Many(builds.count())) } else { Ok(builds) }
 }
 
 /// The names that are asked for, if the input is one that has names.
@@ -88,6 +83,7 @@ fn names(unknown: &BTreeMap<String, Vec<String>>) -> String {
 mod tests {
     use super::*;
     use crate::asked::PushName;
+    use serde_json::Value;
     use serde_json::json;
     use taskgraft_core::ids::TaskId;
 
@@ -107,7 +103,8 @@ mod tests {
             (ADD, Value::Null),
             ("retrigger", json!({"tasks": ["unknown"]})),
         ] {
-            assert_eq!(divide(&[], &asked(action, input), is_label).await, Ok(None));
+            let divided = divide(&[], &asked(action, input), Build::default(), is_label).await;
+            assert_eq!(divided, Ok(Builds::default()));
         }
     }
 

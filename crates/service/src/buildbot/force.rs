@@ -6,23 +6,23 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use taskgraft_client::{Cause, Error as SiteError};
 use taskgraft_core::ids::RequestId;
 
 use super::answers::{self, Buildrequest, Buildrequests, Builds, Buildsets, Rpc};
-use super::carry::Build;
-use super::{Error, Mark, Master};
+use super::master::moved;
+use super::{Build, Error, Mark, Master};
 
-/// The most buildsets that one request is looked for in.
-const MAX_SETS: &str = "500";
+/// The most buildsets that one request is looked for in, and the most build requests that they may have. Of both a
+/// request has less.
+const MAX_SETS: usize = 500;
+const MAX_REQUESTS: usize = 5000;
 /// How many questions are asked at once.
 const AT_ONCE: usize = 8;
 /// A master's clock may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_hours(24);
 /// The pauses before each look for a build that may have been forced: a request may still be on its way.
 const LOOKS: [Duration; 4] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(10)];
-/// The pauses between two looks at builds that have not ended.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// A build that was forced, as far as it has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,15 +49,17 @@ impl Master {
     pub async fn find(&self, request: &RequestId, received: Timestamp) -> Result<Vec<Forced>, Error> {
         let since = received.checked_sub(SKEW).unwrap_or(received).as_second().to_string();
         // Its `contains` is SQL's LIKE: what it finds is looked at again.
+        let most = MAX_SETS.to_string();
         let query = [
             ("reason__contains", request.as_str()),
             ("submitted_at__ge", &since),
             ("order", "-bsid"),
-            ("limit", MAX_SETS),
+            ("limit", &most),
         ];
         let sets = self.get::<Buildsets>("buildsets", &["api", "v2", "buildsets"], &query).await?.buildsets;
         let copies: BTreeMap<u64, u32> = sets
             .iter()
+            .take(MAX_SETS)
             .filter_map(|set| Mark::find(&set.reason).map(|mark| (set.bsid, mark)))
             .filter(|(_, mark)| mark.request == *request)
             .map(|(bsid, mark)| (bsid, mark.copy))
@@ -65,7 +67,7 @@ impl Master {
         // Collected first: as iterators they would make the whole a future that can't be spawned.
         let requests: Vec<_> = copies.keys().map(|bsid| self.requests_of(*bsid)).collect();
         let requests: Vec<Vec<Buildrequest>> = stream::iter(requests).buffered(AT_ONCE).try_collect().await?;
-        let requests: Vec<Buildrequest> = requests.into_iter().flatten().collect();
+        let requests: Vec<Buildrequest> = requests.into_iter().flatten().take(MAX_REQUESTS).collect();
         let numbers: Vec<_> = requests
             .iter()
             .filter(|request| request.claimed)
@@ -125,14 +127,29 @@ impl Master {
                 };
                 self.told(requests.into_iter().map(pending).collect(), &copies, &BTreeMap::new()).await
             }
+            // Turned away at the door: another time, perhaps.
+            (429, _) => Err(Error::Site(SiteError::Transient {
+                call: "force",
+                last: Cause::Status(429),
+                tries: 1,
+                elapsed: Duration::ZERO,
+            })),
             (400..=499 | 501, _) => Err(Error::Refused { status, why }),
             // The master has ended with it, whatever it has done: one look is enough.
-            (500, Ok(Rpc { error: Some(_), .. })) => match self.found(mark, received).await {
-                Ok(found) if !found.is_empty() => Ok(found),
-                Ok(_) => Err(Error::Refused { status, why }),
-                Err(error) => Err(Error::Unclear { why: format!("{status} {why}; failed to {error}") }),
-            },
+            (500, Ok(Rpc { error: Some(_), .. })) => {
+                self.look_once(mark, received, Error::Refused { status, why }).await
+            }
+            (300..=399, _) => self.look_once(mark, received, moved("force", &reply)).await,
             (status, _) => self.settle(mark, received, format!("{status} {why}")).await,
+        }
+    }
+
+    /// The builds if they are there all the same, else `otherwise`.
+    async fn look_once(&self, mark: &Mark, received: Timestamp, otherwise: Error) -> Result<Vec<Forced>, Error> {
+        match self.found(mark, received).await {
+            Ok(found) if !found.is_empty() => Ok(found),
+            Ok(_) => Err(otherwise),
+            Err(error) => Err(unlooked(&format!("failed to {otherwise}"), &error)),
         }
     }
 
@@ -144,7 +161,7 @@ impl Master {
             match self.found(mark, received).await {
                 Ok(found) if found.is_empty() => {}
                 Ok(found) => return Ok(found),
-                Err(error) => return Err(Error::Unclear { why: format!("{why}; failed to {error}") }),
+                Err(error) => return Err(unlooked(&why, &error)),
             }
         }
         Err(Error::Unclear { why })
@@ -154,29 +171,6 @@ impl Master {
         let mut found = self.find(&mark.request, received).await?;
         found.retain(|forced| forced.copy == mark.copy);
         Ok(found)
-    }
-
-    /// The builds of a request as they are when all have ended, or after `within`.
-    ///
-    /// # Errors
-    /// If the master stops answering.
-    pub async fn follow(
-        &self,
-        request: &RequestId,
-        received: Timestamp,
-        within: Duration,
-    ) -> Result<Vec<Forced>, Error> {
-        let clock = &self.config.clock;
-        let (begun, mut pause) = (clock.now(), FIRST_PAUSE);
-        loop {
-            let found = self.find(request, received).await?;
-            let left = within.saturating_sub(clock.now().duration_since(begun).unsigned_abs());
-            if left.is_zero() || found.iter().all(|forced| forced.ended.is_some()) {
-                return Ok(found);
-            }
-            clock.sleep(pause.min(left)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 
     /// Cancels what has not ended of a request's builds, and says what that was.
@@ -239,4 +233,10 @@ impl Master {
         };
         Ok(requests.into_iter().filter_map(told).collect())
     }
+}
+
+/// `why` nobody knows whether a build was forced, and why looking for it came to nothing.
+fn unlooked(why: &str, error: &Error) -> Error {
+    let why = format!("{why}; failed to {error}");
+    if error.passes() { Error::Unlooked { why } } else { Error::Unclear { why } }
 }

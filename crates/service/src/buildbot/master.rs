@@ -1,26 +1,31 @@
 //! A master: asked with its session, its builders remembered for a moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
 use http::HeaderMap;
+use http::header::LOCATION;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use taskgraft_client::{Config, ConfigError, Reply, Site};
 use taskgraft_core::glob::Glob;
 use tokio::sync::Mutex;
+use url::Url;
 
 use super::Error;
 use super::answers::{self, ForceSchedulers};
+use super::outage::Outage;
 use super::session::log_in;
 use crate::config::Buildbot;
 
 /// The most builders that are read of a master.
 const MAX_BUILDERS: &str = "20000";
+/// The longest name that a builder may have to be forced, in bytes.
+const MAX_NAME: usize = 1024;
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
 /// For how long builders are remembered.
@@ -35,6 +40,7 @@ pub struct Master {
     pub(super) site: Site,
     pub(super) config: Config,
     pub(super) patterns: Vec<Glob>,
+    pub(super) outage: Outage,
     session: Mutex<Option<Arc<HeaderMap>>>,
     known: Mutex<Option<Remembered>>,
 }
@@ -67,6 +73,7 @@ impl Master {
             settings,
             password,
             config,
+            outage: Outage::default(),
             session: Mutex::default(),
             known: Mutex::default(),
         })
@@ -117,11 +124,12 @@ impl Master {
             served => served?.forceschedulers.pop(),
         };
         let Some(served) = served else { return Err(Error::NoScheduler(self.settings.scheduler.clone())) };
+        let served: HashSet<String> = served.builder_names.into_iter().collect();
         let mut known = Known::default();
         for builder in builders?.builders {
             // A builder that was taken out of the master's configuration keeps its number, and no master.
-            let here = !builder.masterids.is_empty() && served.builder_names.contains(&builder.name);
-            if here && self.may_force(&builder.name) {
+            let here = !builder.masterids.is_empty() && served.contains(&builder.name);
+            if here && builder.name.len() <= MAX_NAME && self.may_force(&builder.name) {
                 known.forceable.push(builder.name.clone());
             }
             known.names.insert(builder.builderid, builder.name);
@@ -143,7 +151,8 @@ impl Master {
             }
             reply => reply,
         };
-        answers::read(call, &reply?.body)
+        let reply = reply.map_err(answers::told)?;
+        if reply.status.is_redirection() { Err(moved(call, &reply)) } else { answers::read(call, &reply.body) }
     }
 
     /// A control call, sent once; once more if the master turned it away for want of a session.
@@ -154,12 +163,12 @@ impl Master {
         body: &T,
     ) -> Result<Reply, Error> {
         let session = self.session().await?;
-        let reply = self.site.post_once(call, segments, &session, body).await?;
+        let reply = self.site.post_once(call, segments, &session, body).await.map_err(answers::told)?;
         if !matches!(reply.status.as_u16(), 401 | 403) || self.password.is_none() {
             return Ok(reply);
         }
         let session = self.renew(&session).await?;
-        Ok(self.site.post_once(call, segments, &session, body).await?)
+        self.site.post_once(call, segments, &session, body).await.map_err(answers::told)
     }
 
     async fn session(&self) -> Result<Arc<HeaderMap>, Error> {
@@ -187,6 +196,17 @@ impl Master {
         drop(session);
         self.session().await
     }
+}
+
+/// Where an answer leads. It is not followed: what is sent to a master is not for whoever it names.
+pub(super) fn moved(call: &'static str, reply: &Reply) -> Error {
+    let location = reply.headers.get(LOCATION).and_then(|to| to.to_str().ok());
+    let to = match location.map(Url::parse) {
+        Some(Ok(url)) => url.origin().ascii_serialization(),
+        Some(Err(_)) => "another page of its own".to_owned(),
+        None => "nowhere".to_owned(),
+    };
+    Error::Moved { call, status: reply.status.as_u16(), to }
 }
 
 impl fmt::Debug for Master {

@@ -2,27 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future;
 use jiff::Timestamp;
-use taskgraft_client::{Config, ConfigError};
+use taskgraft_client::{Config, ConfigError, Retry};
 use taskgraft_core::ids::RequestId;
 
 use super::{Error, Forced, Master};
 use crate::config::{Project, Secrets};
+
+/// How long a call is tried at one go. It is little: who waits for a master is given another turn.
+const PATIENCE: Retry =
+    Retry { tries: 3, within: Duration::from_secs(20), base: Duration::from_millis(200), cap: Duration::from_secs(5) };
+/// How long one try may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The Buildbot masters of each project, by its short name.
 #[derive(Debug, Default)]
 pub struct Masters(BTreeMap<String, Vec<Arc<Master>>>);
 
 impl Masters {
-    /// Those that the configuration names; patience and clock are those of `config`.
+    /// Those that the configuration names; the clock is that of `config`.
     ///
     /// # Errors
     /// If a URL is unusable or TLS can't be set up.
     pub fn new(projects: &BTreeMap<String, Project>, secrets: &Secrets, config: &Config) -> Result<Self, ConfigError> {
         let master = |settings: &crate::config::Buildbot| {
             let password = secrets.buildbot.get(&settings.name).cloned();
-            Master::new(settings.clone(), password, config.clone()).map(Arc::new)
+            let config = Config { retry: PATIENCE, timeout: TIMEOUT, ..config.clone() };
+            Master::new(settings.clone(), password, config).map(Arc::new)
         };
         let of = |project: &Project| project.buildbot.iter().map(master).collect::<Result<Vec<_>, _>>();
         let masters = projects.iter().map(|(name, project)| Ok((name.clone(), of(project)?)));
@@ -41,12 +50,25 @@ impl Masters {
         self.0.values().all(Vec::is_empty)
     }
 
-    /// Cancels what has not ended of a request's builds on a project's masters, and says what that was.
+    /// Cancels what has not ended of a request's builds on these masters of a project, and says what that was. On each
+    /// it is tried, whatever the others say.
     ///
     /// # Errors
-    /// If a master doesn't answer, or refuses; on others it may be done.
-    pub async fn cancel(&self, project: &str, request: &RequestId, received: Timestamp) -> Result<Vec<Forced>, Error> {
-        let each = self.of(project).iter().map(|master| master.cancel(request, received));
-        Ok(futures_util::future::try_join_all(each).await?.into_iter().flatten().collect())
+    /// If a master doesn't answer, refuses, or is not in the configuration any more.
+    pub async fn cancel(
+        &self,
+        project: &str,
+        masters: impl IntoIterator<Item = &str>,
+        (request, received): (&RequestId, Timestamp),
+    ) -> Result<Vec<Forced>, Error> {
+        let each = masters.into_iter().map(|name| async move {
+            match self.of(project).iter().find(|master| master.name() == name) {
+                Some(master) => master.cancel(request, received).await,
+                None => Err(Error::NoMaster(name.to_owned())),
+            }
+        });
+        let each: Vec<_> = each.collect();
+        let done: Result<Vec<_>, Error> = future::join_all(each).await.into_iter().collect();
+        Ok(done?.into_iter().flatten().collect())
     }
 }

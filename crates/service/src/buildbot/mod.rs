@@ -6,7 +6,9 @@
 //!
 //! ```text
 //! names ─ split ─► labels    ─► the push's action
-//!               └► builders  ─► look ─ force what is missing ─ settle ─► follow ─► report
+//!               └► builders  ─► look ─ force what is missing ─ settle ─► report ─┐
+//!                                ▲                                               │ a master is away, a build goes on
+//!                                └───────────────── another turn ◄───────────────┘
 //! ```
 
 mod answers;
@@ -17,13 +19,15 @@ mod force;
 mod mark;
 mod master;
 mod masters;
+mod outage;
 mod report;
 mod session;
 mod split;
+mod wanted;
 
-pub use carry::{Build, FORCE, Wanted, carry, offers, scope};
+pub use carry::{FORCE, GoOn, carry, offers, offers_within, scope};
 pub(crate) use divide::ADD;
-pub use divide::{DivideError, Divided, divide};
+pub use divide::{DivideError, divide};
 pub use error::Error;
 pub use force::Forced;
 pub use mark::Mark;
@@ -31,3 +35,4 @@ pub use master::Master;
 pub use masters::Masters;
 pub use report::{BuildReport, Outcome};
 pub use split::{Builders, Split, split};
+pub use wanted::{Build, Builds, Wanted};

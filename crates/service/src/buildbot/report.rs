@@ -24,6 +24,14 @@ pub struct BuildReport {
     /// Why it was not forced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Whether this is not the last word: the master doesn't answer now, or the build's end is waited for.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub waits: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What became of a builder that was asked for.
@@ -53,9 +61,14 @@ impl Outcome {
 impl From<&Error> for Outcome {
     fn from(error: &Error) -> Self {
         match error {
-            Error::Refused { .. } | Error::Login { .. } | Error::NoScheduler(_) => Self::Refused,
-            Error::Site(_) | Error::Unreadable { .. } => Self::Failed,
-            Error::Unclear { .. } => Self::Unclear,
+            Error::Refused { .. }
+            | Error::Unserved(_)
+            | Error::Unallowed
+            | Error::Login { .. }
+            | Error::NoScheduler(_)
+            | Error::NoMaster(_) => Self::Refused,
+            Error::Site(_) | Error::Unreadable { .. } | Error::Moved { .. } => Self::Failed,
+            Error::Unclear { .. } | Error::Unlooked { .. } => Self::Unclear,
         }
     }
 }
@@ -70,18 +83,34 @@ impl BuildReport {
             result: forced.ended.map(str::to_owned),
             url: Some(forced.url.clone()),
             reason: None,
+            waits: false,
         }
     }
 
-    pub(super) fn not(master: &str, outcome: Outcome, (builder, copy): (&str, u32), reason: String) -> Self {
+    /// Of a build that was not forced, or may not have been.
+    pub(super) fn not(master: &str, (builder, copy): (&str, u32), error: &Error) -> Self {
         Self {
             master: master.to_owned(),
             builder: builder.to_owned(),
             copy,
-            outcome,
+            outcome: Outcome::from(error),
             result: None,
             url: None,
-            reason: Some(reason),
+            reason: Some(format!("failed to {error}")),
+            waits: error.passes(),
+        }
+    }
+
+    /// Which build of its master this is about: the builder, and which copy.
+    pub(super) fn place(&self) -> (&str, u32) {
+        (&self.builder, self.copy)
+    }
+
+    /// The last word on a build whose master was waited for in vain.
+    pub(crate) fn give_up(&mut self) {
+        if self.waits && !self.outcome.is_good() {
+            self.waits = false;
+            self.reason = self.reason.take().map(|why| format!("given up: {why}"));
         }
     }
 }

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 use taskgraft_client::Site;
 
-use super::Error;
+use super::{Error, answers};
 
 /// The headers that say who asks, after logging in.
 ///
@@ -25,7 +25,7 @@ pub(super) async fn log_in(site: &Site, user: &str, password: &str) -> Result<He
         }
         // A proxy that keeps its users knows no login.
         Err(taskgraft_client::Error::Rejected { .. }) => return Ok(headers),
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(answers::told(error)),
     };
     let cookies = cookies(&reply.headers);
     if !cookies.is_empty() {

@@ -1,12 +1,14 @@
 //! Which of the names that somebody asks for are labels of the push, and which are builders.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use taskgraft_core::glob::Glob;
 use taskgraft_core::plan::nearest;
 
-/// How many names are named that come near an unknown one.
+/// How many names are named that come near an unknown one, and of how many unknown ones: looking for them takes its time,
+/// and nobody reads them all.
 const NEAREST: usize = 3;
+const LOOKED_UP: usize = 5;
 
 /// What a master can be asked for.
 #[derive(Debug, Clone)]
@@ -24,34 +26,44 @@ pub struct Split {
     pub labels: Vec<String>,
     /// Builders, each once, by the place of their master in the list.
     pub builders: BTreeMap<usize, Vec<String>>,
-    /// Neither, each once, with the builders that come nearest.
+    /// Neither, each once, with the builders that come nearest; those of the first few.
     pub unknown: BTreeMap<String, Vec<String>>,
 }
 
-/// Divides names: a label of the push is nothing else; of several masters that have a builder the first counts.
+/// Divides names: a label of the push is nothing else; of several masters that have a builder the first counts, and one
+/// that doesn't say now has what no other has.
 #[must_use]
 pub fn split(names: &[String], is_label: impl Fn(&str) -> bool, masters: &[Builders]) -> Split {
     let mut split = Split::default();
+    let (mut forced, mut unknown) = (HashSet::new(), BTreeSet::new());
     for name in names {
         if is_label(name) {
             split.labels.push(name.clone());
-        } else if let Some(master) = masters.iter().position(|builders| builders.have(name)) {
-            let builders = split.builders.entry(master).or_default();
-            if !builders.contains(name) {
-                builders.push(name.clone());
+        } else if let Some(master) = home(name, masters) {
+            if forced.insert(name) {
+                split.builders.entry(master).or_default().push(name.clone());
             }
         } else {
-            let named = masters.iter().filter_map(Builders::named).flatten().map(String::as_str);
-            split.unknown.entry(name.clone()).or_insert_with(|| nearest(name, named, NEAREST));
+            unknown.insert(name);
         }
     }
+    let near =
+        |name: &str| nearest(name, masters.iter().filter_map(Builders::named).flatten().map(String::as_str), NEAREST);
+    let told = unknown.into_iter().enumerate();
+    split.unknown = told.map(|(n, name)| (name.clone(), if n < LOOKED_UP { near(name) } else { Vec::new() })).collect();
     split
 }
 
+/// The place of the master that a builder is taken to be of.
+fn home(name: &str, masters: &[Builders]) -> Option<usize> {
+    let said = masters.iter().position(|builders| builders.named().is_some_and(|names| names.contains(name)));
+    said.or_else(|| masters.iter().position(|builders| builders.may_have(name)))
+}
+
 impl Builders {
-    fn have(&self, name: &str) -> bool {
+    fn may_have(&self, name: &str) -> bool {
         match self {
-            Self::Named(names) => names.contains(name),
+            Self::Named(_) => false,
             Self::Silent(allowed) => allowed.iter().any(|pattern| pattern.matches(name)),
         }
     }
@@ -89,10 +101,19 @@ mod tests {
 
     #[test]
     fn a_silent_master_has_what_the_configuration_allows_it() {
-        let masters = [Builders::Silent(vec![Glob::new("old-*")]), named(&["new"])];
-        let split = split(&texts(&["old-x", "new", "nwe"]), |_| false, &masters);
-        assert_eq!(split.builders, BTreeMap::from([(0, texts(&["old-x"])), (1, texts(&["new"]))]));
+        let masters = [Builders::Silent(vec![Glob::new("old-*")]), named(&["new", "old-new"])];
+        let split = split(&texts(&["old-x", "new", "nwe", "old-new"]), |_| false, &masters);
+        assert_eq!(split.builders, BTreeMap::from([(0, texts(&["old-x"])), (1, texts(&["new", "old-new"]))]));
         assert_eq!(split.unknown, BTreeMap::from([("nwe".to_owned(), texts(&["new"]))]));
+    }
+
+    #[test]
+    fn of_many_unknown_names_only_the_first_are_looked_up() {
+        let names: Vec<String> = (0..500).map(|n| format!("lander-linux-{n:04}")).collect();
+        let masters = [Builders::Named((0..100).map(|n| format!("lander-linux-{n:05}")).collect())];
+        let split = split(&names, |_| false, &masters);
+        let looked_up = split.unknown.values().filter(|near| !near.is_empty()).count();
+        assert_eq!((split.unknown.len(), looked_up), (500, LOOKED_UP));
     }
 
     proptest! {

@@ -1,155 +1,174 @@
 //! Requests that name builders of a Buildbot beside the push's labels, or only those.
 //!
-//! What is left without the builders is carried like any request. Builds are forced once that has been sent, while the
-//! action task runs; where they were forced before, by a turn that was cut off, they are found. The request ends when
-//! both halves have.
+//! What is for Buildbot is decided once, and written down with the permission. What is left is carried like any request.
+//! Builds are forced once that has been sent, while the action task runs; where they were forced before, by a turn that was
+//! cut off, they are found. A turn looks once: while a build goes on, or a master doesn't answer, there is another turn
+//! later. The request ends when both halves have.
 
-use std::sync::Arc;
-
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::json;
+use taskgraft_core::ids::RequestId;
 use taskgraft_engine::Push;
 
 use super::ground::Place;
 use super::setback::Setback;
 use super::turn::{Turn, Work};
-use crate::asked::Asked;
 use crate::authority::permit_builds;
-use crate::buildbot::{self, Build, BuildReport, DivideError, Error, Master, Outcome, Wanted};
+use crate::buildbot::{self, Build, BuildReport, Builds, Error, Wanted};
 use crate::journal::Change;
 use crate::log;
+use crate::log::mask;
 use crate::pulse::policy;
 use crate::request::Request;
 use crate::state::{Event, State};
 
-/// A request in two halves.
-pub(super) struct Halves<'a> {
-    place: Place<'a>,
-    masters: &'a [Arc<Master>],
-    wanted: Wanted,
-    /// What is for the push's action, if anything is.
-    rest: Option<Request>,
-}
-
 impl Work {
-    /// The request's halves, if a part of it is for Buildbot and is not settled.
-    pub(super) async fn halves(&self, request: &Request) -> Result<Option<Halves<'_>>, Setback> {
-        let settled = request.state.is_terminal() || (request.state == State::Asked && !told(request).is_empty());
-        let untouched = request.state == State::Cancelling && request.decision.is_none();
-        if settled || untouched || request.asked.action != buildbot::ADD || self.masters.is_empty() {
-            return Ok(None);
-        }
-        let place = self.place(request).await?;
-        let masters = self.masters.of(&place.name);
-        if masters.is_empty() {
-            return Ok(None);
-        }
-        let push = Push::load(&self.reader, &self.artifacts, place.found.decision).await?;
-        let divided = buildbot::divide(masters, &request.asked, |name| push.graph.contains(name)).await;
-        let divided = match divided {
-            Ok(Some(divided)) => divided,
-            Ok(None) => return Ok(None),
-            Err(error @ (DivideError::Unknown(_) | DivideError::Times)) => {
-                return Err(Setback::Refused(format!("failed to {error}")));
-            }
+    /// Has a request sent: first it is decided, unless it was, what of it is for Buildbot.
+    pub(super) async fn begin(&self, request: &Request) -> Result<Turn, Setback> {
+        let adds = request.asked.action == buildbot::ADD && !self.masters.is_empty();
+        let forces = request.builds.as_ref().map_or(adds, |builds| !builds.is_empty());
+        let place = if forces && request.state == State::Received { Some(self.place(request).await?) } else { None };
+        let builds = match (&request.builds, &place) {
+            (Some(builds), _) => builds.clone(),
+            (None, Some(place)) => self.divide(request, place).await?,
+            (None, None) => Builds::default(),
         };
-        let wanted = Wanted {
-            request: request.id.clone(),
-            received: request.received.0,
-            copies: divided.copies,
-            build: Build::of(&place.push.parameters),
-            builders: divided.builders,
+        let request = &Request { builds: Some(builds), ..request.clone() };
+        let Some(builds) = request.forces() else { return self.ask(request).await };
+        // Nothing of a request is done of which a part may not be.
+        let allowed = match &place {
+            Some(place) => Some(self.may_force(request, place, builds).await?),
+            None => None,
         };
-        let rest = |input| Request { asked: Asked { input, ..request.asked.clone() }, ..request.clone() };
-        Ok(Some(Halves { place, masters, wanted, rest: divided.input.map(rest) }))
-    }
-
-    /// Cancels whatever builds carry the request's mark, whether or not its masters still have their builders.
-    pub(super) async fn take_back_builds(&self, request: &Request) -> Result<(), Setback> {
-        match request.project.as_deref() {
-            Some(project) if request.asked.action == buildbot::ADD && !self.masters.of(project).is_empty() => {
-                self.cancel_builds(project, request).await
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    async fn cancel_builds(&self, project: &str, request: &Request) -> Result<(), Setback> {
-        let cancelled = self.masters.cancel(project, &request.id, request.received.0).await.map_err(uncancelled)?;
-        tracing::info!(builds = cancelled.len(), "cancelled builds");
-        Ok(())
-    }
-
-    /// Takes both halves as far as they go by now.
-    pub(super) async fn both(&self, request: &Request, halves: Halves<'_>) -> Result<Turn, Setback> {
-        log::decided(&tracing::Span::current(), halves.place.found.decision);
-        match request.state {
-            State::Received | State::Ready => self.ask_both(request, &halves).await,
-            State::Asked => {
-                self.force(request, &halves).await?;
-                // The journal now says what became of it.
-                Ok(Turn::Again)
-            }
-            State::Cancelling => {
-                self.cancel_builds(&halves.place.name, request).await?;
-                self.undo(halves.rest.as_ref().unwrap_or(request)).await
-            }
-            State::Done | State::Failed | State::Refused | State::Cancelled => Ok(Turn::Over),
-        }
-    }
-
-    /// Has the push's half sent; nothing of a request is done of which a part may not be.
-    async fn ask_both(&self, request: &Request, halves: &Halves<'_>) -> Result<Turn, Setback> {
-        let why = if request.state == State::Received { Some(self.may_force(request, halves).await?) } else { None };
-        if let Some(rest) = &halves.rest {
+        if request.action_input().is_some() {
             // Then, in its next turn, the builds are forced.
-            return self.ask(rest).await.map(|turn| if matches!(turn, Turn::Follow(_)) { Turn::Again } else { turn });
+            return self
+                .ask(request)
+                .await
+                .map(|turn| if matches!(turn, Turn::Follow(_)) { Turn::Again } else { turn });
         }
-        if let Some(why) = why {
-            let (project, decision) = (Some(halves.place.name.clone()), Some(halves.place.found.decision));
-            let change = Change { project, decision, why: Some(why), ..Change::default() };
-            self.journal.apply(&request.id, Event::Allowed, change).await?;
+        if let Some(allowed) = allowed {
+            self.journal.apply(&request.id, Event::Allowed, allowed).await?;
         }
         self.journal.apply(&request.id, Event::Sent, Change::default()).await?;
         Ok(Turn::Again)
     }
 
-    async fn may_force(&self, request: &Request, halves: &Halves<'_>) -> Result<String, Setback> {
-        let named =
-            halves.wanted.builders.iter().filter_map(|(at, builders)| Some((halves.masters.get(*at)?, builders)));
-        let needs: Vec<String> = named
-            .flat_map(|(master, builders)| builders.iter().map(|builder| buildbot::scope(master.name(), builder)))
-            .collect();
-        let comes_to = (request.asked.action.as_str(), policy::jobs(&request.asked));
-        Ok(permit_builds(&self.reader, &request.asker, halves.place.project, comes_to, &needs).await?)
+    async fn divide(&self, request: &Request, place: &Place<'_>) -> Result<Builds, Setback> {
+        let masters = self.masters.of(&place.name);
+        if masters.is_empty() {
+            return Ok(Builds::default());
+        }
+        let push = Push::load(&self.reader, &self.artifacts, place.found.decision).await?;
+        let build = Build::of(&place.push.parameters);
+        let divided = buildbot::divide(masters, &request.asked, build, |name| push.graph.contains(name)).await;
+        divided.map_err(|error| Setback::Refused(format!("failed to {error}")))
     }
 
-    /// Sees to it that the builds are there, and writes down what became of them; where nothing else was asked for, the
-    /// request is then at its end.
-    async fn force(&self, request: &Request, halves: &Halves<'_>) -> Result<(), Setback> {
-        let reports = buildbot::carry(halves.masters, &halves.wanted).await;
-        for report in &reports {
+    /// What is written down once the request may have its builds forced.
+    async fn may_force(&self, request: &Request, place: &Place<'_>, builds: &Builds) -> Result<Change, Setback> {
+        log::decided(&tracing::Span::current(), place.found.decision);
+        let named = builds.builders.iter();
+        let needs: Vec<String> = named
+            .flat_map(|(master, builders)| builders.iter().map(|builder| buildbot::scope(master, builder)))
+            .collect();
+        let comes_to = (request.asked.action.as_str(), policy::jobs(&request.asked));
+        let why = permit_builds(&self.reader, &request.asker, place.project, comes_to, &needs).await?;
+        Ok(Change {
+            project: Some(place.name.clone()),
+            decision: Some(place.found.decision),
+            builds: request.builds.clone(),
+            why: Some(why),
+            ..Change::default()
+        })
+    }
+
+    /// Takes the builds of a request that was sent as far as they go by now; none where all is said of them, and what
+    /// is left is its action task.
+    pub(super) async fn build(&self, request: &Request) -> Result<Option<Turn>, Setback> {
+        let Some(builds) = request.forces() else { return Ok(None) };
+        let (before, alone) = (told(request), request.action_input().is_none());
+        if !alone && builds.are_settled(&before) {
+            return Ok(None);
+        }
+        let reports = self.carried(request, builds, &before).await;
+        for report in reports.iter().filter(|report| !before.contains(report)) {
             let (outcome, builder, url) = (&report.outcome, &report.builder, report.url.as_deref());
             tracing::info!(master = report.master, builder, copy = report.copy, ?outcome, url, "build");
         }
+        let settled = builds.are_settled(&reports);
         let change = Change { report: Some(json!({"buildbot": reports})), ..Change::default() };
-        if halves.rest.is_some() {
-            self.journal.facts(&request.id, change).await?;
-            return Ok(());
+        if settled && alone {
+            return self.built(request, &reports, change).await.map(Some);
         }
-        let error = lacking(&reports);
+        if reports != before {
+            self.journal.facts(&request.id, change).await?;
+        }
+        Ok(Some(if settled { Turn::Again } else { waiting(&reports) }))
+    }
+
+    async fn carried(&self, request: &Request, builds: &Builds, before: &[BuildReport]) -> Vec<BuildReport> {
+        let masters = self.masters.of(request.project.as_deref().unwrap_or_default());
+        let wanted = Wanted {
+            request: request.id.clone(),
+            received: request.received.0,
+            sent: request.changed.0,
+            builds: builds.clone(),
+        };
+        // Somebody may cancel it while it is forced, copy by copy.
+        let go_on = || -> BoxFuture<'_, bool> { self.is_asked(&request.id).boxed() };
+        let mut reports = buildbot::carry(masters, &wanted, before, &go_on).await;
+        if self.is_past(request) {
+            reports.iter_mut().for_each(BuildReport::give_up);
+        }
+        reports
+    }
+
+    async fn is_asked(&self, id: &RequestId) -> bool {
+        matches!(self.journal.get(id).await, Ok(Some(request)) if request.state == State::Asked)
+    }
+
+    /// The end of a request that was for Buildbot alone.
+    async fn built(&self, request: &Request, reports: &[BuildReport], change: Change) -> Result<Turn, Setback> {
+        let error = lacking(reports);
         let event = if error.is_none() { Event::Succeeded } else { Event::Failed };
         match &error {
             None => tracing::info!(builds = reports.len(), "done"),
             Some(why) => tracing::warn!(%why, "failed"),
         }
         self.journal.apply(&request.id, event, Change { error, ..change }).await?;
-        Ok(())
+        Ok(Turn::Over)
+    }
+
+    /// Cancels the builds that carry the request's mark, if it has any, and says so.
+    pub(super) async fn take_back_builds(&self, request: &Request) -> Result<Option<String>, Setback> {
+        let (Some(builds), Some(project)) = (request.forces(), request.project.as_deref()) else { return Ok(None) };
+        let masters = builds.builders.keys().map(String::as_str);
+        let cancelled = self.masters.cancel(project, masters, (&request.id, request.received.0)).await;
+        let cancelled = cancelled.map_err(uncancelled)?.len();
+        tracing::info!(builds = cancelled, "cancelled builds");
+        Ok(Some(format!("{cancelled} of its builds were cancelled")))
     }
 }
 
 fn uncancelled(error: Error) -> Setback {
-    let passes = Outcome::from(&error) != Outcome::Refused;
-    Setback::failed(passes, format!("cancel builds: failed to {error}"))
+    Setback::failed(error.passes(), mask(&format!("cancel builds: failed to {error}")))
+}
+
+/// What there is to wait for.
+fn waiting(reports: &[BuildReport]) -> Turn {
+    let mut waits = reports.iter().filter(|report| report.waits);
+    match waits.clone().find(|report| !report.outcome.is_good()).or_else(|| waits.next()) {
+        Some(report) => {
+            let why = report.reason.as_deref().unwrap_or("it has not ended");
+            let why = format!("the build of {} on {}: {why}", report.builder, report.master);
+            tracing::debug!(%why, "later");
+            Turn::Later(why)
+        }
+        // There are more to force than fit into one turn.
+        None => Turn::Again,
+    }
 }
 
 /// What the journal says of a request's builds.

@@ -44,7 +44,7 @@ pub struct Parts {
     /// The projects that are served, by their short names.
     pub projects: BTreeMap<String, Project>,
     /// Their Buildbot masters.
-    pub masters: Masters,
+    pub masters: Arc<Masters>,
     /// How much at once, and how patiently.
     pub limits: Carrying,
 }
@@ -181,7 +181,13 @@ impl Round {
             && let Some(id) = self.schedule.next()
         {
             let (work, request) = (Arc::clone(&self.work), id.clone());
-            let turn = self.turns.spawn(async move { work.turn(&request).await });
+            let broken = self.schedule.broken(&id).map(str::to_owned);
+            let turn = self.turns.spawn(async move {
+                match broken {
+                    Some(why) => work.broken(&request, &why).await,
+                    None => work.turn(&request).await,
+                }
+            });
             self.busy.insert(turn.id(), id);
         }
     }
@@ -189,9 +195,12 @@ impl Round {
     fn turned(&mut self, joined: Result<(Id, Turn), JoinError>) {
         let (task, turn) = match joined {
             Ok(ended) => ended,
-            Err(error) => (error.id(), Turn::Later(error.to_string())),
+            Err(error) => (error.id(), Turn::Broke(error.to_string())),
         };
         let Some(request) = self.busy.remove(&task) else { return };
+        if let Turn::Broke(why) = &turn {
+            tracing::error!(%request, %why, "a turn broke off");
+        }
         let follow = self.schedule.turned(&request, turn, Instant::now(), self.longest_pause);
         if let Some(task) = follow {
             // The follower lives as long as this.

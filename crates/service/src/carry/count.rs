@@ -26,8 +26,12 @@ impl Work {
         let name = &request.asked.action;
         let mut offered = ground.offer.catalog.actions.iter().filter(|action| action.name == *name);
         let callback = offered.find_map(|action| action.callback()).unwrap_or(name).to_owned();
-        let ask =
-            ActionAsk { group: ground.offer.group, task: ground.subject, input: request.asked.input.clone(), callback };
+        let ask = ActionAsk {
+            group: ground.offer.group,
+            task: ground.subject,
+            input: request.action_input().unwrap_or_default(),
+            callback,
+        };
         let means = Means { client: self.reader.clone(), cache: self.cache.clone() };
         let terms = Terms::by_hand(Policy::Graft, request.id.clone());
         let plan = action::rehearse(&means, &ask, &terms, |_| {}).await.map_err(uncounted)?;

@@ -47,7 +47,7 @@ impl Work {
         let ask = Ask {
             action: request.asked.action.clone(),
             subject: found.subject,
-            input: request.asked.input.clone(),
+            input: request.action_input().unwrap_or_default(),
             key: request.id.to_string(),
             // The journal has seen to it that the same id never stands for anything else.
             fresh: true,

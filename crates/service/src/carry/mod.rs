@@ -3,7 +3,8 @@
 //! ```text
 //! journal ─► Fair ─► turn: received ─ground, permit─► ready ─earlier? send─► asked ─┐
 //!              ▲                                                                    │ action task
-//!              ├──────────── later, with longer and longer pauses ◄── trouble       ▼
+//!              ├──────────── later, with longer and longer pauses ◄── trouble,      ▼
+//!              │                                        builds that go on ◄─────────┤
 //!              └──────────────────────────────────────────────────────────── Follower: it has ended
 //! ```
 //!

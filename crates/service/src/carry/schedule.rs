@@ -11,6 +11,8 @@ use super::turn::Turn;
 
 /// The pause before something is tried again, at first; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// After how many turns that broke off a request is given up.
+const MOST_BROKEN: u32 = 3;
 
 /// What a request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,8 @@ struct Known {
     share: Share,
     /// Turns in a row in which somebody didn't answer.
     vain: u32,
+    /// How many turns have broken off, and why the last did.
+    broke: (u32, String),
 }
 
 /// The requests that are not at their end. Each has one turn at a time.
@@ -50,7 +54,7 @@ impl Schedule {
             return self.wake(id);
         }
         self.fair.push(&share, id.clone());
-        self.known.insert(id.clone(), Known { stage: Stage::Turn, share, vain: 0 });
+        self.known.insert(id.clone(), Known { stage: Stage::Turn, share, vain: 0, broke: <_>::default() });
     }
 
     /// From its next turn on a request's turns come out of this share.
@@ -82,11 +86,21 @@ impl Schedule {
         Some(id)
     }
 
+    /// Why a request is to be given up: its turns break off.
+    pub(super) fn broken(&self, id: &RequestId) -> Option<&str> {
+        let (times, why) = &self.known.get(id)?.broke;
+        (*times >= MOST_BROKEN).then_some(why)
+    }
+
     /// A turn has ended like this; the task that is to be followed from now on.
     pub(super) fn turned(&mut self, id: &RequestId, turn: Turn, now: Instant, longest: Duration) -> Option<TaskId> {
         let known = self.known.get_mut(id)?;
         let again = known.stage == Stage::Busy { again: true };
-        known.vain = if matches!(turn, Turn::Later(_)) { known.vain.saturating_add(1) } else { 0 };
+        let in_vain = matches!(turn, Turn::Later(_) | Turn::Broke(_));
+        known.vain = if in_vain { known.vain.saturating_add(1) } else { 0 };
+        if let Turn::Broke(why) = &turn {
+            known.broke = (known.broke.0.saturating_add(1), why.clone());
+        }
         match turn {
             Turn::Over if !again => {
                 self.known.remove(id);
@@ -96,13 +110,13 @@ impl Schedule {
                 self.tasks.insert(task, id.clone());
                 return Some(task);
             }
-            Turn::Later(_) if !again => {
+            Turn::Later(_) | Turn::Broke(_) if !again => {
                 let doubled = FIRST_PAUSE.saturating_mul(1 << known.vain.saturating_sub(1).min(20));
                 let at = now + doubled.min(longest);
                 known.stage = Stage::Later(at);
                 self.later.insert((at, id.clone()));
             }
-            Turn::Over | Turn::Follow(_) | Turn::Later(_) | Turn::Again => {
+            Turn::Over | Turn::Follow(_) | Turn::Later(_) | Turn::Broke(_) | Turn::Again => {
                 known.stage = Stage::Turn;
                 self.fair.push(&known.share, id.clone());
             }
@@ -179,6 +193,21 @@ mod tests {
         schedule.turned(&id(1), later(), now, LONGEST);
         schedule.take(&id(1), lander());
         assert_eq!((schedule.next(), schedule.due()), (Some(id(1)), None), "somebody wants it now");
+    }
+
+    #[test]
+    fn a_request_whose_turns_break_off_is_given_up() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.take(&id(1), lander());
+        for broke in ["one", "two", "three"] {
+            assert_eq!((schedule.next(), schedule.broken(&id(1))), (Some(id(1)), None));
+            schedule.turned(&id(1), Turn::Broke(broke.to_owned()), now, LONGEST);
+            schedule.come(now + LONGEST);
+        }
+        assert_eq!((schedule.next(), schedule.broken(&id(1))), (Some(id(1)), Some("three")));
+        schedule.turned(&id(1), Turn::Over, now, LONGEST);
+        schedule.take(&id(1), lander());
+        assert_eq!((schedule.next(), schedule.broken(&id(1))), (Some(id(1)), None), "somebody wants it tried again");
     }
 
     #[test]

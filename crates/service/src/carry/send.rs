@@ -61,6 +61,7 @@ impl Work {
         let change = Change {
             project: Some(ground.name.clone()),
             decision: Some(ground.decision),
+            builds: request.builds.clone(),
             why: Some(why.clone()),
             ..Change::default()
         };

@@ -1,6 +1,7 @@
 //! One turn of a request.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -30,8 +31,8 @@ pub(super) struct Work {
     pub(super) resolver: Resolver,
     pub(super) projects: BTreeMap<String, Project>,
     /// Where builds are forced.
-    pub(super) masters: Masters,
-    /// How long nobody needs to answer before what has not begun has failed.
+    pub(super) masters: Arc<Masters>,
+    /// How long nobody needs to answer before what has not begun, or a build that was not forced, has failed.
     pub(super) give_up: Duration,
     /// Since when requests are tried: while nothing ran, nobody could have answered.
     pub(super) since: Timestamp,
@@ -46,8 +47,10 @@ pub(super) enum Turn {
     Over,
     /// Somebody else changed the request's state meanwhile: it is to be looked at again.
     Again,
-    /// Somebody doesn't answer.
+    /// Somebody doesn't answer, or something goes on that nobody tells the end of.
     Later(String),
+    /// It was cut off by a panic.
+    Broke(String),
 }
 
 impl Work {
@@ -74,20 +77,20 @@ impl Work {
     }
 
     async fn go(&self, request: &Request) -> Result<Turn, Setback> {
-        if request.state == State::Cancelling && request.action_task.is_some() {
-            // What was sent is known. What could be sent today says nothing about it.
-            self.take_back_builds(request).await?;
-            return self.undo(request).await;
-        }
-        if let Some(halves) = self.halves(request).await? {
-            return self.both(request, halves).await;
-        }
         match request.state {
-            State::Received | State::Ready => self.ask(request).await,
-            State::Asked => self.end(request).await,
+            State::Received | State::Ready => self.begin(request).await,
+            State::Asked => match self.build(request).await? {
+                Some(turn) => Ok(turn),
+                None => self.end(request).await,
+            },
             State::Cancelling => self.undo(request).await,
             State::Done | State::Failed | State::Refused | State::Cancelled => Ok(Turn::Over),
         }
+    }
+
+    /// The end of a request whose turns have broken off too often, which is a mistake of ours.
+    pub(super) async fn broken(&self, id: &RequestId, why: &str) -> Turn {
+        self.over(id, Setback::Failed(format!("carrying it out broke off again and again: {why}"))).await
     }
 
     /// Writes down what keeps the request from going on.
@@ -125,9 +128,13 @@ impl Work {
 
     /// Whether what has not begun has waited long enough. What was sent is followed for as long as it takes.
     fn has_given_up(&self, request: &Request) -> bool {
+        matches!(request.state, State::Received | State::Ready) && self.is_past(request)
+    }
+
+    /// Whether a request has been where it is for longer than nobody needs to answer.
+    pub(super) fn is_past(&self, request: &Request) -> bool {
         let waited = self.reader.clock().now().duration_since(request.changed.0.max(self.since));
-        let waits = matches!(request.state, State::Received | State::Ready);
-        waits && Duration::try_from(waited).is_ok_and(|waited| waited > self.give_up)
+        Duration::try_from(waited).is_ok_and(|waited| waited > self.give_up)
     }
 
     /// The service's credentials, narrowed.

@@ -15,8 +15,19 @@ use crate::request::Request;
 use crate::state::Event;
 
 impl Work {
-    /// Cancels what the request has begun.
+    /// Cancels what the request has begun: its builds and its tasks, each whatever the other's keepers say.
     pub(super) async fn undo(&self, request: &Request) -> Result<Turn, Setback> {
+        let (builds, tasks) = (self.take_back_builds(request).await, self.take_back_tasks(request).await);
+        let why: Vec<String> = [tasks?, builds?].into_iter().flatten().collect();
+        let why = if why.is_empty() { nothing(request) } else { why.join("; ") };
+        let change = Change { why: Some(why.clone()), ..Change::default() };
+        self.journal.apply(&request.id, Event::Cancelled, change).await?;
+        tracing::info!(%why, "cancelled");
+        Ok(Turn::Over)
+    }
+
+    /// Cancels its action tasks and what they made, and says so; none where there is none.
+    async fn take_back_tasks(&self, request: &Request) -> Result<Option<String>, Setback> {
         let begun = self.begun(request).await?;
         let (mut cancelled, mut kept) = (BTreeSet::new(), BTreeSet::new());
         for task in &begun {
@@ -24,17 +35,13 @@ impl Work {
             cancelled.extend(done.cancelled);
             kept.extend(done.kept);
         }
-        let why = if begun.is_empty() { nothing(request) } else { told(cancelled.len(), kept.len()) };
-        let change = Change { why: Some(why.clone()), ..Change::default() };
-        self.journal.apply(&request.id, Event::Cancelled, change).await?;
-        tracing::info!(%why, "cancelled");
-        Ok(Turn::Over)
+        Ok((!begun.is_empty()).then(|| told(cancelled.len(), kept.len())))
     }
 
     /// Its action task; where none is written down, all that carry its key: the service may have stopped at the very moment
     /// that one was sent, and before it was tried again there were others.
     async fn begun(&self, request: &Request) -> Result<Vec<TaskId>, Setback> {
-        if request.action_task.is_some() || request.decision.is_none() {
+        if request.action_task.is_some() || request.decision.is_none() || request.action_input().is_none() {
             return Ok(request.action_task.into_iter().collect());
         }
         let ground = self.ground_again(request).await?;

@@ -69,7 +69,8 @@ pub struct Carrying {
     /// doesn't answer.
     #[serde(serialize_with = "duration::serialize")]
     pub longest_pause: Duration,
-    /// `give_up`: after how long a request that can't be carried out because something doesn't answer has failed.
+    /// `give_up`: after how long a request that can't be carried out because something doesn't answer has failed, and a
+    /// build of one whose master doesn't.
     #[serde(serialize_with = "duration::serialize")]
     pub give_up: Duration,
 }

@@ -18,6 +18,7 @@ use super::rate::Rate;
 use super::room::Room;
 use super::settings::Settings;
 use super::who::Judge;
+use crate::buildbot::Masters;
 use crate::journal::Journal;
 use crate::live::Live;
 use crate::pulse::Counters;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub cache: Cache,
     /// Where requests are written down.
     pub journal: Journal,
+    /// Where builders live that a preview may name.
+    pub masters: Arc<Masters>,
     /// What becomes of tasks, as queue exchanges tell it.
     pub live: Live,
     /// What the pulse listener counts, if there is one.
@@ -56,6 +59,7 @@ pub(super) struct App {
     pub(super) client: Client,
     pub(super) artifacts: Artifacts,
     pub(super) journal: Journal,
+    pub(super) masters: Arc<Masters>,
     pub(super) live: Live,
     pub(super) listened: Option<Arc<Counters>>,
     pub(super) reach: Reach,
@@ -85,7 +89,7 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { client, cache, journal, live, listened, reach, stopping, settings } = parts;
+        let Parts { client, cache, journal, masters, live, listened, reach, stopping, settings } = parts;
         let retry = Retry { tries: TRIES, ..Retry::default() };
         let client = client.with_patience(retry, TRY_WITHIN, Arc::new(AtomicBool::new(false)));
         let artifacts = Artifacts::Queue(client.clone(), cache);
@@ -108,6 +112,7 @@ impl App {
             client,
             artifacts,
             journal,
+            masters,
             live,
             listened,
             reach,

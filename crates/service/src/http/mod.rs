@@ -9,6 +9,7 @@
 
 mod app;
 mod body;
+mod builders;
 mod call;
 mod errors;
 mod events;

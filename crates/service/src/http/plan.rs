@@ -10,6 +10,7 @@ use taskgraft_core::plan::{MAX_TIMES, Request};
 use taskgraft_engine::expand;
 
 use super::app::App;
+use super::builders::{self, Foreseen};
 use super::call::Call;
 use super::problem::{Kind, Problem};
 use super::{pushes, reply};
@@ -40,7 +41,7 @@ fn once() -> u32 {
 }
 
 pub(super) async fn plan(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    let wishes: Wishes = call.json()?;
+    let mut wishes: Wishes = call.json()?;
     let bounds = [
         ((1..=MAX_LABELS).contains(&wishes.labels.len()), "labels", format!("1 to {MAX_LABELS} are needed")),
         ((1..=MAX_TIMES).contains(&wishes.times), "times", format!("1 to {MAX_TIMES} is needed")),
@@ -50,6 +51,10 @@ pub(super) async fn plan(app: Arc<App>, call: Call) -> Result<Response<Body>, Pr
     }
     let seen = pushes::seen(&app, &wishes.push).await?;
     let push = &seen.push;
+    let named = builders::take(&app, push, &mut wishes.labels, wishes.times).await;
+    if let Some(buildbot) = named.as_ref().filter(|_| wishes.labels.is_empty()) {
+        return reply::json(&Foreseen { plan: None, buildbot });
+    }
     let labels = expand(push, &wishes.labels).map_err(|none| {
         Problem::new(Kind::UnknownLabels, none.to_string()).at("labels").out("search the push's jobs")
     })?;
@@ -60,5 +65,8 @@ pub(super) async fn plan(app: Arc<App>, call: Call) -> Result<Response<Body>, Pr
         ..Request::add(id, push.decision, push.group, &labels).repeated(wishes.times)
     };
     let planned = app.in_time(async { Ok(seen.plan(&request).await?) }).await?;
-    Ok(reply::bytes("application/json", planned.plan.to_json()))
+    match named {
+        Some(buildbot) => reply::json(&Foreseen { plan: Some(&planned.plan), buildbot: &buildbot }),
+        None => Ok(reply::bytes("application/json", planned.plan.to_json())),
+    }
 }

@@ -7,6 +7,7 @@ use taskgraft_core::ids::{RequestId, TaskId};
 use super::audit::{self, Entry};
 use super::steps::{self, What};
 use super::{Journal, JournalError, bounds, rows};
+use crate::buildbot::Builds;
 use crate::request::Request;
 use crate::state::{Event, next};
 
@@ -17,6 +18,8 @@ pub struct Change {
     pub project: Option<String>,
     /// The decision task of its push.
     pub decision: Option<TaskId>,
+    /// What of it is for Buildbot.
+    pub builds: Option<Builds>,
     /// The action task that carries it out.
     pub action_task: Option<TaskId>,
     /// What was planned.
@@ -69,7 +72,7 @@ impl Journal {
                 }
             }
             learn(&mut request, change);
-            update(tx, n, &request)?;
+            update(tx, n, &request, texts.builds.as_deref())?;
             outcome(tx, n, &texts, event == Some(Event::Retried))?;
             if let Some(event) = event {
                 let by = by.as_deref().unwrap_or(&request.asker.name);
@@ -84,8 +87,9 @@ impl Journal {
     }
 }
 
-/// A plan and a report as JSON.
+/// What is kept as JSON.
 struct Texts {
+    builds: Option<String>,
     plan: Option<String>,
     report: Option<String>,
 }
@@ -98,7 +102,12 @@ impl Texts {
             bounds::check(what, &text, bounds::OUTCOME)?;
             Ok(Some(text))
         };
-        Ok(Self { plan: text("a plan", &change.plan)?, report: text("a report", &change.report)? })
+        // Nothing in them can't be written as JSON.
+        let builds = change.builds.as_ref().map(|builds| serde_json::to_string(builds).unwrap_or_default());
+        if let Some(builds) = &builds {
+            bounds::check("what is for Buildbot", builds, bounds::ASKED)?;
+        }
+        Ok(Self { builds, plan: text("a plan", &change.plan)?, report: text("a report", &change.report)? })
     }
 }
 
@@ -110,6 +119,7 @@ fn learn(request: &mut Request, change: Change) {
     }
     set(&mut request.project, change.project);
     set(&mut request.decision, change.decision);
+    set(&mut request.builds, change.builds);
     set(&mut request.action_task, change.action_task);
     set(&mut request.plan, change.plan);
     set(&mut request.report, change.report);
@@ -117,15 +127,17 @@ fn learn(request: &mut Request, change: Change) {
     request.with_dependencies = change.with_dependencies.unwrap_or(request.with_dependencies);
 }
 
-fn update(tx: &Transaction<'_>, n: i64, request: &Request) -> Result<(), JournalError> {
+/// Writes a request's row; `builds` where they were learnt.
+fn update(tx: &Transaction<'_>, n: i64, request: &Request, builds: Option<&str>) -> Result<(), JournalError> {
     let mut statement = tx.prepare_cached(
-        "UPDATE requests SET project = ?, state = ?, decision = ?, action_task = ?, error = ?, with_dependencies = ?, \
-         changed = ?, retries = ? WHERE n = ?",
+        "UPDATE requests SET project = ?, state = ?, decision = ?, builds = coalesce(?, builds), action_task = ?, \
+         error = ?, with_dependencies = ?, changed = ?, retries = ? WHERE n = ?",
     )?;
     statement.execute(params![
         request.project,
         request.state.as_str(),
         request.decision.as_ref().map(TaskId::as_str),
+        builds,
         request.action_task.as_ref().map(TaskId::as_str),
         request.error,
         request.with_dependencies,

@@ -166,6 +166,7 @@ fn fresh(new: NewRequest, now: Millis) -> Request {
         asked: new.asked,
         state: State::Received,
         decision: None,
+        builds: None,
         action_task: None,
         plan: None,
         report: None,

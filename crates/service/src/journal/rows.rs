@@ -3,7 +3,6 @@
 use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, params};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::time::Millis;
 
@@ -12,7 +11,7 @@ use crate::state::State;
 
 /// The columns that [`request`] reads.
 pub(super) const COLUMNS: &str = "n, id, key, door, asker, authority, asked, project, state, decision, action_task, \
-     error, with_dependencies, received, changed, retries";
+     error, with_dependencies, received, changed, retries, builds";
 
 /// A request without its plan and report, and its row's number.
 pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<(i64, Request)> {
@@ -33,6 +32,7 @@ pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<(i64, Request)> {
         received: moment(row, 13)?,
         changed: moment(row, 14)?,
         retries: row.get(15)?,
+        builds: optional(row, 16)?,
     };
     Ok((row.get(0)?, request))
 }
@@ -88,7 +88,7 @@ fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T
     serde_json::from_str(row.get_ref(column)?.as_str()?).map_err(|error| unreadable(column, error))
 }
 
-fn optional(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Value>> {
+fn optional<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     text.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| unreadable(column, error))
 }

@@ -1,14 +1,17 @@
 //! Jobs of a real Buildbot: a master and its worker.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use taskgraft_client::{Config, Retry, Site};
 use taskgraft_core::ids::RequestId;
-use taskgraft_service::buildbot::{self, Build, BuildReport, Builders, Error, Mark, Master, Outcome, Wanted};
+use taskgraft_service::buildbot::{self, Build, BuildReport, Builders, Builds, Error, Mark, Master, Outcome, Wanted};
 use taskgraft_service::config;
 use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
 use taskgraft_testkit::proxy::{Fault, Proxy};
@@ -17,6 +20,8 @@ const OK: &[&str] = &["true"];
 const BAD: &[&str] = &["false"];
 /// Ends only when it is stopped.
 const LONG: &[&str] = &["sleep", "3600"];
+/// Nothing here takes longer.
+const LONGEST: Duration = Duration::from_secs(120);
 /// What no builder should be called.
 const HOSTILE: [&str; 4] = ["a/b%2F..?x=y#z", "\"}, \"$(touch /tmp/x)\" é\u{202e}", "..", "*"];
 
@@ -47,12 +52,30 @@ fn request(id: &str) -> RequestId {
 fn wanted(id: &str, builders: &[&str], copies: u32) -> Wanted {
     let build = Build { revision: "a1b2c3".into(), branch: "try".into(), project: "try".into(), ..Build::default() };
     let builders = builders.iter().map(|name| (*name).to_owned()).collect();
-    let received = Timestamp::now();
-    Wanted { request: request(id), received, copies, build, builders: BTreeMap::from([(0, builders)]) }
+    let builds = Builds { copies, build, builders: BTreeMap::from([("old".to_owned(), builders)]) };
+    let now = Timestamp::now();
+    Wanted { request: request(id), received: now, sent: now, builds }
 }
 
+/// One turn of a request of which nothing is known yet.
 async fn carry(master: &Arc<Master>, wanted: &Wanted) -> Vec<BuildReport> {
-    buildbot::carry(std::slice::from_ref(master), wanted).await
+    again(master, wanted, &[]).await
+}
+
+/// The next turn.
+async fn again(master: &Arc<Master>, wanted: &Wanted, told: &[BuildReport]) -> Vec<BuildReport> {
+    buildbot::carry(std::slice::from_ref(master), wanted, told, &|| Box::pin(async { true })).await
+}
+
+/// Turns until nothing is waited for.
+async fn to_the_end(master: &Arc<Master>, wanted: &Wanted, told: Vec<BuildReport>) -> Vec<BuildReport> {
+    let (begun, mut told) = (Instant::now(), told);
+    while !wanted.builds.are_settled(&told) {
+        assert!(begun.elapsed() < LONGEST, "{told:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        told = again(master, wanted, &told).await;
+    }
+    told
 }
 
 /// What the master has, by another way than the one that is tested: the reasons of all buildsets.
@@ -77,6 +100,9 @@ async fn builders_are_forced_once_and_followed_to_their_end() {
     let reports = carry(&master, &wanted).await;
     let forced = Outcome::Forced;
     assert_eq!(outcomes(&reports), [("good", 1, forced), ("bad", 1, forced), ("good", 2, forced), ("bad", 2, forced)]);
+    assert!(reports.iter().all(|report| report.waits), "nobody has waited for them");
+    let reports = to_the_end(&master, &wanted, reports).await;
+    assert!(reports.iter().all(|report| report.outcome == forced), "{reports:?}");
     let results: Vec<_> = reports.iter().map(|report| report.result.as_deref().unwrap()).collect();
     assert_eq!(results, ["success", "failure", "success", "failure"]);
     for report in &reports {
@@ -168,9 +194,100 @@ async fn a_master_that_is_down_is_said_to_be() {
     let names = ["good".to_owned(), "label".to_owned()];
     let split = buildbot::split(&names, |name| name == "label", &offers);
     assert_eq!(split.builders, BTreeMap::from([(0, vec!["good".to_owned()])]), "it may be its builder");
-    let reports = carry(&master, &wanted("DOWN", &["good"], 1)).await;
-    assert_eq!(outcomes(&reports), [("good", 1, Outcome::Failed)]);
+    let wanted = wanted("DOWN", &["good"], 1);
+    let reports = carry(&master, &wanted).await;
+    assert_eq!((outcomes(&reports), reports[0].waits), (vec![("good", 1, Outcome::Failed)], true));
     assert!(reports[0].reason.as_ref().unwrap().contains("no connection to http://127.0.0.1"), "{reports:?}");
+    // Who comes next is not kept waiting.
+    let begun = Instant::now();
+    assert_eq!(again(&master, &wanted, &reports).await, reports);
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_comes_back_is_asked_for_what_waits_and_only_for_that() {
+    let buildbot = Buildbot::start(&[("good", OK), ("other", OK)], &[]);
+    let proxy = Proxy::start();
+    proxy.forward_to(buildbot.address());
+    let master = master(settings(proxy.url()));
+    let wanted = wanted("BACK", &["good", "other"], 1);
+    proxy.rule(|_, _| Fault::Status(503));
+    let mut reports = carry(&master, &wanted).await;
+    assert!(reports.iter().all(|report| report.waits && report.outcome == Outcome::Failed), "{reports:?}");
+    // Of one the last word was said before.
+    reports[1].waits = false;
+    proxy.heal();
+    let reports = to_the_end(&master, &wanted, reports).await;
+    assert_eq!(outcomes(&reports), [("good", 1, Outcome::Forced), ("other", 1, Outcome::Failed)]);
+    assert_eq!(reasons(&buildbot).await.len(), 1);
+    // What was told stands while the master is away.
+    proxy.rule(|_, _| Fault::Status(503));
+    assert_eq!(again(&master, &wanted, &reports).await, reports);
+    // And when it is in the configuration no more.
+    assert_eq!(buildbot::carry(&[], &wanted, &reports, &|| Box::pin(async { true })).await, reports);
+    let gone = buildbot::carry(&[], &wanted, &[], &|| Box::pin(async { true })).await;
+    assert!(gone.iter().all(|report| report.outcome == Outcome::Refused && !report.waits), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_forced_any_more_once_the_request_is_not_to_go_on() {
+    let buildbot = Buildbot::start(&[("good", OK)], &[]);
+    let (master, wanted) = (master(settings(buildbot.url())), wanted("STOP", &["good"], 5));
+    let asked = AtomicUsize::new(0);
+    let go_on = || -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
+        Box::pin(std::future::ready(asked.fetch_add(1, SeqCst) < 2))
+    };
+    let reports = buildbot::carry(std::slice::from_ref(&master), &wanted, &[], &go_on).await;
+    assert_eq!(outcomes(&reports), [("good", 1, Outcome::Forced), ("good", 2, Outcome::Forced)]);
+    assert!(!wanted.builds.are_settled(&reports));
+    assert_eq!(reasons(&buildbot).await.len(), 2);
+}
+
+/// A server that answers each connection like this and nothing else; how many there were.
+fn answering(answer: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (url, count) = (format!("http://{}", listener.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&count);
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            seen.fetch_add(1, SeqCst);
+            // A client that has gone is no matter.
+            let _ = stream.read(&mut [0; 8192]).and_then(|_| stream.write_all(answer.as_bytes()));
+        }
+    });
+    (url, count)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_leads_elsewhere_is_not_followed_there() {
+    let (elsewhere, visits) = answering("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}".to_owned());
+    let leads = format!("HTTP/1.1 302 Found\r\nlocation: {elsewhere}/x?s3cret\r\ncontent-length: 0\r\n\r\n");
+    let master = self::master(settings(answering(leads).0));
+    let reports = carry(&master, &wanted("AWAY", &["good"], 1)).await;
+    assert_eq!((outcomes(&reports), reports[0].waits), (vec![("good", 1, Outcome::Failed)], false));
+    let reason = reports[0].reason.as_ref().unwrap();
+    assert!(reason.ends_with(&format!("302: the answer leads elsewhere, to {elsewhere}")), "{reason}");
+    assert_eq!(visits.load(SeqCst), 0, "somebody else was asked, with a password");
+    // One that leads elsewhere only who wants something of it has forced nothing.
+    let (proxy, buildbot) = (Proxy::start(), Buildbot::start(&[("good", OK)], &[]));
+    proxy.forward_to(buildbot.address());
+    proxy.rule(|method, _| if method == "POST" { Fault::Status(307) } else { Fault::None });
+    let master = self::master(settings(proxy.url()));
+    let reports = carry(&master, &wanted("FORCE", &["good"], 1)).await;
+    assert_eq!((outcomes(&reports), reports[0].waits), (vec![("good", 1, Outcome::Failed)], false), "{reports:?}");
+    assert!(reports[0].reason.as_ref().unwrap().contains("307"), "{reports:?}");
+    assert_eq!(reasons(&buildbot).await.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_hostile_master_says_is_cut_and_shows_no_login() {
+    let login = "Authorization: Basic Zm9yY2VyOnMzY3JldA==";
+    let said = format!("{{\"message\": \"{login} {}\"}}", "x".repeat(1 << 20));
+    let answer = format!("HTTP/1.1 404 No\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{said}", said.len());
+    let master = master(settings(answering(answer).0));
+    let reports = carry(&master, &wanted("HOSTILE", &["good"], 1)).await;
+    let reason = reports[0].reason.as_ref().unwrap();
+    assert!(reason.len() < 1000 && reason.contains("Basic …") && !reason.contains("Zm9yY2Vy"), "{reason}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,8 +337,15 @@ async fn a_cancelled_request_leaves_no_build_running() {
     assert!(carry(&master, &wanted).await.iter().all(|report| report.outcome == Outcome::Forced));
     assert_eq!(master.cancel(&request("OTHER"), wanted.received).await.unwrap(), []);
     assert_eq!(master.cancel(&wanted.request, wanted.received).await.unwrap().len(), 4);
-    let ended = master.follow(&wanted.request, wanted.received, Duration::from_secs(60)).await.unwrap();
-    assert!(ended.iter().all(|build| build.ended == Some("cancelled")), "{ended:?}");
+    let begun = Instant::now();
+    loop {
+        let ended = master.find(&wanted.request, wanted.received).await.unwrap();
+        if ended.iter().all(|build| build.ended == Some("cancelled")) {
+            break;
+        }
+        assert!(begun.elapsed() < LONGEST, "{ended:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(master.cancel(&wanted.request, wanted.received).await.unwrap(), []);
 }
 

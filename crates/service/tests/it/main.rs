@@ -3,6 +3,7 @@
 
 mod api;
 mod buildbot;
+mod carrying;
 mod journaling;
 mod listening;
 mod reach;

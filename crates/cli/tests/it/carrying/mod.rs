@@ -1,5 +1,6 @@
 //! `taskgraft serve`, as a process before an embedded Taskcluster.
 
+mod builders;
 mod carried;
 mod configured;
 mod dies;

@@ -19,6 +19,7 @@ use taskgraft_engine::Cache;
 use taskgraft_local::{Running, Server};
 use taskgraft_serve::serve_router;
 use taskgraft_service::Live;
+use taskgraft_service::buildbot::Masters;
 use taskgraft_service::http::{Parts, Settings, router};
 use taskgraft_service::journal::{self, AuditFilter, Audited, Filter, Journal, Page};
 use taskgraft_service::reach::{Need, Pace, Reach};
@@ -74,6 +75,11 @@ impl Site {
     }
 
     pub(super) async fn with(settings: Settings) -> Self {
+        Self::beside(Masters::default(), settings).await
+    }
+
+    /// With these masters.
+    pub(super) async fn beside(masters: Masters, settings: Settings) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let running = Server::start(taskgraft_local::Config::new(dir.path().join("data"))).await.unwrap();
         let root = running.credentials();
@@ -93,6 +99,7 @@ impl Site {
             client,
             cache: Cache::remembering(&dir.path().join("cache"), 1 << 30, 1 << 30).unwrap(),
             journal: journal.clone(),
+            masters: Arc::new(masters),
             live: live.clone(),
             listened: None,
             reach: Reach::watch(needs, pace, stopping.clone()),

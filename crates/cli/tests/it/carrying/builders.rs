@@ -1,0 +1,131 @@
+//! Requests whose builders' masters are down, slow, or told otherwise meanwhile.
+
+use serde_json::json;
+use taskgraft_core::ids::RequestId;
+use taskgraft_service::State;
+use taskgraft_service::buildbot::{BuildReport, Outcome};
+use taskgraft_service::{Event, Request};
+use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
+use taskgraft_testkit::proxy::{Fault, Proxy};
+
+use super::{Book, Serving, TRIGGER, ann, until, wish};
+use crate::hooked::{hooked, is_trigger, ours};
+use crate::pushes::members;
+use crate::server::Up;
+
+const FORCE: &str = "taskgraft:force-build:*";
+/// Ends only when it is stopped.
+const LONG: &[&str] = &["sleep", "3600"];
+
+/// A service of the push's project with this master, of which it may force these builders; `more` goes to its top.
+fn serving(up: &Up, root_url: &str, (url, builders): (&str, &str), more: &str, follow: &str) -> Serving {
+    let config = format!(
+        "journal = \"journal.sqlite\"\ncarry.longest_pause = \"200 ms\"\nhttp.listen = \"127.0.0.1:0\"\n{more}\n\
+         [project.lander]\nlevel = \"3\"\n[[project.lander.buildbot]]\nname = \"old\"\nurl = \"{url}\"\n\
+         scheduler = \"{SCHEDULER}\"\nbuilders = [\"{builders}\"]\nuser = \"{USER}\"\nfollow = \"{follow}\"\n"
+    );
+    let variables = [("TASKCLUSTER_ROOT_URL", root_url), ("TASKGRAFT_BUILDBOT_PASSWORD_OLD", PASSWORD)];
+    Serving::told(up, &config, &variables)
+}
+
+fn up() -> Up {
+    let up = Up::with(&["--no-worker", "--action-worker", "proj-lander/action"]);
+    hooked(&up, &ours().0);
+    up
+}
+
+fn asked(book: &Book, key: &str, tasks: &[&str]) -> RequestId {
+    book.receive(wish(key, ann(&[TRIGGER, FORCE]), tasks))
+}
+
+fn told(request: &Request) -> Vec<BuildReport> {
+    let reports = request.report.as_ref().and_then(|report| report.get("buildbot")).cloned();
+    reports.map(|reports| serde_json::from_value(reports).unwrap()).unwrap_or_default()
+}
+
+#[test]
+fn what_was_divided_stays_divided_whatever_its_master_loses_meanwhile() {
+    let (up, buildbot, proxy) = (up(), Buildbot::start(&[("old-linux", &["true"])], &[]), Proxy::start());
+    proxy.forward_to(up.address());
+    // The action task is there, and the service dies before it hears so.
+    proxy.rule(|method, path| if is_trigger(method, path) { Fault::LateAnswer } else { Fault::None });
+    let book = Book::open(&up);
+    let id = asked(&book, "both", &["lint-c", "old-linux"]);
+    let first = serving(&up, &proxy.url(), (&buildbot.url(), "old-*"), "", "0 s");
+    assert!(proxy.held(|| book.find(&id).state.is_terminal()), "{}", first.log());
+    drop(first);
+    proxy.heal();
+    assert_eq!(book.find(&id).state, State::Ready);
+    let second = serving(&up, &proxy.url(), (&buildbot.url(), "other-*"), "", "0 s");
+    let request = book.ended(&id, &second);
+    let why = request.error.as_deref().unwrap();
+    assert_eq!(request.state, State::Failed, "{why}");
+    assert!(why.starts_with("1 of 1 builds were not forced: old-linux"), "{why}");
+    assert_eq!((told(&request)[0].outcome, told(&request).len()), (Outcome::Refused, 1));
+    let members = members(&up);
+    assert_eq!((members["lint-c"].len(), members["Action"].len()), (1, 1), "the push's half is done, once");
+}
+
+#[test]
+fn builds_are_cancelled_that_their_master_does_not_offer_any_more() {
+    let (up, buildbot) = (up(), Buildbot::start(&[("old-long", LONG)], &[]));
+    let book = Book::open(&up);
+    let id = asked(&book, "builds", &["old-long"]);
+    let first = serving(&up, up.root_url(), (&buildbot.url(), "old-*"), "", "0 s");
+    assert_eq!(book.ended(&id, &first).state, State::Done);
+    drop(first);
+    let second = serving(&up, up.root_url(), (&buildbot.url(), "other-*"), "", "0 s");
+    book.apply(&id, Event::CancelAsked, <_>::default());
+    let request = book.ended(&id, &second);
+    assert_eq!(request.state, State::Cancelled, "{request:?}");
+    let why = book.audited(&id).into_iter().next_back().unwrap();
+    assert_eq!(why, ("cancelled".to_owned(), "1 of its builds were cancelled".to_owned()));
+}
+
+#[test]
+fn who_waits_for_builds_holds_nobody_up_and_stops_when_cancelled() {
+    let (up, buildbot) = (up(), Buildbot::start(&[("old-long", LONG)], &[]));
+    let book = Book::open(&up);
+    let one = "carry.at_once = 1";
+    let serving = serving(&up, up.root_url(), (&buildbot.url(), "old-*"), one, "1 h");
+    let long = asked(&book, "long", &["old-long"]);
+    until("the build is forced", || (!told(&book.find(&long)).is_empty()).then_some(()));
+    let other = asked(&book, "other", &["lint-c"]);
+    assert_eq!(book.ended(&other, &serving).state, State::Done);
+    let waits = book.find(&long);
+    assert_eq!((waits.state, told(&waits)[0].waits), (State::Asked, true), "{waits:?}");
+    book.apply(&long, Event::CancelAsked, <_>::default());
+    assert_eq!(book.ended(&long, &serving).state, State::Cancelled);
+}
+
+#[test]
+fn a_master_that_is_down_is_waited_for_and_given_up_in_the_end() {
+    let (up, buildbot, proxy) = (up(), Buildbot::start(&[("old-linux", &["true"])], &[]), Proxy::start());
+    proxy.forward_to(buildbot.address());
+    proxy.rule(|_, _| Fault::Status(503));
+    let book = Book::open(&up);
+    let patient = serving(&up, up.root_url(), (&proxy.url(), "old-*"), "", "0 s");
+    let id = asked(&book, "patient", &["lint-c", "old-linux"]);
+    let request = until("the master is found to be down", || {
+        let request = book.find(&id);
+        (!told(&request).is_empty()).then_some(request)
+    });
+    assert_eq!(request.state, State::Asked, "{request:?}");
+    let report = &told(&request)[0];
+    assert_eq!((report.outcome, report.waits), (Outcome::Failed, true), "{report:?}");
+    until("the other half is done", || members(&up).contains_key("lint-c").then_some(()));
+    assert_eq!(book.find(&id).state, State::Asked, "it is not over");
+    proxy.heal();
+    let request = book.ended(&id, &patient);
+    assert_eq!((request.state, told(&request)[0].outcome), (State::Done, Outcome::Forced), "{request:?}");
+    drop(patient);
+    proxy.rule(|_, _| Fault::Status(503));
+    let hasty = serving(&up, up.root_url(), (&proxy.url(), "old-*"), "carry.give_up = \"1 s\"", "0 s");
+    let id = asked(&book, "hasty", &["lint-python", "old-linux"]);
+    let request = book.ended(&id, &hasty);
+    let why = request.error.as_deref().unwrap();
+    assert!(why.contains("old-linux: given up: failed to call") && why.contains("503"), "{why}");
+    assert_eq!((request.state, told(&request)[0].waits), (State::Failed, false), "{request:?}");
+    assert!(members(&up).contains_key("lint-python"), "the other half is done");
+    assert_eq!(request.report.unwrap()["jobs"][0]["label"], json!("lint-python"));
+}
