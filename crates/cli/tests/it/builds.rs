@@ -121,6 +121,14 @@ fn a_cancelled_request_takes_its_builds_back() {
         let cancel = format!("requests/{}/cancel?wait=60", request["id"].as_str().unwrap());
         let (status, request) = serve.call("POST", &cancel, None, "");
         assert_eq!((status, &request["state"]), (200, &json!("cancelled")), "{request}");
+        // Tried again, it is built anew; and taken back once more.
+        let id = request["id"].as_str().unwrap();
+        let again = up.taskgraft(["requests", "retry", id, "--wait", "60", "--journal", "journal.sqlite"]);
+        assert_eq!(again.code, Some(0), "{}", again.stderr);
+        let (_, request) = serve.call("GET", &format!("requests/{id}"), None, "");
+        assert_eq!(request["report"]["buildbot"][0]["outcome"], "forced", "{request}");
+        let (status, request) = serve.call("POST", &cancel, None, "");
+        assert_eq!((status, &request["state"]), (200, &json!("cancelled")), "{request}");
     }
     let unfinished = || {
         let site = taskgraft_client::Site::new(taskgraft_client::Config::new(buildbot.url())).unwrap();

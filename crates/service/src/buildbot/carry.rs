@@ -126,7 +126,10 @@ impl Master {
         self.outage.check(self.config.clock.now())?;
         let found = self.find(&wanted.request, wanted.received).await;
         self.outage.learn(self.config.clock.now(), &found);
-        found
+        let mut found = found?;
+        // What was taken back before is not what is wanted now, though it may take a moment to end.
+        found.retain(|forced| forced.undone == wanted.undone || !matches!(forced.ended, None | Some("cancelled")));
+        Ok(found)
     }
 
     /// What became of a build by what was found and by what was told before; none if it is to be forced.
@@ -162,7 +165,7 @@ impl Master {
     }
 
     async fn force_these(&self, wanted: &Wanted, copy: u32, missing: &[String]) -> Vec<BuildReport> {
-        let mark = Mark { request: wanted.request.clone(), copy };
+        let mark = Mark { request: wanted.request.clone(), copy, undone: wanted.undone };
         let forced = self.force(&mark, wanted.received, missing, &wanted.builds.build).await;
         let report = |builder: &String| match &forced {
             Ok(forced) => match forced.iter().find(|forced| forced.builder == *builder) {

@@ -31,6 +31,8 @@ pub struct Forced {
     pub builder: String,
     /// Which copy it is, from 1.
     pub copy: u32,
+    /// How often the request had been undone when it was forced.
+    pub undone: u32,
     /// The number of its buildset.
     pub buildset: u64,
     /// The number of its build request.
@@ -57,15 +59,14 @@ impl Master {
             ("limit", &most),
         ];
         let sets = self.get::<Buildsets>("buildsets", &["api", "v2", "buildsets"], &query).await?.buildsets;
-        let copies: BTreeMap<u64, u32> = sets
+        let marks: BTreeMap<u64, Mark> = sets
             .iter()
             .take(MAX_SETS)
             .filter_map(|set| Mark::find(&set.reason).map(|mark| (set.bsid, mark)))
             .filter(|(_, mark)| mark.request == *request)
-            .map(|(bsid, mark)| (bsid, mark.copy))
             .collect();
         // Collected first: as iterators they would make the whole a future that can't be spawned.
-        let requests: Vec<_> = copies.keys().map(|bsid| self.requests_of(*bsid)).collect();
+        let requests: Vec<_> = marks.keys().map(|bsid| self.requests_of(*bsid)).collect();
         let requests: Vec<Vec<Buildrequest>> = stream::iter(requests).buffered(AT_ONCE).try_collect().await?;
         let requests: Vec<Buildrequest> = requests.into_iter().flatten().take(MAX_REQUESTS).collect();
         let numbers: Vec<_> = requests
@@ -74,7 +75,7 @@ impl Master {
             .map(|request| self.number_of(request.buildrequestid))
             .collect();
         let numbers: Vec<Option<(u64, u64)>> = stream::iter(numbers).buffered(AT_ONCE).try_collect().await?;
-        let mut found = self.told(requests, &copies, &numbers.into_iter().flatten().collect()).await?;
+        let mut found = self.told(requests, &marks, &numbers.into_iter().flatten().collect()).await?;
         found.sort_by(|one, other| (one.copy, &one.builder).cmp(&(other.copy, &other.builder)));
         Ok(found)
     }
@@ -116,7 +117,7 @@ impl Master {
         let answer: Result<Rpc<(u64, BTreeMap<u64, u64>)>, _> = answers::read("force", &reply.body);
         match (status, answer) {
             (200, Ok(Rpc { result: Some((bsid, requests)), error: None })) => {
-                let copies = BTreeMap::from([(bsid, mark.copy)]);
+                let marks = BTreeMap::from([(bsid, mark.clone())]);
                 let pending = |(builderid, buildrequestid)| Buildrequest {
                     buildrequestid,
                     buildsetid: bsid,
@@ -125,7 +126,7 @@ impl Master {
                     complete: false,
                     results: None,
                 };
-                self.told(requests.into_iter().map(pending).collect(), &copies, &BTreeMap::new()).await
+                self.told(requests.into_iter().map(pending).collect(), &marks, &BTreeMap::new()).await
             }
             // Turned away at the door: another time, perhaps.
             (429, _) => Err(Error::Site(SiteError::Transient {
@@ -169,7 +170,7 @@ impl Master {
 
     async fn found(&self, mark: &Mark, received: Timestamp) -> Result<Vec<Forced>, Error> {
         let mut found = self.find(&mark.request, received).await?;
-        found.retain(|forced| forced.copy == mark.copy);
+        found.retain(|forced| (forced.copy, forced.undone) == (mark.copy, mark.undone));
         Ok(found)
     }
 
@@ -212,16 +213,18 @@ impl Master {
     async fn told(
         &self,
         requests: Vec<Buildrequest>,
-        copies: &BTreeMap<u64, u32>,
+        marks: &BTreeMap<u64, Mark>,
         numbers: &BTreeMap<u64, u64>,
     ) -> Result<Vec<Forced>, Error> {
         let known = self.known().await?;
         let base = self.settings.url.trim_end_matches('/');
         let told = |request: Buildrequest| {
             let (builder, id) = (request.builderid, request.buildrequestid);
+            let mark = marks.get(&request.buildsetid)?;
             Some(Forced {
                 builder: known.names.get(&builder).cloned().unwrap_or_else(|| format!("builder {builder}")),
-                copy: *copies.get(&request.buildsetid)?,
+                copy: mark.copy,
+                undone: mark.undone,
                 buildset: request.buildsetid,
                 request: id,
                 url: match numbers.get(&id) {

@@ -30,7 +30,7 @@ const MAX_NAME: usize = 1024;
 const MAX_ANSWER: u64 = 16 << 20;
 /// For how long builders are remembered.
 const FRESH: Duration = Duration::from_secs(60);
-/// And for how long it is that they couldn't be had: so many requests don't wait one after the other.
+/// And for how long it is that they, or a session, couldn't be had: so many requests don't wait one after the other.
 const FRESH_FAILURE: Duration = Duration::from_secs(10);
 
 /// A Buildbot master, as one of its users.
@@ -41,7 +41,7 @@ pub struct Master {
     pub(super) config: Config,
     pub(super) patterns: Vec<Glob>,
     pub(super) outage: Outage,
-    session: Mutex<Option<Arc<HeaderMap>>>,
+    session: Mutex<Option<Session>>,
     known: Mutex<Option<Remembered>>,
 }
 
@@ -58,6 +58,12 @@ pub(super) struct Known {
 struct Remembered {
     at: Timestamp,
     known: Result<Arc<Known>, Error>,
+}
+
+/// What came of logging in.
+struct Session {
+    at: Timestamp,
+    headers: Result<Arc<HeaderMap>, Error>,
 }
 
 impl Master {
@@ -173,11 +179,14 @@ impl Master {
 
     async fn session(&self) -> Result<Arc<HeaderMap>, Error> {
         let mut session = self.session.lock().await;
-        if let Some(session) = &*session {
-            return Ok(Arc::clone(session));
+        if let Some(Session { at, headers }) = &*session
+            && (headers.is_ok() || self.config.clock.now().duration_since(*at).unsigned_abs() < FRESH_FAILURE)
+        {
+            return headers.clone();
         }
-        let headers = Arc::new(self.log_in().await?);
-        Ok(Arc::clone(session.insert(headers)))
+        let headers = self.log_in().await.map(Arc::new);
+        *session = Some(Session { at: self.config.clock.now(), headers: headers.clone() });
+        headers
     }
 
     async fn log_in(&self) -> Result<HeaderMap, Error> {
@@ -190,7 +199,8 @@ impl Master {
     /// A session that is not `stale`: sessions end, and a master that starts anew may know none.
     async fn renew(&self, stale: &Arc<HeaderMap>) -> Result<Arc<HeaderMap>, Error> {
         let mut session = self.session.lock().await;
-        if session.as_ref().is_some_and(|session| Arc::ptr_eq(session, stale)) {
+        let headers = session.as_ref().and_then(|session| session.headers.as_ref().ok());
+        if headers.is_some_and(|headers| Arc::ptr_eq(headers, stale)) {
             *session = None;
         }
         drop(session);

@@ -40,6 +40,8 @@ pub struct Build {
 pub struct Wanted {
     /// The request.
     pub request: RequestId,
+    /// How often somebody wanted it undone before.
+    pub undone: u32,
     /// When it was received: its builds are no older.
     pub received: Timestamp,
     /// When it was sent: from then on the ends of its builds are waited for.

@@ -92,7 +92,7 @@ impl Work {
         if !alone && builds.are_settled(&before) {
             return Ok(None);
         }
-        let reports = self.carried(request, builds, &before).await;
+        let reports = self.carried(request, builds, &before).await?;
         for report in reports.iter().filter(|report| !before.contains(report)) {
             let (outcome, builder, url) = (&report.outcome, &report.builder, report.url.as_deref());
             tracing::info!(master = report.master, builder, copy = report.copy, ?outcome, url, "build");
@@ -108,10 +108,16 @@ impl Work {
         Ok(Some(if settled { Turn::Again } else { waiting(&reports) }))
     }
 
-    async fn carried(&self, request: &Request, builds: &Builds, before: &[BuildReport]) -> Vec<BuildReport> {
+    async fn carried(
+        &self,
+        request: &Request,
+        builds: &Builds,
+        before: &[BuildReport],
+    ) -> Result<Vec<BuildReport>, Setback> {
         let masters = self.masters.of(request.project.as_deref().unwrap_or_default());
         let wanted = Wanted {
             request: request.id.clone(),
+            undone: self.journal.times(&request.id, Event::CancelAsked).await?,
             received: request.received.0,
             sent: request.changed.0,
             builds: builds.clone(),
@@ -122,7 +128,7 @@ impl Work {
         if self.is_past(request) {
             reports.iter_mut().for_each(BuildReport::give_up);
         }
-        reports
+        Ok(reports)
     }
 
     async fn is_asked(&self, id: &RequestId) -> bool {

@@ -18,7 +18,7 @@ impl Work {
     /// Cancels what the request has begun: its builds and its tasks, each whatever the other's keepers say.
     pub(super) async fn undo(&self, request: &Request) -> Result<Turn, Setback> {
         let (builds, tasks) = (self.take_back_builds(request).await, self.take_back_tasks(request).await);
-        let why: Vec<String> = [tasks?, builds?].into_iter().flatten().collect();
+        let why = both(tasks, builds)?;
         let why = if why.is_empty() { nothing(request) } else { why.join("; ") };
         let change = Change { why: Some(why.clone()), ..Change::default() };
         self.journal.apply(&request.id, Event::Cancelled, change).await?;
@@ -68,6 +68,21 @@ impl Work {
     }
 }
 
+/// What was taken back, or what kept some of it from that.
+fn both(
+    tasks: Result<Option<String>, Setback>,
+    builds: Result<Option<String>, Setback>,
+) -> Result<Vec<String>, Setback> {
+    match (tasks, builds) {
+        (Err(Setback::Failed(tasks)), Err(Setback::Failed(builds))) => {
+            Err(Setback::Failed(format!("{tasks}; {builds}")))
+        }
+        // Who doesn't answer is asked again; what is refused is then refused again.
+        (Err(later @ Setback::Later(_)), _) | (_, Err(later @ Setback::Later(_))) => Err(later),
+        (tasks, builds) => Ok([tasks?, builds?].into_iter().flatten().collect()),
+    }
+}
+
 fn nothing(request: &Request) -> String {
     let since = if request.retries > 0 { " since it was tried again" } else { "" };
     format!("nothing had been sent{since}")
@@ -87,4 +102,22 @@ fn refused(error: CancelActionError) -> Setback {
         CancelActionError::Plan(_) => false,
     };
     Setback::failed(passes, format!("cancel what the request made: failed to {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_half_says_is_not_lost_over_the_other() {
+        let (failed, later) = (|| Err(Setback::Failed("no".to_owned())), || Err(Setback::Later("down".to_owned())));
+        let done = |what: &str| Ok(Some(what.to_owned()));
+        assert_eq!(both(done("tasks"), done("builds")).unwrap(), ["tasks", "builds"]);
+        assert_eq!(both(Ok(None), done("builds")).unwrap(), ["builds"]);
+        assert!(matches!(both(failed(), failed()), Err(Setback::Failed(why)) if why == "no; no"));
+        assert!(matches!(both(done("tasks"), failed()), Err(Setback::Failed(_))));
+        for either in [both(failed(), later()), both(later(), failed()), both(done("tasks"), later())] {
+            assert!(matches!(either, Err(Setback::Later(_))), "{either:?}");
+        }
+    }
 }

@@ -117,6 +117,21 @@ impl Journal {
         self.inner.store.read(read).await
     }
 
+    /// How often an event has happened to a request.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub async fn times(&self, id: &RequestId, event: Event) -> Result<u32, JournalError> {
+        let id = id.clone();
+        let read = move |tx: &Transaction<'_>| {
+            let mut statement = tx.prepare_cached(
+                "SELECT count(*) FROM steps JOIN requests ON requests.n = steps.request WHERE id = ? AND what = ?",
+            )?;
+            Ok(statement.query_row([id.as_str(), event.as_str()], |row| row.get(0))?)
+        };
+        self.inner.store.read(read).await
+    }
+
     /// The number of the newest step; whoever holds this wakes when there is a newer one.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<i64> {

@@ -147,6 +147,7 @@ async fn what_was_sent_before_it_was_tried_again_is_not_sent_now() {
         told.push(place.journal.was_sent(&id).await.unwrap());
     }
     assert_eq!(told, [false, true, true, false, false, true]);
+    assert_eq!(place.journal.times(&id, Event::Sent).await.unwrap(), 2);
 }
 
 #[tokio::test]

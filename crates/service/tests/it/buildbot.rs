@@ -54,7 +54,7 @@ fn wanted(id: &str, builders: &[&str], copies: u32) -> Wanted {
     let builders = builders.iter().map(|name| (*name).to_owned()).collect();
     let builds = Builds { copies, build, builders: BTreeMap::from([("old".to_owned(), builders)]) };
     let now = Timestamp::now();
-    Wanted { request: request(id), received: now, sent: now, builds }
+    Wanted { request: request(id), undone: 0, received: now, sent: now, builds }
 }
 
 /// One turn of a request of which nothing is known yet.
@@ -347,6 +347,35 @@ async fn a_cancelled_request_leaves_no_build_running() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(master.cancel(&wanted.request, wanted.received).await.unwrap(), []);
+    // Wanted after all, all of it is built anew, once.
+    assert!(
+        carry(&master, &wanted).await.iter().all(|report| report.outcome == Outcome::Found),
+        "nobody wanted it undone"
+    );
+    let wanted = Wanted { undone: 1, ..wanted };
+    for outcome in [Outcome::Forced, Outcome::Found] {
+        let reports = carry(&master, &wanted).await;
+        assert_eq!(reports.len(), 4);
+        assert!(reports.iter().all(|report| (report.outcome, &report.result) == (outcome, &None)), "{reports:?}");
+    }
+    // Also while what was taken back goes on.
+    let wanted = Wanted { undone: 2, ..wanted };
+    assert!(carry(&master, &wanted).await.iter().all(|report| report.outcome == Outcome::Forced));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_fails_is_not_tried_by_each_who_waits_for_it() {
+    let (proxy, logins) = (Proxy::start(), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&logins);
+    proxy.rule(move |_, path| {
+        seen.fetch_add(usize::from(path == "/auth/login"), SeqCst);
+        Fault::Status(503)
+    });
+    let master = Master::new(settings(proxy.url()), Some(PASSWORD.to_owned()), patient(1)).unwrap();
+    let (id, now) = (request("MANY"), Timestamp::now());
+    let found = futures_util::future::join_all((0..10).map(|_| master.find(&id, now))).await;
+    assert!(found.iter().all(Result::is_err), "{found:?}");
+    assert_eq!(logins.load(SeqCst), 1);
 }
 
 fn sorted(mut names: Vec<String>) -> Vec<String> {
