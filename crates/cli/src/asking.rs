@@ -17,7 +17,7 @@ use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING, NOTHING_MORE};
 use crate::output::Out;
 use crate::output::plan::Heading;
-use crate::{connect, output, through};
+use crate::{connect, offer, output};
 
 /// How long plans are kept that nobody needs to finish.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -223,8 +223,8 @@ pub(crate) async fn check_scopes(
     let of = plan.tasks.iter().map(|task| &task.label).collect::<BTreeSet<_>>().len();
     let text = format!("these credentials ({who}) can't create {} of {of} tasks", missing.tasks());
     let failure = Failure::new(Kind::NoRights, text).notes("missing", missing.scopes.keys().cloned());
-    let failure = through::granted(client, failure, missing.scopes.keys().map(String::as_str)).await;
-    let hint = through::hint_to_add(client, artifacts, push).await;
+    let failure = offer::granted(client, failure, missing.scopes.keys().map(String::as_str)).await;
+    let hint = offer::hint_to_add(client, artifacts, push).await;
     Err(failure.notes("instead", hint).closing(NOTHING))
 }
 

@@ -11,6 +11,7 @@ mod env;
 mod exit;
 mod follow;
 mod log;
+mod offer;
 mod output;
 mod progress;
 mod project;

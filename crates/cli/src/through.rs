@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 use taskgraft_client::Client;
-use taskgraft_core::action::catalog::{Catalog, ChooseError, Way};
+use taskgraft_core::action::catalog::ChooseError;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Care, Plan};
 use taskgraft_core::report::{Report, TendOutcome};
 use taskgraft_engine::action::ActionReport;
 use taskgraft_engine::trigger::{
-    self, FindError, Left, LeftError, Offer, OfferError, Outcome, PrepareError, Prepared, RightsError, SendError, Sent,
+    self, FindError, Left, LeftError, Offer, Outcome, PrepareError, Prepared, RightsError, SendError, Sent,
 };
-use taskgraft_engine::{Artifacts, End, FetchError, Followed, PlansError, Push};
+use taskgraft_engine::{Artifacts, End, FetchError, Followed, PlansError};
 
 use crate::asking;
 use crate::connect;
@@ -18,12 +18,10 @@ use crate::creating::{self, After};
 use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING};
 use crate::follow::{self, Ended};
+use crate::offer;
 use crate::output::{self, Out};
 use crate::progress::Progress;
 use crate::signals::Stop;
-
-/// The action by which jobs are added, as the reference and its users call it.
-pub(crate) const ADD: &str = "add-new-jobs";
 
 /// An action on its way.
 pub(crate) struct Through<'a> {
@@ -61,7 +59,7 @@ impl Through<'_> {
                 let who = connect::who(self.env);
                 let text = format!("these credentials ({who}) can't ask for the action `{}`", prepared.action);
                 let failure = Failure::new(Kind::NoRights, text).notes("missing", scopes.iter().cloned());
-                Err(granted(self.client, failure, scopes.iter().map(String::as_str)).await.closing(NOTHING))
+                Err(offer::granted(self.client, failure, scopes.iter().map(String::as_str)).await.closing(NOTHING))
             }
             Err(error @ RightsError::Push { .. }) => Err(Failure::mistake(format!("failed to {error}"))
                 .note(
@@ -244,56 +242,6 @@ fn told<'a>(
     Told { action: &prepared.action, action_task: sent.task(), key: &prepared.key, found, report, ended }
 }
 
-/// The failure with the roles that grant what is missing, where they can be seen.
-pub(crate) async fn granted<'a>(client: &Client, failure: Failure, scopes: impl Iterator<Item = &'a str>) -> Failure {
-    let grants = trigger::grants(client, scopes).await;
-    failure.notes("granted by", grants.into_iter().map(|(scope, roles)| format!("{} ({scope})", roles.join(", "))))
-}
-
-/// The actions of a push that offers to add jobs by one of them; says so if it doesn't.
-pub(crate) async fn offer_to_add(
-    client: &Client,
-    artifacts: &Artifacts,
-    push: &Push,
-    out: &Out,
-) -> Result<Option<Offer>, Failure> {
-    match offer_of(client, artifacts, push).await {
-        None => Ok(None),
-        Some(Ok(offer)) if offer.catalog.choose(ADD, None).is_ok() => Ok(Some(offer)),
-        Some(Ok(_) | Err(OfferError::Nothing(_))) => {
-            out.note(&format!(
-                "note: the push publishes no action `{ADD}`: the jobs are created with your credentials"
-            ));
-            Ok(None)
-        }
-        Some(Err(error)) => Err(Failure::from(error).note("go without", "--direct")),
-    }
-}
-
-/// What a push offers, if it has a decision task.
-async fn offer_of(client: &Client, artifacts: &Artifacts, push: &Push) -> Option<Result<Offer, OfferError>> {
-    let decision = push.decision?;
-    let Some((task, status)) = &push.task else { return Some(Offer::load(client, artifacts, decision).await) };
-    let run = status.runs.last().filter(|run| run.resolved.is_some()).map(|run| run.run_id);
-    Some(Offer::of(artifacts, decision, task, run).await)
-}
-
-/// What it takes to have jobs added by the push's own action, as a way out for who may not create them. It is only a
-/// hint: where it can't be had, there is none.
-pub(crate) async fn hint_to_add(client: &Client, artifacts: &Artifacts, push: &Push) -> Option<String> {
-    let offer = offer_of(client, artifacts, push).await?.ok()?;
-    let scope = trigger_scope(&offer.catalog, ADD)?;
-    Some(format!("without --direct the push's action `{ADD}` adds them; it needs only {scope}"))
-}
-
-/// What it takes to trigger an action, if it is a hook. The last part of a hook's name is a hash of .taskcluster.yml,
-/// which people's scopes leave open.
-fn trigger_scope(catalog: &Catalog, action: &str) -> Option<String> {
-    let Way::Hook { group, id, .. } = &catalog.choose(action, None).ok()?.way else { return None };
-    let id = id.rsplit_once('/').map_or_else(|| id.clone(), |(id, _)| format!("{id}/*"));
-    Some(format!("hooks:trigger-hook:{group}/{id}"))
-}
-
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         Self::other(format!("failed to {error}"))
@@ -306,20 +254,6 @@ impl From<LeftError> for Failure {
             LeftError::Fetch(error) => error.into(),
             LeftError::Client(error) => error.into(),
         }
-    }
-}
-
-impl From<OfferError> for Failure {
-    fn from(error: OfferError) -> Self {
-        let message = format!("failed to {error}");
-        match error {
-            OfferError::Client(error) => error.into(),
-            OfferError::Fetch(_) => Self::other(message),
-            OfferError::Nothing(_) => Self::mistake(message)
-                .note("it may be", "no decision task, or one that has not completed yet, or one without actions"),
-            OfferError::Catalog(_) | OfferError::Yaml(_) | OfferError::Text => Self::mistake(message),
-        }
-        .closing(NOTHING)
     }
 }
 
@@ -345,19 +279,5 @@ impl From<PrepareError> for Failure {
             | PrepareError::Mustache(_) => Self::mistake(message),
         }
         .closing(NOTHING)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_scope_leaves_the_hash_open() {
-        let file = r#"{"version": 1, "variables": {}, "actions": [
-            {"kind": "hook", "name": "add-new-jobs", "hookGroupId": "project-lander", "hookPayload": {},
-             "hookId": "in-tree-action-3-generic/3353380a2b"}]}"#;
-        let scope = trigger_scope(&Catalog::read(file.as_bytes()).unwrap(), ADD).unwrap();
-        assert_eq!(scope, "hooks:trigger-hook:project-lander/in-tree-action-3-generic/*");
     }
 }

@@ -4,8 +4,8 @@ use futures_util::TryStreamExt as _;
 use http::Method;
 use serde_json::Value;
 use taskgraft_core::api::hooks::{
-    Hook, HookFire, HookRequest, HookStatus, ListHookGroupsResponse, ListHooksResponse, ListLastFiresResponse,
-    TriggerHookResponse, TriggerToken,
+    Hook, HookFire, HookRequest, HookStatus, ListHooksResponse, ListLastFiresResponse, TriggerHookResponse,
+    TriggerToken,
 };
 
 use crate::call::Call;
@@ -26,15 +26,6 @@ impl<'a> Hooks<'a> {
     /// A call about one hook. Its id may hold `/`, which is sent, and signed, as `%2F`.
     fn call(name: &'static str, method: Method, group: &str, hook: &str, rest: &[&str]) -> Result<Call, Error> {
         Call::new(name, method, "hooks", &[&["hooks", group, hook], rest].concat())
-    }
-
-    /// Every group that has a hook.
-    ///
-    /// # Errors
-    /// As any call.
-    pub async fn list_hook_groups(self) -> Result<Vec<String>, Error> {
-        let call = Call::new("listHookGroups", Method::GET, "hooks", &["hooks"])?;
-        Ok(self.client.fetch::<ListHookGroupsResponse>(call).await?.groups)
     }
 
     /// The hooks of a group.
@@ -102,23 +93,6 @@ impl<'a> Hooks<'a> {
         let rest = ["trigger", &token.token];
         let call = Self::call("triggerHookWithToken", Method::POST, group, hook, &rest)?.json(payload)?;
         self.client.fetch_once(call).await
-    }
-
-    /// The token that triggers a hook without credentials.
-    ///
-    /// # Errors
-    /// As any call; 404 for an unknown hook.
-    pub async fn trigger_token(self, group: &str, hook: &str) -> Result<TriggerToken, Error> {
-        self.client.fetch(Self::call("getTriggerToken", Method::GET, group, hook, &["token"])?).await
-    }
-
-    /// A new token for a hook; the old one is good for nothing from then on. Sent once: a second one would replace the
-    /// first.
-    ///
-    /// # Errors
-    /// As any call; 404 for an unknown hook.
-    pub async fn reset_trigger_token(self, group: &str, hook: &str) -> Result<TriggerToken, Error> {
-        self.client.fetch_once(Self::call("resetTriggerToken", Method::POST, group, hook, &["token"])?).await
     }
 
     /// How a hook fired last, and when its schedule fires it next.

@@ -13,9 +13,10 @@ use crate::commands::resume;
 use crate::creating::{self, After};
 use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING};
+use crate::offer;
 use crate::output::{self, Out};
 use crate::progress::Busy;
-use crate::through::{self, Through};
+use crate::through::Through;
 use crate::{connect, push};
 
 /// What a plan says already.
@@ -104,7 +105,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
             (args.wishes.request(&push, id)?, args.wishes.policy.into())
         }
     };
-    let offer = if args.direct { None } else { through::offer_to_add(&client, &artifacts, &push, out).await? };
+    let offer = if args.direct { None } else { offer::offer_to_add(&client, &artifacts, &push, out).await? };
     let asker = Asker { client, artifacts, plans, push, request, policy, offer, args, env, out };
     let after = After { wait: args.wait, json: args.json };
     if let Some(plan) = asker.begun()? {
@@ -193,7 +194,7 @@ impl Asker<'_> {
     /// What the push's action is asked for, with the plan that was shown.
     async fn prepare(&self, through: &Through<'_>, plan: Option<&Plan>) -> Result<Prepared, Failure> {
         let ask = Ask {
-            action: through::ADD.to_owned(),
+            action: offer::ADD.to_owned(),
             subject: None,
             input: serde_json::json!({"tasks": self.request.labels, "times": times(&self.request)}),
             key: self.request.id.to_string(),

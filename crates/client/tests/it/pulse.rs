@@ -12,8 +12,6 @@ use taskgraft_testkit::relay::Relay;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
-/// Long enough for a busy machine, short enough to be told.
-
 fn broker(url: &str) -> Broker {
     Broker::new(url.parse().unwrap(), b"").unwrap()
 }

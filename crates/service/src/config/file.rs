@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use toml::de::DeTable;
-use url::Url;
 
 use super::duration;
 use super::http::Http;
@@ -14,6 +13,7 @@ use super::problem::{Invalid, Problem};
 use super::project::{self, Project};
 use super::pulse::Pulse;
 use super::table::{Reading, Table};
+use super::url::base_url;
 use crate::journal;
 
 /// The largest file that is read, in bytes.
@@ -123,7 +123,7 @@ impl Config {
 
     fn of(table: &Table<'_>) -> Self {
         Self {
-            root_url: table.parsed("root_url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned())),
+            root_url: table.parsed("root_url", base_url),
             journal: table.text("journal").map(PathBuf::from),
             keep: table.table("keep", Keep::read),
             carry: table.table("carry", Carrying::read),
@@ -170,18 +170,6 @@ impl Log {
         });
         Self { format: format.unwrap_or(LogFormat::Text) }
     }
-}
-
-/// The URL of a server that is spoken to over HTTP, without anything secret in it.
-pub(super) fn web_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| error.to_string())?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("a URL that begins with https:// or http:// is needed".to_owned());
-    }
-    if url.password().is_some() || !url.username().is_empty() {
-        return Err("it carries a user name or password: secrets come from the environment".to_owned());
-    }
-    Ok(url)
 }
 
 #[cfg(test)]

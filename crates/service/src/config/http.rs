@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::duration;
-use super::file::web_url;
 use super::table::Table;
+use super::url::base_url;
 
 /// What is wrong with an address that others reach, and no name for it.
 const UNNAMED: &str = "others than this machine reach it, so signatures have to be for a known host: say in `http.public_url` \
@@ -54,8 +54,7 @@ impl Http {
             text.parse().map_err(|_| "an address and a port are needed, such as \"127.0.0.1:8080\"")
         });
         let listen = listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)));
-        let public_url =
-            table.parsed("public_url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned()));
+        let public_url = table.parsed("public_url", base_url);
         // A signature is for a host: which one that is may not be for the caller to say.
         if !listen.ip().is_loopback() && !table.has("public_url") {
             table.wrong("listen", UNNAMED);

@@ -11,6 +11,7 @@ mod project;
 mod pulse;
 mod secrets;
 mod table;
+mod url;
 
 pub use file::{Carrying, Config, Keep, Log, LogFormat, MAX_FILE_BYTES};
 pub use http::Http;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::duration;
-use super::file::web_url;
 use super::table::Table;
+use super::url::{base_url, web_url};
 use crate::pulse::handlers::TALOS;
 
 /// The levels that there are.
@@ -110,7 +110,7 @@ impl Project {
 
 impl Treeherder {
     fn read(table: &Table<'_>) -> Self {
-        let url = table.parsed("url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned()));
+        let url = table.parsed("url", base_url);
         Self { url: table.required("url", url).unwrap_or_default(), project: table.text("project") }
     }
 }
@@ -156,7 +156,7 @@ impl Allow {
 impl Buildbot {
     fn read(table: &Table<'_>) -> Self {
         let called = table.parsed("name", |text| name(text).map(|()| text.to_owned()));
-        let url = table.parsed("url", |text| web_url(text).map(|_| text.trim_end_matches('/').to_owned()));
+        let url = table.parsed("url", base_url);
         let scheduler = table.text("scheduler");
         let builders = table.texts("builders");
         Self {

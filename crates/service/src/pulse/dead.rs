@@ -1,11 +1,11 @@
 //! Messages that can't be understood: kept in the journal with the reason, and put into a queue of the broker, where
 //! other programs can see them. The journal's copy is what is tried again when somebody wants that.
 
-use taskgraft_client::pulse::{Binding, Broker, Outgoing, Publisher, Topology};
+use taskgraft_client::pulse::{Broker, Outgoing, Publisher, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::intake::{Intake, Raw};
-use super::listener::{Stopped, pause};
+use super::pause::{Stopped, pause};
 use crate::journal::{Journal, JournalError, Letter, NewLetter, Received, Settled};
 
 /// How many dead letters are published at once.
@@ -25,14 +25,7 @@ impl Grave {
 
     /// A publisher into it.
     pub(super) fn publisher(&self, broker: &Broker) -> Publisher {
-        let binding =
-            Binding { queue: self.queue.clone(), exchange: self.exchange.clone(), routing_key: "#".to_owned() };
-        broker.publisher(Topology {
-            exchanges: vec![self.exchange.clone()],
-            queues: vec![self.queue.clone()],
-            bindings: vec![binding],
-            ..Topology::default()
-        })
+        broker.publisher(Topology::of_all(&self.exchange, &self.queue))
     }
 
     /// The message as it goes there: as it was, with the reason and where it came from in its headers.

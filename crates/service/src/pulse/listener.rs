@@ -9,7 +9,6 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
@@ -20,12 +19,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::counters::Counters;
 use super::dead::{self, Burial, Grave, taken_by};
 use super::intake::{Intake, Raw, Taken};
+use super::pause::{Stopped, pause};
 use crate::config::{Config, Pulse, Secrets};
 use crate::journal::{Journal, JournalError, NewLetter, Received};
 use crate::log;
-
-/// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// The longest file of certificate authorities, in bytes: the machine's own are a quarter of it.
 const LONGEST_AUTHORITIES: u64 = 1 << 20;
@@ -184,9 +181,6 @@ struct Desk<'a> {
     stop: watch::Receiver<bool>,
 }
 
-/// It was told to stop before a message was dealt with.
-pub(super) struct Stopped;
-
 impl Desk<'_> {
     /// Takes messages until it is told to stop.
     async fn listen(&self, mut consumer: taskgraft_client::pulse::Consumer) -> Result<(), Error> {
@@ -280,14 +274,5 @@ impl Desk<'_> {
                 written => return Ok(written),
             }
         }
-    }
-}
-
-/// Waits the longer the more tries were in vain; true if it is time to stop.
-pub(super) async fn pause(tries: u32, stop: &mut watch::Receiver<bool>) -> bool {
-    let pause = Duration::from_millis(50).saturating_mul(1 << tries.min(10)).min(LONGEST_PAUSE);
-    tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => true,
-        () = tokio::time::sleep(pause) => false,
     }
 }

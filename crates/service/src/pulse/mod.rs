@@ -11,6 +11,7 @@ pub mod handlers;
 pub mod intake;
 mod listener;
 mod memory;
+mod pause;
 pub mod policy;
 pub mod rehearse;
 pub mod replay;

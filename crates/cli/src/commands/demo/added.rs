@@ -21,9 +21,10 @@ use crate::embedded::Embedded;
 use crate::env::Env;
 use crate::exit::Failure;
 use crate::follow;
+use crate::offer::ADD;
 use crate::output::{self, Out, span};
 use crate::progress::Progress;
-use crate::through::{ADD, Through};
+use crate::through::Through;
 
 /// What is asked for: labels, and how often.
 const ASKED: [(&[&str], u32); 2] = [(&["test-unit-3", "package-opt"], 1), (&["test-asan-1"], 3)];
