@@ -4,12 +4,16 @@ use std::io::{BufRead as _, BufReader, Lines};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use taskgraft_testkit::python::python;
 use taskgraft_testkit::recorded::workspace;
 
 use crate::server::Up;
+
+/// Long enough for a busy machine, short enough to be told.
+const LATE: Duration = Duration::from_secs(120);
 
 /// A running service, killed when the test ends.
 pub(crate) struct Serve {
@@ -78,6 +82,19 @@ impl Serve {
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.end();
         std::mem::take(&mut *self.log.lock().unwrap())
+    }
+
+    /// Waits until it ends by itself: its exit code, and what it logged.
+    pub(crate) fn ended(mut self) -> (Option<i32>, Vec<String>) {
+        let deadline = Instant::now() + LATE;
+        let code = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code();
+            }
+            assert!(Instant::now() < deadline, "it does not end: {:?}", self.log.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        (code, self.kill())
     }
 
     fn end(&mut self) {

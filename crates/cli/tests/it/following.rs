@@ -21,15 +21,18 @@ fn every_line_of_a_request_says_whose_it_is_and_none_says_a_secret() {
     hooked(&up, &ours().0);
     let buildbot = Buildbot::start(&[("old", &["true"])], &[]);
     let config = format!(
-        "[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\n[[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n\
-         [project.lander]\nlevel = \"3\"\n[[project.lander.buildbot]]\nname = \"old\"\nurl = \"{}\"\n\
+        "[project.lander]\nlevel = \"3\"\n[[project.lander.buildbot]]\nname = \"old\"\nurl = \"{}\"\n\
          scheduler = \"force\"\nbuilders = [\"old\"]\nuser = \"forcer\"\n",
-        rabbit::shared().rsplit('@').next().unwrap(),
         buildbot.url()
+    );
+    let pulse = format!(
+        "[pulse]\nurl = \"amqp://{}\"\nuser = \"guest\"\n[[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n",
+        rabbit::shared().rsplit('@').next().unwrap()
     );
     // Neither lets anybody in with it; what is logged about that is as much at stake.
     let secrets = [("TASKGRAFT_PULSE_PASSWORD", "s3cret-pulse"), ("TASKGRAFT_BUILDBOT_PASSWORD_OLD", "s3cret-old")];
-    let serve = Serve::start(&up, &config, &[&secrets[..], &[("TASKGRAFT_LOG", "trace")]].concat());
+    let variables = [&secrets[..], &[("TASKGRAFT_LOG", "trace")]].concat();
+    let serve = Serve::start(&up, &config, &variables);
     let asking = json!({"push": DECISION, "action": "add-new-jobs", "input": {"tasks": ["lint-c", "old"]}});
     let (_, request) = serve.ask("followed", &asking);
     assert_eq!(request["state"], "failed", "{request}");
@@ -61,7 +64,11 @@ fn every_line_of_a_request_says_whose_it_is_and_none_says_a_secret() {
         let line = told.iter().find(|line| line["message"] == message).unwrap();
         assert_eq!(line["span"]["asker"], asker.as_str());
     }
-    for line in log.iter().chain([&readable]) {
+    // Nor does the log of one that the broker refuses.
+    let (code, refused) = Serve::start(&up, &format!("{pulse}{config}"), &variables).ended();
+    assert_eq!(code, Some(1), "{refused:?}");
+    assert!(refused.iter().any(|line| line.contains("ACCESS_REFUSED")), "{refused:?}");
+    for line in log.iter().chain([&readable]).chain(&refused) {
         for secret in [secret.as_str(), secrets[0].1, secrets[1].1] {
             assert!(!line.contains(secret), "{line}");
         }

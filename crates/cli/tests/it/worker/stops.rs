@@ -120,7 +120,8 @@ fn asked_to_end_while_it_takes_up_what_it_had_it_hands_that_back() {
     let site = Site::start();
     let action = add(&site.up, DECISION, &["lint-c"]);
     site.hold_after(0);
-    let killed = Worker::start(&site.up, "w", &[]);
+    // With no room for another: nothing that is pending is on its way to it when it is killed.
+    let killed = Worker::start(&site.up, "w", &["--capacity", "1"]);
     super::held(&site.proxy);
     drop(killed);
     // The same worker asks for that run again, and gets no answer the first time.
