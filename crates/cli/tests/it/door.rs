@@ -7,13 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::python::python;
 use taskgraft_testkit::recorded::workspace;
 
 use crate::server::Up;
-
-/// Long enough for a busy machine, short enough to be told.
-const LATE: Duration = Duration::from_secs(120);
 
 /// A running service, killed when the test ends.
 pub(crate) struct Serve {

@@ -11,6 +11,7 @@ use taskgraft_client::pulse::Broker;
 use taskgraft_local::backup::{BackupError, backup};
 use taskgraft_local::{Config, LockError, Server, StartError};
 use taskgraft_store::StoreError;
+use taskgraft_testkit::LATE;
 use tokio::net::TcpListener;
 
 use crate::requests::{Creds, Up};
@@ -128,7 +129,7 @@ async fn a_broker_that_says_nothing_does_not_keep_the_server_from_stopping() {
     let broker = Broker::new(url.parse().unwrap(), b"").unwrap();
     let deployment = Deployment::start_with(|config| config.pulse = Some(broker)).await;
     deployment.task(json!({})).await;
-    let accepted = tokio::time::timeout(Duration::from_secs(60), silent.accept()).await;
+    let accepted = tokio::time::timeout(LATE, silent.accept()).await;
     let _connection = accepted.expect("something is to be published").unwrap();
     // Shorter than it waits for a broker.
     let stopped = tokio::time::timeout(Duration::from_secs(15), deployment.server.stop()).await;
