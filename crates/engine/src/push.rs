@@ -265,10 +265,11 @@ fn whole_run(status: &TaskStatus) -> Option<u16> {
 
 /// What a decision task left, kept in memory where the process lives on and it can't change any more.
 async fn remembered(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Result<Arc<Left>, PushError> {
-    let reading = async {
+    // Three downloads at once, on the heap: whatever waits for a push would hold them on its stack otherwise.
+    let reading = Box::pin(async {
         let (left, bytes) = read(artifacts, task, run).await?;
         Ok((Arc::new(left), bytes))
-    };
+    });
     if let (Artifacts::Queue(_, cache), Some(run)) = (artifacts, run)
         && let Some(memory) = cache.memory()
     {

@@ -89,7 +89,7 @@ impl Command {
 pub(crate) async fn run(command: Command, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
     match command {
         Command::Plan(args) => plan::run(args, env, out).await,
-        Command::Add(args) => add::run(&args, env, out).await,
+        Command::Add(args) => Box::pin(add::run(&args, env, out)).await,
         Command::Trigger(args) => trigger::run(&args, env, out).await,
         Command::Resume(args) => resume::run(&args, env, out).await,
         Command::Cancel(args) => cancel::run(&args, env, out).await,

@@ -8,6 +8,7 @@ use crate::door::Serve;
 use crate::hooked::{hooked, ours};
 use crate::pushes::{DECISION, members};
 use crate::server::{Up, wait_for};
+use crate::waiting::held;
 
 const SECRETS: [(&str, &str); 1] = [("TASKGRAFT_BUILDBOT_PASSWORD_OLD", PASSWORD)];
 
@@ -102,7 +103,8 @@ fn a_service_killed_while_it_forces_finds_the_build_when_it_is_back() {
     let asking = adding(&["lint-c", "old-linux"]);
     let (status, request) = killed.call("POST", "requests", Some(&asking), "killed");
     assert_eq!(status, 202, "{request}");
-    assert!(proxy.held(|| false), "the build was forced, and its answer is on the way");
+    // The build was forced, and its answer is on the way.
+    held(&proxy);
     killed.kill();
     proxy.heal();
     let (_, request) = serve(&up, &proxy.url()).ask("killed", &asking);

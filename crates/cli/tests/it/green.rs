@@ -29,6 +29,10 @@ fn added_jobs_are_followed_to_green() {
     let task: Value = serde_json::from_str(&task.stdout).unwrap();
     assert_eq!((&task["state"], &task["label"]), (&"completed".into(), &"lint-c".into()));
     assert_eq!(up.taskgraft(["group", DECISION, "--follow"]).code, Some(0));
+    let group = up.taskgraft(["group", DECISION, "--json"]);
+    let group: Value = serde_json::from_str(&group.stdout).unwrap();
+    let listed = group["tasks"].as_array().unwrap().iter().find(|task| task["taskId"] == id.as_str()).unwrap();
+    assert_eq!(listed["label"], "lint-c");
 }
 
 #[test]

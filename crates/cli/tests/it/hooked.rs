@@ -14,6 +14,7 @@ use taskgraft_testkit::recorded::workspace;
 use crate::pushes::{DECISION, members, publishing, recorded};
 use crate::run::{Ran, command};
 use crate::server::{Up, wait_for};
+use crate::waiting::held;
 
 /// What `taskgraft actions` publishes for the push: actions.json and action.yml.
 pub(crate) fn ours() -> (Value, Vec<u8>) {
@@ -432,7 +433,7 @@ fn what_was_shown_is_made_or_nothing() {
     proxy.rule(|method, path| if is_trigger(method, path) { Fault::Silence } else { Fault::None });
     let mut adding = up.command(["add", "lint-c", "--decision-id", DECISION, "--yes"]);
     let child = adding.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    assert!(proxy.held(|| false));
+    held(&proxy);
     wait_for(up.client().index().insert_task(&path, &request)).unwrap();
     let _worker = Worker::start(&up);
     proxy.release();

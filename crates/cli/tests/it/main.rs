@@ -33,4 +33,5 @@ mod stored_graph;
 mod treeherder;
 mod triggering;
 mod up;
+mod waiting;
 mod worker;

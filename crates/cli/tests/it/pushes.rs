@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use futures_util::TryStreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use taskgraft_client::{Client, Credentials, Upload};
-use taskgraft_core::api::queue::{ClaimWorkRequest, CreateArtifactRequest, CreateArtifactResponse};
+use taskgraft_core::api::queue::{
+    ClaimWorkRequest, CreateArtifactRequest, CreateArtifactResponse, TaskDefinitionAndStatus,
+};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::time::Millis;
 
@@ -179,13 +182,13 @@ pub(crate) fn members(up: &Up) -> BTreeMap<String, Vec<TaskId>> {
 
 /// The same of another push.
 pub(crate) fn members_of(up: &Up, decision: &str) -> BTreeMap<String, Vec<TaskId>> {
-    let ran = up.taskgraft(["group", decision, "--json"]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let client = up.reader();
+    let group: TaskId = decision.parse().unwrap();
+    let pages: Vec<_> = wait_for(client.queue().list_task_group(group, 1000).try_collect()).unwrap();
     let mut members: BTreeMap<String, Vec<TaskId>> = BTreeMap::new();
-    for task in serde_json::from_str::<Value>(&ran.stdout).unwrap()["tasks"].as_array().unwrap() {
-        let id: TaskId = task["taskId"].as_str().unwrap().parse().unwrap();
-        if id.as_str() != decision {
-            members.entry(task["label"].as_str().unwrap().to_owned()).or_default().push(id);
+    for TaskDefinitionAndStatus { task, status } in pages.into_iter().flat_map(|page| page.tasks) {
+        if status.task_id != group {
+            members.entry(task.metadata.name).or_default().push(status.task_id);
         }
     }
     members

@@ -5,12 +5,14 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, OnceLock};
 
 use jiff::{SignedDuration, Timestamp};
 use taskgraft_client::{Client, Config, Credentials};
 use taskgraft_core::api::auth::CreateClientRequest;
 use taskgraft_core::time::Millis;
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use crate::run::{Ran, command};
 
@@ -20,6 +22,9 @@ pub(crate) struct Up {
     dir: TempDir,
     /// What its environment file exports.
     pub(crate) variables: Vec<(String, String)>,
+    // Making a client reads the system's certificates, which takes longer than most calls.
+    client: OnceLock<Client>,
+    reader: OnceLock<Client>,
 }
 
 impl Up {
@@ -45,7 +50,7 @@ impl Up {
             (name.to_owned(), value.trim_matches('\'').to_owned())
         };
         let variables = exports.take(3).map(variable).collect();
-        Self { child, dir, variables }
+        Self { child, dir, variables, client: OnceLock::new(), reader: OnceLock::new() }
     }
 
     /// A directory for the test's files.
@@ -109,8 +114,17 @@ impl Up {
 
     /// A client that may do everything.
     pub(crate) fn client(&self) -> Client {
-        let (id, token) = (self.variable("TASKCLUSTER_CLIENT_ID"), self.variable("TASKCLUSTER_ACCESS_TOKEN"));
-        Client::new(Config::new(self.root_url()).with_credentials(Credentials::new(id, token))).unwrap()
+        let made = self.client.get_or_init(|| {
+            let (id, token) = (self.variable("TASKCLUSTER_CLIENT_ID"), self.variable("TASKCLUSTER_ACCESS_TOKEN"));
+            Client::new(Config::new(self.root_url()).with_credentials(Credentials::new(id, token))).unwrap()
+        });
+        made.clone()
+    }
+
+    /// A client that reads what everybody may, past what stands before the server.
+    pub(crate) fn reader(&self) -> Client {
+        let made = self.reader.get_or_init(|| Client::new(Config::new(format!("http://{}", self.address()))).unwrap());
+        made.clone()
     }
 }
 
@@ -124,5 +138,7 @@ impl Drop for Up {
 
 /// Waits for something that a client does.
 pub(crate) fn wait_for<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    // A client's connections end with the runtime that they were made on.
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+    RUNTIME.block_on(future)
 }

@@ -73,7 +73,8 @@ pub async fn perform(
     let mut log = |line: &str| log(&printable(line));
     let mut stop = std::pin::pin!(stop.fuse());
     let Prepared { plan, earlier, expires } = {
-        let preparing = std::pin::pin!(prepare(means, ask, with, &mut log));
+        // On the heap: whoever performs an action would hold all of its planning on the stack otherwise.
+        let preparing = Box::pin(prepare(means, ask, with, &mut log));
         match select(preparing, &mut stop).await {
             Either::Left((prepared, _)) => prepared?,
             Either::Right(_) => return Err(ActionError::Stopped),

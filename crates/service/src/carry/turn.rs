@@ -67,7 +67,7 @@ impl Work {
     }
 
     async fn turn_of(&self, request: &Request) -> Turn {
-        match self.go(request).await {
+        match Box::pin(self.go(request)).await {
             Ok(turn) => turn,
             Err(Setback::Later(why)) if self.has_given_up(request) => {
                 self.over(&request.id, Setback::Failed(format!("given up: {why}"))).await

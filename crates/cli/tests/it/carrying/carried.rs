@@ -14,6 +14,7 @@ use super::{Book, CONFIG, ROLE, Serving, TRIGGER, ann, message, wish};
 use crate::hooked::{Worker, grant, hooked, ours, templated};
 use crate::pushes::{DECISION, members};
 use crate::server::{Up, wait_for};
+use crate::waiting::until;
 
 /// An embedded Taskcluster that performs the push's actions, but not its jobs.
 const ACTING: [&str; 3] = ["--no-worker", "--action-worker", "proj-lander/action"];
@@ -39,7 +40,7 @@ fn a_request_goes_by_the_pushs_hook_to_green_jobs() {
     let serving = Serving::start(&up);
     let book = Book::open(&up);
     let id = book.receive(wish("click", ann(&[TRIGGER]), &["lint-c"]));
-    let request = book.ended(&id, &serving);
+    let request = book.ended(&id);
     assert_eq!((request.state, request.error), (State::Done, None), "{}", serving.log());
     let request = book.find(&id);
     assert_eq!((request.decision, request.project.as_deref()), (DECISION.parse().ok(), Some("lander")));
@@ -68,11 +69,11 @@ fn action_yml_alone_will_do_with_all_that_the_decision_task_may() {
     let serving = Serving::start(&up);
     let book = Book::open(&up);
     let few = book.receive(wish("few", ann(&[TRIGGER]), &["lint-c"]));
-    let refused = book.ended(&few, &serving);
+    let refused = book.ended(&few);
     assert_eq!(refused.state, State::Refused, "{refused:?}");
     assert!(refused.error.unwrap().contains("assume:repo:github.com/example/lander:branch:main"));
     let id = book.receive(wish("all", ann(&["assume:repo:github.com/example/lander:*"]), &["lint-c"]));
-    let request = book.ended(&id, &serving);
+    let request = book.ended(&id);
     assert_eq!((request.state, request.error), (State::Done, None), "{}", serving.log());
     assert_eq!(members(&up)["lint-c"].len(), 1);
 }
@@ -87,7 +88,7 @@ fn a_message_acts_with_the_role_that_a_rule_names() {
     let mut new = wish("message", message(), &["lint-c"]);
     new.asked.push = PushName::OfTask(DECISION.parse().unwrap());
     let id = book.receive(new);
-    let request = book.ended(&id, &serving);
+    let request = book.ended(&id);
     assert_eq!((request.state, request.error), (State::Done, None), "{}", serving.log());
     let why = &book.audited(&id)[1].1;
     assert_eq!(why, "rule 1 lets it through with the role project:lander:pulse");
@@ -113,16 +114,16 @@ fn the_service_needs_no_more_rights_than_its_page_says() {
     let book = Book::open(&up);
     for (key, authority) in [("click", ann(&[TRIGGER])), ("message", message())] {
         let id = book.receive(wish(key, authority, &["test-unit-3"]));
-        let request = book.ended(&id, &serving);
+        let request = book.ended(&id);
         assert_eq!((request.state, request.error), (State::Done, None), "{key}: {}", serving.log());
         book.apply(&id, Event::CancelAsked, Change::default());
-        let request = book.ended(&id, &serving);
+        let request = book.ended(&id);
         assert_eq!((request.state, request.error), (State::Cancelled, None), "{key}: {}", serving.log());
     }
     // What the service itself may not do is no fault of the asker's, and is not done.
     wait_for(up.client().auth().delete_client("project/taskgraft")).unwrap();
     let id = book.receive(wish("late", ann(&[TRIGGER]), &["lint-c"]));
-    let failed = book.ended(&id, &serving);
+    let failed = book.ended(&id);
     assert_eq!(failed.state, State::Failed, "{failed:?}");
     assert!(!members(&up).contains_key("lint-c"));
 }
@@ -131,21 +132,21 @@ fn the_service_needs_no_more_rights_than_its_page_says() {
 fn what_is_cancelled_leaves_nothing_unfinished_of_its_own() {
     let up = Up::with(&ACTING);
     hooked(&up, &ours().0);
-    let serving = Serving::start(&up);
+    let _serving = Serving::start(&up);
     let book = Book::open(&up);
     let id = book.receive(wish("click", ann(&[TRIGGER]), &["test-unit-3"]));
-    let done = book.ended(&id, &serving);
+    let done = book.ended(&id);
     assert_eq!(done.state, State::Done, "{:?}", done.error);
     let (copy, needed) = (made(&done, "test-unit-3"), made(&done, "build-opt"));
     book.apply(&id, Event::CancelAsked, Change::default());
-    assert_eq!(book.ended(&id, &serving).state, State::Cancelled);
+    assert_eq!(book.ended(&id).state, State::Cancelled);
     assert_eq!(state(&up, copy), TaskState::Exception);
     assert!(!state(&up, needed).is_resolved(), "others may need it");
     let again = book.receive(wish("again", ann(&[TRIGGER]), &["test-asan-1"]));
-    let done = book.ended(&again, &serving);
+    let done = book.ended(&again);
     let change = Change { with_dependencies: Some(true), ..Change::default() };
     book.apply(&again, Event::CancelAsked, change);
-    assert_eq!(book.ended(&again, &serving).state, State::Cancelled);
+    assert_eq!(book.ended(&again).state, State::Cancelled);
     for label in ["test-asan-1", "build-asan"] {
         assert_eq!(state(&up, made(&done, label)), TaskState::Exception, "{label}");
     }
@@ -163,7 +164,10 @@ fn what_the_queue_has_forgotten_is_nothing_to_cancel() {
     book.apply(&id, Event::Sent, sent);
     book.apply(&id, Event::Succeeded, Change::default());
     book.apply(&id, Event::CancelAsked, Change::default());
-    let request = book.ended(&id, &Serving::start(&up));
+    let request = {
+        let _serving = Serving::start(&up);
+        book.ended(&id)
+    };
     assert_eq!((request.state, request.error), (State::Cancelled, None));
 }
 
@@ -178,14 +182,14 @@ fn what_comes_while_taskcluster_is_down_waits_and_is_done() {
     let book = Book::open(&up);
     let ids: Vec<_> = ["a", "b", "c"].map(|key| book.receive(wish(key, ann(&[TRIGGER]), &["lint-c"]))).into();
     // It was tried in vain.
-    super::until("a warning", || serving.log().contains("later").then_some(()));
+    until("a warning", || serving.log().contains("later").then_some(()));
     assert!(ids.iter().all(|id| book.find(id).state == State::Received));
     // Meanwhile the service is stopped, and started again.
     assert_eq!(serving.stopped(), Some(0));
     let serving = Serving::at(&up, &proxy.url());
     proxy.heal();
     for id in &ids {
-        let request = book.ended(id, &serving);
+        let request = book.ended(id);
         assert_eq!((request.state, request.error), (State::Done, None), "{}", serving.log());
     }
     assert_eq!((members(&up)["Action"].len(), members(&up)["lint-c"].len()), (3, 3));
@@ -201,13 +205,13 @@ fn what_nobody_answers_for_too_long_has_failed_and_was_not_sent() {
     let book = Book::open(&up);
     let id = book.receive(wish("click", ann(&[TRIGGER]), &["lint-c"]));
     let config = format!("carry.give_up = \"1 s\"{CONFIG}");
-    let serving = Serving::told(&up, &config, &[("TASKCLUSTER_ROOT_URL", &proxy.url())]);
-    let request = book.ended(&id, &serving);
+    let _serving = Serving::told(&up, &config, &[("TASKCLUSTER_ROOT_URL", &proxy.url())]);
+    let request = book.ended(&id);
     assert_eq!(request.state, State::Failed, "{request:?}");
     assert!(request.error.unwrap().starts_with("given up: "));
     proxy.heal();
     book.apply(&id, Event::Retried, Change::default());
-    assert_eq!(book.ended(&id, &serving).state, State::Done);
+    assert_eq!(book.ended(&id).state, State::Done);
     assert_eq!(members(&up)["lint-c"].len(), 1);
 }
 
@@ -220,11 +224,11 @@ fn what_failed_can_be_tried_again_and_does_what_is_missing() {
     let generic = "repo:github.com/example/lander:action:generic";
     wait_for(up.client().auth().delete_role(generic)).unwrap();
     let id = book.receive(wish("click", ann(&[TRIGGER]), &["lint-c"]));
-    let failed = book.ended(&id, &serving);
+    let failed = book.ended(&id);
     assert_eq!(failed.state, State::Failed, "{failed:?}");
     grant(&up, generic, &["queue:create-task:*", "queue:scheduler-id:lander-level-3", "queue:route:*"]);
     book.apply(&id, Event::Retried, Change::default());
-    let done = book.ended(&id, &serving);
+    let done = book.ended(&id);
     assert_eq!((done.state, done.error), (State::Done, None), "{}", serving.log());
     assert_eq!(members(&up)["lint-c"].len(), 1);
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use taskgraft_testkit::recorded::workspace;
 
-use super::{Serving, until};
+use super::Serving;
 use crate::run::{Ran, command};
 use crate::server::Up;
+use crate::waiting::until;
 
 fn serve(dir: &Path, config: &str, more: &[&str]) -> Ran {
     let file = dir.join("service.toml");

@@ -13,6 +13,7 @@ use super::{Book, Serving, TRIGGER, ann, wish};
 use crate::hooked::{hooked, is_trigger, ours};
 use crate::pushes::{members, recorded};
 use crate::server::{Up, wait_for};
+use crate::waiting::{held_before, until};
 
 /// So many services die at once.
 const LANES: usize = 3;
@@ -39,11 +40,11 @@ fn killed_at(up: &Up, proxy: &Proxy, n: usize, fault: Fault) -> bool {
     let book = Book::open(up);
     let id = book.receive(wish(&killed, ann(&[TRIGGER]), &["lint-c"]));
     let first = Serving::at(up, &proxy.url());
-    let held = proxy.held(|| book.find(&id).state.is_terminal());
+    let held = held_before(proxy, || book.find(&id).state.is_terminal());
     drop(first);
     proxy.heal();
     let second = Serving::at(up, &proxy.url());
-    let request = book.ended(&id, &second);
+    let request = book.ended(&id);
     assert_eq!((request.state, request.error), (State::Done, None), "{killed}: {}", second.log());
     let ends = book.audited(&id).into_iter().filter(|(what, _)| what == "succeeded").count();
     assert_eq!(ends, 1, "{killed}");
@@ -112,21 +113,22 @@ impl Scene {
     fn killed_asking(&self, id: &RequestId, fault: Fault, happens: Option<Event>) -> Request {
         self.proxy.rule(move |method, path| if is_trigger(method, path) { fault } else { Fault::None });
         let first = self.serving();
-        assert!(self.proxy.held(|| self.book.find(id).state.is_terminal()), "{}", first.log());
+        assert!(held_before(&self.proxy, || self.book.find(id).state.is_terminal()), "{}", first.log());
         if let Some(event) = happens {
             self.book.apply(id, event, Change::default());
         }
         drop(first);
         self.proxy.heal();
-        self.book.ended(id, &self.serving())
+        let _serving = self.serving();
+        self.book.ended(id)
     }
 
     /// A request that was sent and has failed, for somebody cancelled its action task; it is to be tried again.
     fn failed_before(&self) -> (RequestId, TaskId) {
         let (id, serving) = (self.receive("again"), self.serving());
-        let task = super::until("its action task", || self.book.find(&id).action_task);
+        let task = until("its action task", || self.book.find(&id).action_task);
         self.cancel(task);
-        let failed = self.book.ended(&id, &serving);
+        let failed = self.book.ended(&id);
         assert_eq!((failed.state, failed.action_task), (State::Failed, Some(task)));
         self.book.apply(&id, Event::Retried, Change::default());
         (id, task)
@@ -179,7 +181,7 @@ fn what_was_sent_by_a_service_that_died_is_found_by_its_name() {
     let killed = std::thread::scope(|scope| {
         let killed = scope.spawn(|| scene.killed_asking(&id, Fault::LateAnswer, None));
         let book = Book::open(&scene.up);
-        let task = super::until("its action task", || book.find(&id).action_task);
+        let task = until("its action task", || book.find(&id).action_task);
         scene.cancel(task);
         killed.join().unwrap()
     });

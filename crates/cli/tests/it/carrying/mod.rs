@@ -11,7 +11,6 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -24,15 +23,12 @@ use tokio::runtime::Runtime;
 
 use crate::pushes::DECISION;
 use crate::server::Up;
+use crate::waiting::until;
 
 /// All that it takes to ask for the push's generic actions.
 const TRIGGER: &str = "hooks:trigger-hook:project-lander/in-tree-action-3-generic/*";
 /// The exchange that the rule of [`CONFIG`] lets messages of through.
 const EXCHANGE: &str = "exchange/treeherder/v1/resultset-runnable-job-actions";
-/// Nothing here takes longer.
-const LONGEST: Duration = Duration::from_secs(120);
-/// Between two looks.
-const GLANCE: Duration = Duration::from_millis(20);
 /// The role of messages.
 const ROLE: &str = "project:lander:pulse";
 const CONFIG: &str = r#"
@@ -103,6 +99,9 @@ impl Drop for Serving {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("{}:\n{}", self.log.display(), self.log());
+        }
     }
 }
 
@@ -135,16 +134,11 @@ impl Book {
     }
 
     /// The request at its end.
-    fn ended(&self, id: &RequestId, serving: &Serving) -> Request {
-        let began = Instant::now();
-        loop {
+    fn ended(&self, id: &RequestId) -> Request {
+        until("the request's end", || {
             let request = self.find(id);
-            if request.state.is_terminal() {
-                return request;
-            }
-            assert!(began.elapsed() < LONGEST, "waited in vain for {request:?}:\n{}", serving.log());
-            std::thread::sleep(GLANCE);
-        }
+            Some(request).filter(|request| request.state.is_terminal())
+        })
     }
 
     /// What the audit log says of a request, the oldest first: what came of it, and why.
@@ -186,17 +180,5 @@ fn wish(key: &str, authority: Authority, tasks: &[&str]) -> NewRequest {
             subject: None,
             input: json!({"tasks": tasks}),
         },
-    }
-}
-
-/// Looks until there is something.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began.elapsed() < LONGEST, "waited in vain for {what}");
-        std::thread::sleep(GLANCE);
     }
 }

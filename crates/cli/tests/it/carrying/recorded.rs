@@ -16,11 +16,12 @@ use taskgraft_testkit::rabbit::Rabbit;
 use taskgraft_testkit::recorded::{shared, workspace};
 use taskgraft_testkit::treeherder::{Age, Treeherder};
 
-use super::{Book, ROLE, Serving, TRIGGER, until};
+use super::{Book, ROLE, Serving, TRIGGER};
 use crate::hooked::{grant, hooks_of};
 use crate::pushes::{ACTION, DECISION, another_publishing, members_of, recorded};
 use crate::run::{Ran, command};
 use crate::server::{Up, wait_for};
+use crate::waiting::until;
 
 /// The decision task of the one push of mozilla-inbound; [`DECISION`] is that of try's.
 const INBOUND: &str = "ZZZZZZZZQZqZZZZZZZZZZA";
@@ -339,7 +340,7 @@ fn each_recorded_message_is_sent_to_its_push_or_refused_with_the_right_reason() 
     publish(&rabbit, &messages);
     let config = configuration(&rabbit, &then, &now);
     let serving = Serving::told(&up, &config, &[("TASKGRAFT_PULSE_PASSWORD", "guest")]);
-    super::until("the journal", || up.dir().join("journal.sqlite").is_file().then_some(()));
+    until("the journal", || up.dir().join("journal.sqlite").is_file().then_some(()));
     let requests = carried(&Book::open(&up), messages.len());
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (line, message) in (1..).zip(&messages) {

@@ -74,12 +74,12 @@ fn what_may_not_be_done_is_refused_with_the_reason_and_leaves_nothing() {
     grant(&up, ROLE, &["queue:create-task:*"]);
     another(&up, &TaskId::from_bytes([9; 16]).to_string());
     let before = members(&up);
-    let serving = Serving::start(&up);
+    let _serving = Serving::start(&up);
     let book = Book::open(&up);
     for (new, part) in cases() {
         let key = new.key.clone();
         let id = book.receive(new);
-        let request = book.ended(&id, &serving);
+        let request = book.ended(&id);
         let why = request.error.clone().unwrap_or_default();
         assert_eq!(request.state, State::Refused, "{key}: {request:?}");
         assert!(why.contains(part), "{key}: {why}");

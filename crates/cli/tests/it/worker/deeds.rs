@@ -3,215 +3,231 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use taskgraft_core::action::by_callback;
 use taskgraft_core::api::index::InsertTaskRequest;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState};
 use taskgraft_core::time::Millis;
 
 use super::{changed_action_task, runs, status};
-use crate::pushes::{another, another_publishing, claim, members_of};
+use crate::pushes::{another_publishing, claim, members_of};
 use crate::server::{Up, wait_for};
 
-/// A job that needs another, which needs others.
-const JOBS: [&str; 2] = ["lint-c", "test-unit-3"];
-/// A job of which there is a task before anybody asks.
-const THERE: &str = "lint-c";
-/// A job that needs just one other.
+/// A job that needs others. It may not be retriggered.
+const JOB: &str = "lint-c";
+/// A job that needs just one other, and may be retriggered.
 const SMALL: &str = "test-python";
-/// On so many earlier pushes.
-const DEPTH: u8 = 1;
 
-/// What the action does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Deed {
-    /// It adds jobs that have no tasks.
-    Add,
-    /// It cancels all that is left of the push.
-    CancelAll,
-    /// It runs a failed task again.
-    Rerun,
-    /// It runs a failed task again, and makes copies of another job.
-    RetriggerMultiple,
-    /// It makes what failed anew.
-    RetriggerFailed,
-    /// It makes the jobs that were meant to run and didn't.
-    RunMissing,
-    /// It makes a job on earlier pushes.
-    Backfill,
+const FAILED: Run = (RunState::Failed, Some(ReasonResolved::Failed));
+const CANCELED: Run = (RunState::Exception, Some(ReasonResolved::Canceled));
+const PENDING: Run = (RunState::Pending, None);
+
+/// How a run ended.
+type Run = (RunState, Option<ReasonResolved>);
+
+/// A task that is there before anybody asks.
+#[derive(Debug)]
+struct There {
+    label: &'static str,
+    /// Whether its run has failed; else it is pending.
+    failed: bool,
+    /// How its runs have ended when the action has.
+    after: &'static [Run],
+}
+
+/// What an action does to a push.
+#[derive(Debug)]
+pub(super) struct Deed {
+    /// What action tasks call the action by.
+    pub(super) callback: &'static str,
+    /// The action's input.
+    input: &'static str,
+    there: Option<There>,
+    /// Whether it is asked for the task that is there rather than for the push.
+    of_the_task: bool,
+    /// How many tasks of which jobs the push has then.
+    jobs: &'static [(&'static str, usize)],
+    /// Whether it has one task each of what they need, too.
+    and_needed: bool,
+    /// How many tasks of [`JOB`] the push before this one has then.
+    before: usize,
 }
 
 impl Deed {
-    /// An action has more steps than these.
-    pub(super) fn fewest_steps(self) -> usize {
-        match self {
-            Self::Add | Self::RetriggerMultiple | Self::RetriggerFailed | Self::RunMissing | Self::Backfill => 20,
-            Self::CancelAll | Self::Rerun => 10,
-        }
+    const fn new(callback: &'static str, input: &'static str, jobs: &'static [(&'static str, usize)]) -> Self {
+        Self { callback, input, there: None, of_the_task: false, jobs, and_needed: true, before: 0 }
     }
 
-    fn callback(self) -> &'static str {
-        match self {
-            Self::Add => "add-new-jobs",
-            Self::CancelAll => "cancel-all",
-            Self::Rerun => "rerun",
-            Self::RetriggerMultiple => "retrigger-multiple",
-            Self::RetriggerFailed => "retrigger-failed",
-            Self::RunMissing => "run-missing-jobs",
-            Self::Backfill => "backfill",
-        }
+    /// Whether what all actions do alike is tried with this one.
+    pub(super) fn is_tried_throughout(&self) -> bool {
+        self.callback == "add-new-jobs"
     }
 
-    fn input(self) -> Value {
-        match self {
-            Self::Add => json!({"tasks": JOBS}),
-            Self::RetriggerMultiple => json!({"requests": [{"tasks": [THERE, SMALL], "times": 2}]}),
-            Self::Backfill => json!({"depth": DEPTH}),
-            Self::RetriggerFailed | Self::RunMissing => json!({}),
-            Self::CancelAll | Self::Rerun => json!(null),
-        }
+    const fn where_pending(self, label: &'static str, after: &'static [Run]) -> Self {
+        Self { there: Some(There { label, failed: false, after }), ..self }
     }
 
-    /// Whether it is asked for a task rather than for the push.
-    fn is_of_a_task(self) -> bool {
-        matches!(self, Self::Rerun | Self::Backfill)
+    const fn where_failed(self, label: &'static str, after: &'static [Run]) -> Self {
+        Self { there: Some(There { label, failed: true, after }), ..self }
+    }
+
+    const fn of_the_task(self) -> Self {
+        Self { of_the_task: true, ..self }
+    }
+
+    const fn and_nothing_else(self) -> Self {
+        Self { and_needed: false, ..self }
+    }
+
+    const fn and_before(self, count: usize) -> Self {
+        Self { before: count, ..self }
     }
 }
+
+/// One for each action that there is.
+pub(super) static DEEDS: &[Deed] = &[
+    Deed::new("add-new-jobs", r#"{"tasks": ["lint-c", "test-unit-3"]}"#, &[(JOB, 1), ("test-unit-3", 1)]),
+    Deed::new("add-matching-jobs", r#"{"label": "test-p*", "times": 2}"#, &[(SMALL, 2)]),
+    Deed::new("run-missing-jobs", "{}", &[(SMALL, 1)]),
+    Deed::new("rebuild-cached-tasks", "null", CACHED).and_nothing_else(),
+    Deed::new("retrigger", r#"{"times": 2}"#, &[(SMALL, 3)]).where_failed(SMALL, &[FAILED]).of_the_task(),
+    Deed::new("retrigger-disabled", r#"{"force": true}"#, &[(JOB, 2)]).where_failed(JOB, &[FAILED]).of_the_task(),
+    Deed::new("retrigger-decision", "null", &[(JOB, 2)]).where_failed(JOB, &[FAILED]).of_the_task().and_nothing_else(),
+    // One of them is run again, as it may not be retriggered.
+    Deed::new(
+        "retrigger-multiple",
+        r#"{"requests": [{"tasks": ["lint-c", "test-python"], "times": 2}]}"#,
+        &[(JOB, 1), (SMALL, 2)],
+    )
+    .where_failed(JOB, &[FAILED, PENDING]),
+    Deed::new("retrigger-failed", "{}", &[(JOB, 2)]).where_failed(JOB, &[FAILED]),
+    Deed::new("backfill", r#"{"depth": 1}"#, &[(JOB, 1)])
+        .where_pending(JOB, &[PENDING])
+        .of_the_task()
+        .and_nothing_else()
+        .and_before(1),
+    Deed::new("rerun", "null", &[(JOB, 1)]).where_failed(JOB, &[FAILED, PENDING]).of_the_task().and_nothing_else(),
+    Deed::new("cancel", "null", &[(JOB, 1)]).where_pending(JOB, &[CANCELED]).of_the_task().and_nothing_else(),
+    Deed::new("cancel-all", "null", &[(JOB, 1)]).where_pending(JOB, &[CANCELED]).and_nothing_else(),
+];
+
+/// The jobs whose tasks are cached.
+const CACHED: &[(&str, usize)] = &[
+    ("fetch-terrain-craters", 1),
+    ("fetch-terrain-flats", 1),
+    ("fetch-terrain-highlands", 1),
+    ("toolchain-asan-runtime", 1),
+    ("toolchain-cc", 1),
+    ("toolchain-lint", 1),
+];
 
 /// A deed that is asked for, on a push of its own.
 pub(super) struct Asked {
-    deed: Deed,
+    deed: &'static Deed,
     /// Its action task.
     pub(super) action: TaskId,
-    decision: String,
+    decision: TaskId,
     /// The task that was there before.
     there: Option<TaskId>,
-    /// The decision tasks of earlier pushes.
-    earlier: Vec<String>,
-}
-
-/// The decision task, and so the group, of push `n`, or of an earlier one.
-fn decision(n: u8, back: u8) -> String {
-    let mut bytes = [n; 16];
-    (bytes[0], bytes[1]) = (7, back);
-    TaskId::from_bytes(bytes).to_string()
-}
-
-/// Its revision.
-fn revision(n: u8, back: u8) -> String {
-    format!("{n:02x}{back:02x}").repeat(10)
+    /// The decision task of the push before, where it matters.
+    before: Option<TaskId>,
 }
 
 impl Asked {
-    /// Makes push `n`, what is there before, and the action task.
-    pub(super) fn on_a_push(up: &Up, deed: Deed, n: u8) -> Self {
-        let decision = decision(n, 0);
-        let there = match deed {
-            Deed::Add | Deed::RunMissing => None,
-            Deed::CancelAll | Deed::Backfill => Some(open(up, &decision, n)),
-            Deed::Rerun | Deed::RetriggerMultiple | Deed::RetriggerFailed => Some(failed(up, &decision, n)),
-        };
-        let mut earlier = Vec::new();
-        match deed {
-            Deed::Backfill => earlier = pushes_in_a_row(up, n),
-            Deed::RunMissing => another_publishing(up, &decision, |files| {
-                files.insert("target-tasks.json", json!([SMALL]).to_string().into());
-            }),
-            Deed::RetriggerMultiple => another_publishing(up, &decision, |files| {
-                files.insert("label-to-taskid.json", json!({THERE: there}).to_string().into());
-                let mut graph: Value = serde_json::from_slice(&files["full-task-graph.json"]).unwrap();
-                graph[SMALL]["attributes"]["retrigger"] = json!(true);
-                files.insert("full-task-graph.json", graph.to_string().into());
-            }),
-            Deed::Add | Deed::CancelAll | Deed::Rerun | Deed::RetriggerFailed => another(up, &decision),
-        }
-        let subject = json!(there.filter(|_| deed.is_of_a_task()));
-        let action = changed_action_task(up, &decision, deed.callback(), &deed.input(), |task| {
+    /// Makes a push, what is there before, and the action task.
+    pub(super) fn on_a_push(up: &Up, deed: &'static Deed) -> Self {
+        let decision = TaskId::from_bytes(rand::random());
+        let there = deed.there.as_ref().map(|there| made(up, decision, there));
+        let [revision, base] = [(); 2].map(|()| format!("{:040x}", rand::random::<u128>()));
+        publish(
+            up,
+            decision,
+            (&revision, &base),
+            json!(deed.there.as_ref().map(|of| (of.label, there)).into_iter().collect::<BTreeMap<_, _>>()),
+        );
+        let before = (deed.before > 0).then(|| push_before(up, &base));
+        let subject = json!(there.filter(|_| deed.of_the_task));
+        let input = serde_json::from_str(deed.input).unwrap();
+        let permission = by_callback(deed.callback).unwrap().permission;
+        let action = changed_action_task(up, decision.as_str(), deed.callback, &input, |task| {
+            task["scopes"][0] = json!(format!("assume:repo:github.com/example/lander:action:{permission}"));
             task["payload"]["env"]["ACTION_TASK_ID"] = json!(subject.to_string());
             task["extra"]["action"]["context"]["taskId"] = subject;
         });
-        Self { deed, action, decision, there, earlier }
+        Self { deed, action, decision, there, before }
     }
 
     /// Checks that it was done, and once.
     pub(super) fn check(&self, up: &Up, killed: &str) {
-        let here: &[(&str, usize)] = match self.deed {
-            Deed::Add => &[(JOBS[0], 1), (JOBS[1], 1)],
-            Deed::RunMissing => &[(SMALL, 1)],
-            Deed::CancelAll | Deed::Rerun | Deed::Backfill => &[(THERE, 1)],
-            Deed::RetriggerMultiple => &[(THERE, 1), (SMALL, 2)],
-            Deed::RetriggerFailed => &[(THERE, 2)],
-        };
-        let makes_none_here = matches!(self.deed, Deed::CancelAll | Deed::Rerun | Deed::Backfill);
-        self.check_push(up, &self.decision, here, makes_none_here, killed);
-        for decision in &self.earlier {
-            self.check_push(up, decision, &[(THERE, 1)], false, killed);
+        self.check_push(up, self.decision, self.deed.jobs, self.deed.and_needed, killed);
+        if let Some(before) = self.before {
+            self.check_push(up, before, &[(JOB, self.deed.before)], true, killed);
         }
-        let Some(there) = self.there else { return };
-        let failed = (RunState::Failed, Some(ReasonResolved::Failed));
-        let pending = (RunState::Pending, None);
-        let wanted = match self.deed {
-            Deed::CancelAll => vec![(RunState::Exception, Some(ReasonResolved::Canceled))],
-            Deed::Rerun | Deed::RetriggerMultiple => vec![failed, pending],
-            Deed::RetriggerFailed => vec![failed],
-            Deed::Add | Deed::RunMissing | Deed::Backfill => vec![pending],
-        };
-        assert_eq!(runs(&status(up, there)), wanted, "{killed}");
+        if let (Some(there), Some(task)) = (&self.deed.there, self.there) {
+            assert_eq!(runs(&status(up, task)), there.after, "{killed}");
+        }
     }
 
-    /// That a push has these jobs so many times, and what they need once, or nothing else.
-    fn check_push(&self, up: &Up, decision: &str, wanted: &[(&str, usize)], nothing_else: bool, killed: &str) {
-        let members = members_of(up, decision);
-        let counts: BTreeMap<&str, usize> = members
+    /// That a push has these jobs so many times and, maybe, what they need once; and nothing else.
+    fn check_push(&self, up: &Up, decision: TaskId, jobs: &[(&str, usize)], and_needed: bool, killed: &str) {
+        let members = members_of(up, decision.as_str());
+        let mut counts: BTreeMap<&str, usize> = members
             .iter()
             .filter(|(_, ids)| !ids.contains(&self.action))
             .map(|(label, ids)| (label.as_str(), ids.len()))
             .collect();
-        assert!(wanted.iter().all(|(label, count)| counts.get(label) == Some(count)), "{killed}: {counts:?}");
-        let others = counts.iter().filter(|(label, _)| wanted.iter().all(|(wanted, _)| wanted != *label));
-        let others: Vec<_> = others.collect();
-        assert!(others.iter().all(|(_, count)| **count == 1), "{killed}: {counts:?}");
-        assert_eq!(others.is_empty(), nothing_else, "{killed}: {counts:?}");
+        for (label, wanted) in jobs {
+            assert_eq!(counts.remove(label), Some(*wanted), "{killed}: {label}");
+        }
+        assert!(counts.values().all(|count| *count == 1), "{killed}: {counts:?}");
+        assert_eq!(!counts.is_empty(), and_needed, "{killed}: {counts:?}");
     }
 }
 
-/// A task in the push's group that nobody works on. Each push has its own queue for it.
-fn open(up: &Up, decision: &str, n: u8) -> TaskId {
-    changed_action_task(up, decision, "any", &json!({}), |task| {
-        task["taskQueueId"] = json!(format!("proj-lander/nobodys-{n}"));
-        task["metadata"]["name"] = json!(THERE);
-    })
-}
-
-/// The same, failed.
-fn failed(up: &Up, decision: &str, n: u8) -> TaskId {
-    let task = open(up, decision, n);
-    wait_for(async {
-        let own = claim(&up.client(), &format!("proj-lander/nobodys-{n}")).await;
-        own.queue().report_failed(task, 0).await.unwrap();
+/// Makes a task in the push's group, on a queue of its own.
+fn made(up: &Up, decision: TaskId, there: &There) -> TaskId {
+    let queue = format!("{decision}/nobodys");
+    let task = changed_action_task(up, decision.as_str(), "any", &json!({}), |task| {
+        task["taskQueueId"] = json!(queue);
+        task["metadata"]["name"] = json!(there.label);
+        task["scopes"] = json!([]);
     });
+    if there.failed {
+        wait_for(async {
+            let own = claim(&up.client(), &queue).await;
+            own.queue().report_failed(task, 0).await.unwrap();
+        });
+    }
     task
 }
 
-/// Makes push `n` and those before it, each based on the one before; gives back the decision tasks of these.
-fn pushes_in_a_row(up: &Up, n: u8) -> Vec<String> {
-    for back in 0..=DEPTH {
-        another_publishing(up, &decision(n, back), |files| {
-            let parameters = String::from_utf8(files["parameters.yml"].clone()).unwrap();
-            let told = parameters.lines().map(|line| match line.split_once(": ") {
-                Some(("head_rev", _)) => format!("head_rev: '{}'\n", revision(n, back)),
-                Some(("base_rev", _)) => format!("base_rev: '{}'\n", revision(n, back + 1)),
-                _ => format!("{line}\n"),
-            });
-            files.insert("parameters.yml", told.collect::<String>().into_bytes());
+/// Makes a push of this revision, which is based on the other, with the tasks that its decision task has made.
+fn publish(up: &Up, decision: TaskId, (revision, base): (&str, &str), labels: Value) {
+    another_publishing(up, decision.as_str(), |files| {
+        // No job runs.
+        files.remove("lander-source.tar.gz");
+        let parameters = String::from_utf8(files["parameters.yml"].clone()).unwrap();
+        let told = parameters.lines().map(|line| match line.split_once(": ") {
+            Some(("head_rev", _)) => format!("head_rev: '{revision}'\n"),
+            Some(("base_rev", _)) => format!("base_rev: '{base}'\n"),
+            _ => format!("{line}\n"),
         });
-    }
-    let earlier = (1..=DEPTH).map(|back| {
-        let path = format!("lander.v2.lander.revision.{}.taskgraph.decision", revision(n, back));
-        let decision = decision(n, back);
-        let expires = Millis(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24));
-        let request = InsertTaskRequest { task_id: decision.parse().unwrap(), rank: 0, data: json!({}), expires };
-        wait_for(up.client().index().insert_task(&path, &request)).unwrap();
-        decision
+        files.insert("parameters.yml", told.collect::<String>().into_bytes());
+        let mut graph: Value = serde_json::from_slice(&files["full-task-graph.json"]).unwrap();
+        graph[SMALL]["attributes"]["retrigger"] = json!(true);
+        files.insert("full-task-graph.json", graph.to_string().into());
+        files.insert("label-to-taskid.json", labels.to_string().into());
+        files.insert("target-tasks.json", json!([SMALL]).to_string().into());
     });
-    earlier.collect()
+}
+
+/// Makes a push of this revision, which the index knows.
+fn push_before(up: &Up, revision: &str) -> TaskId {
+    let decision = TaskId::from_bytes(rand::random());
+    publish(up, decision, (revision, &"0".repeat(40)), json!({}));
+    let path = format!("lander.v2.lander.revision.{revision}.taskgraph.decision");
+    let expires = Millis(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24));
+    let request = InsertTaskRequest { task_id: decision, rank: 0, data: json!({}), expires };
+    wait_for(up.client().index().insert_task(&path, &request)).unwrap();
+    decision
 }

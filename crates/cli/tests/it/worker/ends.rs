@@ -9,6 +9,7 @@ use taskgraft_testkit::proxy::{Fault, Proxy};
 use super::{Worker, add, log, resolved, runs};
 use crate::pushes::{another, members_of};
 use crate::server::Up;
+use crate::waiting::until;
 
 const JOBS: [&str; 2] = ["lint-c", "test-unit-3"];
 
@@ -82,7 +83,7 @@ fn an_action_that_outlasts_its_claim_keeps_it() {
     });
     let _worker = Worker::start(&site.up, "w", &[]);
     // Its creations wait until the claim was renewed three times, which takes longer than it lasted at first.
-    super::until("the third renewal", || (reclaimed.load(Ordering::SeqCst) >= 3).then_some(()));
+    until("the third renewal", || (reclaimed.load(Ordering::SeqCst) >= 3).then_some(()));
     site.proxy.release();
     let status = resolved(&site.up, action);
     assert_eq!(runs(&status), [(RunState::Completed, Some(ReasonResolved::Completed))], "{}", log(&site.up, action));
@@ -134,9 +135,7 @@ fn a_queue_that_stops_answering_has_the_action_finished_by_the_next_run() {
         if lost && path.contains("/task/") { Fault::Status(503) } else { Fault::None }
     });
     let first = Worker::start(&site.up, "first", &[]);
-    super::until("the first run's end", || {
-        Some(super::status(&site.up, action)).filter(|status| status.runs.len() > 1)
-    });
+    until("the first run's end", || Some(super::status(&site.up, action)).filter(|status| status.runs.len() > 1));
     drop(first);
     site.proxy.heal();
     let _second = Worker::start(&site.up, "second", &[]);

@@ -10,18 +10,16 @@ mod works;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use taskgraft_client::{Client, Config};
 use taskgraft_core::api::queue::TaskStatus;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState};
 use taskgraft_core::time::Millis;
-use taskgraft_testkit::proxy::Proxy;
 
 use crate::server::{Up, wait_for};
+use crate::waiting::until;
 
 /// Where action tasks wait for the worker.
 const QUEUE: &str = "proj-lander/action";
@@ -34,10 +32,6 @@ const SCOPES: [&str; 6] = [
     "queue:cancel-task:*",
     "queue:rerun-task:*",
 ];
-/// Nothing here takes longer.
-const LONGEST: Duration = Duration::from_secs(120);
-/// Between two looks.
-const GLANCE: Duration = Duration::from_millis(20);
 
 /// A worker's process, killed when the test ends.
 struct Worker {
@@ -70,9 +64,21 @@ impl Worker {
         until(part, || {
             let log = self.log();
             let line = log.lines().find(|line| line.contains(part)).map(str::to_owned);
-            assert!(line.is_some() || self.child.try_wait().unwrap().is_none(), "{part} in\n{log}");
+            assert!(line.is_some() || self.lives(), "{part} in\n{log}");
             line
         })
+    }
+
+    /// Whether it has not ended by itself.
+    fn lives(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     fn signal(&self, signal: &str) {
@@ -82,35 +88,18 @@ impl Worker {
 
     /// Waits for its end, and tells its exit code and log.
     fn ended(mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().unwrap().code();
+        let code = until("its end", || self.child.try_wait().unwrap()).code();
         (code, self.log())
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Looks until there is something.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("{}:\n{}", self.log.display(), self.log());
         }
-        assert!(began.elapsed() < LONGEST, "waited in vain for {what}");
-        std::thread::sleep(GLANCE);
     }
-}
-
-/// Waits for a request that is held.
-fn held(proxy: &Proxy) {
-    let began = Instant::now();
-    assert!(proxy.held(|| began.elapsed() > LONGEST), "waited in vain for a request");
 }
 
 /// An action task of a push, as .taskcluster.yml makes it for docker-worker.
@@ -158,13 +147,8 @@ fn add(up: &Up, decision: &str, labels: &[&str]) -> TaskId {
     action_task(up, decision, "add-new-jobs", &json!({"tasks": labels}))
 }
 
-/// A client that reads what everybody may, past what stands before the server.
-fn reader(up: &Up) -> Client {
-    Client::new(Config::new(format!("http://{}", up.address()))).unwrap()
-}
-
 fn status(up: &Up, task: TaskId) -> TaskStatus {
-    wait_for(reader(up).queue().status(task)).unwrap()
+    wait_for(up.reader().queue().status(task)).unwrap()
 }
 
 /// Waits until a task is resolved for good.

@@ -8,9 +8,10 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState, TaskState};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Worker, add, artifact, changed_action_task, log, resolved, runs, status, until};
+use super::{Worker, add, artifact, changed_action_task, log, resolved, runs, status};
 use crate::pushes::{DECISION, members, push};
 use crate::server::{Up, wait_for};
+use crate::waiting::{LONGEST, held, until};
 
 const LIVE: [&str; 2] = ["--live-log-address", "127.0.0.1:0"];
 
@@ -48,7 +49,7 @@ impl Site {
         });
         let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
-        stream.set_read_timeout(Some(super::LONGEST)).unwrap();
+        stream.set_read_timeout(Some(LONGEST)).unwrap();
         std::io::Write::write_all(&mut stream, format!("GET /{path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
         let (mut text, mut buffer) = (String::new(), [0; 4096]);
         while !text.contains(part) {
@@ -65,7 +66,7 @@ fn asked_to_end_it_finishes_what_runs() {
     let action = add(&site.up, DECISION, &["lint-c"]);
     site.hold_after(0);
     let mut worker = Worker::start(&site.up, "w", &[]);
-    super::held(&site.proxy);
+    held(&site.proxy);
     worker.signal("-TERM");
     worker.says("asked to stop");
     site.proxy.release();
@@ -82,7 +83,7 @@ fn asked_to_end_without_grace_it_hands_back_and_another_finishes() {
     let action = add(&site.up, DECISION, &["lint-c", "test-unit-3"]);
     site.hold_after(1);
     let mut worker = Worker::start(&site.up, "w", &["--grace", "0", LIVE[0], LIVE[1]]);
-    super::held(&site.proxy);
+    held(&site.proxy);
     worker.signal("-TERM");
     worker.says("asked to stop");
     site.live(action, "interrupted: stopping");
@@ -104,7 +105,7 @@ fn what_is_claimed_while_it_stops_is_handed_back() {
     let action = add(&site.up, DECISION, &["lint-c"]);
     site.proxy.rule(|_, path| if path.contains("/claim-work/") { Fault::LateAnswer } else { Fault::None });
     let mut worker = Worker::start(&site.up, "w", &[]);
-    super::held(&site.proxy);
+    held(&site.proxy);
     worker.signal("-TERM");
     worker.says("stopping");
     site.proxy.release();
@@ -122,7 +123,7 @@ fn asked_to_end_while_it_takes_up_what_it_had_it_hands_that_back() {
     site.hold_after(0);
     // With no room for another: nothing that is pending is on its way to it when it is killed.
     let killed = Worker::start(&site.up, "w", &["--capacity", "1"]);
-    super::held(&site.proxy);
+    held(&site.proxy);
     drop(killed);
     // The same worker asks for that run again, and gets no answer the first time.
     let mut silent = true;
@@ -131,7 +132,7 @@ fn asked_to_end_while_it_takes_up_what_it_had_it_hands_that_back() {
         if first { Fault::Silence } else { Fault::None }
     });
     let again = Worker::start(&site.up, "w", &[]);
-    super::held(&site.proxy);
+    held(&site.proxy);
     again.signal("-TERM");
     let (code, said) = again.ended();
     assert_eq!(code, Some(0), "{said}");
@@ -159,8 +160,8 @@ fn a_cancelled_action_creates_nothing_more_and_cancels_its_copies() {
     let action = add(&site.up, DECISION, &["lint-c", "lint-python", "test-unit-3", "test-unit-4", "test-asan-1"]);
     site.hold_after(6);
     let _worker = Worker::start(&site.up, "w", &LIVE);
-    super::held(&site.proxy);
-    wait_for(super::reader(&site.up).queue().status(action)).unwrap();
+    held(&site.proxy);
+    wait_for(site.up.reader().queue().status(action)).unwrap();
     wait_for(site.up.client().queue().cancel_task(action)).unwrap();
     site.live(action, "the request was cancelled: stopping");
     let before = members(&site.up).len();
@@ -188,7 +189,7 @@ fn a_log_that_nobody_serves_is_uploaded_while_the_action_runs() {
     let action = add(&site.up, DECISION, &["lint-c"]);
     site.hold_after(0);
     let _worker = Worker::start(&site.up, "w", &[]);
-    super::held(&site.proxy);
+    held(&site.proxy);
     let part = until("a part of the log", || artifact(&site.up, action, None, "public/logs/live.log"));
     assert!(part.contains("new      lint-c  asked for") && !part.contains("Task completed"), "{part}");
     site.proxy.release();
@@ -206,7 +207,7 @@ fn an_action_that_runs_too_long_fails() {
     });
     site.hold_after(0);
     let _worker = Worker::start(&site.up, "w", &LIVE);
-    super::held(&site.proxy);
+    held(&site.proxy);
     site.live(action, "interrupted: stopping");
     site.proxy.release();
     assert_eq!(resolved(&site.up, action).state, TaskState::Failed);

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use taskgraft_core::state::TaskState;
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Worker, action_task, add, resolved, until};
+use super::{Worker, action_task, add, resolved};
 use crate::pushes::{DECISION, push};
 use crate::server::Up;
+use crate::waiting::until;
 
 /// Status and body of what a worker serves.
 fn get(address: &str, path: &str) -> (u16, String) {

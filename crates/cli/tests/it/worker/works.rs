@@ -5,9 +5,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use taskgraft_core::state::{ReasonResolved, RunState, TaskState};
 
-use super::{QUEUE, Worker, action_task, add, artifact, changed_action_task, log, reader, resolved, runs};
+use super::{QUEUE, Worker, action_task, add, artifact, changed_action_task, log, resolved, runs};
 use crate::pushes::{DECISION, members, push};
 use crate::server::{Up, wait_for};
+use crate::waiting::until;
 
 #[test]
 fn an_action_is_performed_and_leaves_what_the_reference_leaves() {
@@ -31,8 +32,8 @@ fn an_action_is_performed_and_leaves_what_the_reference_leaves() {
     assert_eq!(read("public/plan.json")["request"]["group"], DECISION);
     assert_eq!(read("public/plan.json"), read("public/taskgraft/plan.json"));
     // The artifacts live as long as the payload says, the log as long as the task.
-    let kept = wait_for(reader(&up).queue().list_artifacts(action, None)).unwrap();
-    let task = wait_for(reader(&up).queue().task(action)).unwrap();
+    let kept = wait_for(up.reader().queue().list_artifacts(action, None)).unwrap();
+    let task = wait_for(up.reader().queue().task(action)).unwrap();
     let until = &task.payload["artifacts"]["public"]["expires"];
     for artifact in &kept {
         let expires = json!(artifact.expires);
@@ -203,7 +204,7 @@ fn two_workers_do_not_share_a_directory() {
     let up = Up::start();
     let mut first = Worker::start(&up, "w", &["--metrics-port", "0"]);
     first.says("claiming");
-    super::until("its lock", || up.dir().join("w/lock").exists().then_some(()));
+    until("its lock", || up.dir().join("w/lock").exists().then_some(()));
     let mut second = up.command(["worker", "--task-queue-id", QUEUE, "--work-dir", "w"]);
     let ran = crate::run::Ran::from(second.output().unwrap());
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
