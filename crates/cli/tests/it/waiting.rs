@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::proxy::Proxy;
 
-/// Nothing here takes longer.
-pub(crate) const LONGEST: Duration = Duration::from_secs(120);
 /// Between two looks.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -16,7 +15,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(began.elapsed() < LONGEST, "waited in vain for {what}");
+        assert!(began.elapsed() < LATE, "waited in vain for {what}");
         std::thread::sleep(GLANCE);
     }
 }
@@ -25,7 +24,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub(crate) fn held_before(proxy: &Proxy, mut ended: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     proxy.held(|| {
-        assert!(began.elapsed() < LONGEST, "waited in vain for a request or the end");
+        assert!(began.elapsed() < LATE, "waited in vain for a request or the end");
         ended()
     })
 }

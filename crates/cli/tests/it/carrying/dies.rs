@@ -125,7 +125,7 @@ impl Scene {
 
     /// A request that was sent and has failed, for somebody cancelled its action task; it is to be tried again.
     fn failed_before(&self) -> (RequestId, TaskId) {
-        let (id, serving) = (self.receive("again"), self.serving());
+        let (id, _serving) = (self.receive("again"), self.serving());
         let task = until("its action task", || self.book.find(&id).action_task);
         self.cancel(task);
         let failed = self.book.ended(&id);

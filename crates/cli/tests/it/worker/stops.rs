@@ -6,12 +6,13 @@ use std::net::TcpStream;
 use serde_json::json;
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{ReasonResolved, RunState, TaskState};
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
 use super::{Worker, add, artifact, changed_action_task, log, resolved, runs, status};
 use crate::pushes::{DECISION, members, push};
 use crate::server::{Up, wait_for};
-use crate::waiting::{LONGEST, held, until};
+use crate::waiting::{held, until};
 
 const LIVE: [&str; 2] = ["--live-log-address", "127.0.0.1:0"];
 
@@ -49,7 +50,7 @@ impl Site {
         });
         let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
-        stream.set_read_timeout(Some(LONGEST)).unwrap();
+        stream.set_read_timeout(Some(LATE)).unwrap();
         std::io::Write::write_all(&mut stream, format!("GET /{path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
         let (mut text, mut buffer) = (String::new(), [0; 4096]);
         while !text.contains(part) {
