@@ -8,10 +8,11 @@ use taskgraft_service::{Event, Request};
 use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Book, Serving, TRIGGER, ann, until, wish};
+use super::{Book, Serving, TRIGGER, ann, wish};
 use crate::hooked::{hooked, is_trigger, ours};
 use crate::pushes::members;
 use crate::server::Up;
+use crate::waiting::until;
 
 const FORCE: &str = "taskgraft:force-build:*";
 /// Ends only when it is stopped.
@@ -56,8 +57,8 @@ fn what_was_divided_stays_divided_whatever_its_master_loses_meanwhile() {
     drop(first);
     proxy.heal();
     assert_eq!(book.find(&id).state, State::Ready);
-    let second = serving(&up, &proxy.url(), (&buildbot.url(), "other-*"), "", "0 s");
-    let request = book.ended(&id, &second);
+    let _second = serving(&up, &proxy.url(), (&buildbot.url(), "other-*"), "", "0 s");
+    let request = book.ended(&id);
     let why = request.error.as_deref().unwrap();
     assert_eq!(request.state, State::Failed, "{why}");
     assert!(why.starts_with("1 of 1 builds were not forced: old-linux"), "{why}");
@@ -72,11 +73,11 @@ fn builds_are_cancelled_that_their_master_does_not_offer_any_more() {
     let book = Book::open(&up);
     let id = asked(&book, "builds", &["old-long"]);
     let first = serving(&up, up.root_url(), (&buildbot.url(), "old-*"), "", "0 s");
-    assert_eq!(book.ended(&id, &first).state, State::Done);
+    assert_eq!(book.ended(&id).state, State::Done);
     drop(first);
-    let second = serving(&up, up.root_url(), (&buildbot.url(), "other-*"), "", "0 s");
+    let _second = serving(&up, up.root_url(), (&buildbot.url(), "other-*"), "", "0 s");
     book.apply(&id, Event::CancelAsked, <_>::default());
-    let request = book.ended(&id, &second);
+    let request = book.ended(&id);
     assert_eq!(request.state, State::Cancelled, "{request:?}");
     let why = book.audited(&id).into_iter().next_back().unwrap();
     assert_eq!(why, ("cancelled".to_owned(), "1 of its builds were cancelled".to_owned()));
@@ -87,15 +88,15 @@ fn who_waits_for_builds_holds_nobody_up_and_stops_when_cancelled() {
     let (up, buildbot) = (up(), Buildbot::start(&[("old-long", LONG)], &[]));
     let book = Book::open(&up);
     let one = "carry.at_once = 1";
-    let serving = serving(&up, up.root_url(), (&buildbot.url(), "old-*"), one, "1 h");
+    let _serving = serving(&up, up.root_url(), (&buildbot.url(), "old-*"), one, "1 h");
     let long = asked(&book, "long", &["old-long"]);
     until("the build is forced", || (!told(&book.find(&long)).is_empty()).then_some(()));
     let other = asked(&book, "other", &["lint-c"]);
-    assert_eq!(book.ended(&other, &serving).state, State::Done);
+    assert_eq!(book.ended(&other).state, State::Done);
     let waits = book.find(&long);
     assert_eq!((waits.state, told(&waits)[0].waits), (State::Asked, true), "{waits:?}");
     book.apply(&long, Event::CancelAsked, <_>::default());
-    assert_eq!(book.ended(&long, &serving).state, State::Cancelled);
+    assert_eq!(book.ended(&long).state, State::Cancelled);
 }
 
 #[test]
@@ -116,13 +117,13 @@ fn a_master_that_is_down_is_waited_for_and_given_up_in_the_end() {
     until("the other half is done", || members(&up).contains_key("lint-c").then_some(()));
     assert_eq!(book.find(&id).state, State::Asked, "it is not over");
     proxy.heal();
-    let request = book.ended(&id, &patient);
+    let request = book.ended(&id);
     assert_eq!((request.state, told(&request)[0].outcome), (State::Done, Outcome::Forced), "{request:?}");
     drop(patient);
     proxy.rule(|_, _| Fault::Status(503));
-    let hasty = serving(&up, up.root_url(), (&proxy.url(), "old-*"), "carry.give_up = \"1 s\"", "0 s");
+    let _hasty = serving(&up, up.root_url(), (&proxy.url(), "old-*"), "carry.give_up = \"1 s\"", "0 s");
     let id = asked(&book, "hasty", &["lint-python", "old-linux"]);
-    let request = book.ended(&id, &hasty);
+    let request = book.ended(&id);
     let why = request.error.as_deref().unwrap();
     assert!(why.contains("old-linux: given up: failed to call") && why.contains("503"), "{why}");
     assert_eq!((request.state, told(&request)[0].waits), (State::Failed, false), "{request:?}");
