@@ -2,7 +2,8 @@
 
 One `taskgraft up` has the push, 5,000 of its tasks scheduled; one `taskgraft serve` beside it is asked. Each call is due at a
 moment of its own, and its time counts from then, whether or not somebody was free to send it. What was looked up counts for the
-five seconds that are the default, so the load meets the service while it looks things up anew.
+five seconds that are the default, so the load meets the service while it looks things up anew. What else the machine does makes
+calls wait, but costs no more processor time: that is told by process, with the load average at the end.
 """
 
 import http.client
@@ -36,8 +37,13 @@ def main(tasks=TASKS, rate=RATE):
                                           ("second", *service.ask(bodies[1]))):
                     print(f"  {what:<34} {took:8.4f} s   {count} new tasks")
                 before = service.memory()
-                took, failed = load(service.port, bodies, rate)
+                processes = {"service": service.process.pid, "Taskcluster": site.server.pid}
+                begun = {name: processor(pid) for name, pid in processes.items()}
+                took, failed, spent = load(service.port, bodies, rate)
+                each = {name: processor(pid) - begun[name] for name, pid in processes.items()} | {"load": spent}
                 tell(took, failed, rate)
+                told = ", ".join(f"{name} {1000 * spent / (rate * SECONDS):.2f} ms" for name, spent in each.items())
+                print(f"  processor time of one preview: {told}; load average {os.getloadavg()[0]:.1f}")
                 print(f"  memory that is no file's: {before:.0f} MiB before, {service.memory():.0f} MiB after")
         finally:
             site.server.terminate()
@@ -51,6 +57,13 @@ def tell(took, failed, rate):
     print(f"{LABELS} labels, {rate} previews a second for {SECONDS} s: {len(took)} answered, {failed} not")
     print(f"  median {middle:.4f} s   99th percentile {late:.4f} s   longest {took[-1]:.4f} s; "
           f"wanted: median under {GOAL} s: {verdict}")
+
+
+def processor(pid):
+    """Seconds of processor time that a process has had."""
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Service:
@@ -110,23 +123,25 @@ def send(connection, body):
 
 
 def load(port, bodies, rate):
-    """Seconds of each preview that was answered, and how many were not."""
+    """Seconds of each preview that was answered, how many were not, and the seconds of processor time that asking took."""
     begin = time.time() + 1
     shares = [(port, bodies, rate, begin, n) for n in range(SENDERS)]
     with multiprocessing.Pool(SENDERS) as pool:
         results = pool.starmap(sender, shares)
-    return [took for took, _ in results for took in took], sum(failed for _, failed in results)
+    times, failed, spent = zip(*results)
+    return [took for times in times for took in times], sum(failed), sum(spent)
 
 
 def sender(port, bodies, rate, begin, first):
     """Every SENDERS-th call of the load."""
     connection, took, failed = http.client.HTTPConnection("127.0.0.1", port), [], 0
+    begun = time.process_time()
     for n in range(first, rate * SECONDS, SENDERS):
         due = begin + n / rate
         time.sleep(max(0, due - time.time()))
         status, _ = send(connection, bodies[n % len(bodies)])
         took, failed = (took + [time.time() - due], failed) if status == 200 else (took, failed + 1)
-    return took, failed
+    return took, failed, time.process_time() - begun
 
 
 if __name__ == "__main__":

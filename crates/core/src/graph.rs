@@ -1,5 +1,7 @@
 //! The task graph: tasks, the edges between them, acyclic by construction.
 
+mod node;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -9,6 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::json::{self, BadValue};
 use crate::walk;
+
+pub(crate) use node::Node;
 
 /// A task's name within one graph. Any text is one; it is compared as text and ordered by code points.
 pub type Label = Arc<str>;
@@ -136,7 +140,7 @@ pub struct Missing {
 /// A dependency on an absent label is no edge: the reference drops those too, as filtering a graph can leave some.
 #[derive(Debug, Clone)]
 pub struct TaskGraph {
-    tasks: Vec<Task>,
+    tasks: Vec<Arc<Node>>,
     dependencies: Vec<Vec<(Arc<str>, TaskIx)>>,
     dependents: Vec<Vec<TaskIx>>,
     missing: Vec<Missing>,
@@ -150,10 +154,18 @@ impl TaskGraph {
     ///
     /// A label used twice, or tasks that depend on each other in a circle.
     pub fn new(tasks: impl IntoIterator<Item = Task>) -> Result<Self, GraphError> {
-        let mut tasks: Vec<Task> = tasks.into_iter().collect();
-        tasks.sort_by(|a, b| a.label.cmp(&b.label));
-        if let Some(pair) = tasks.windows(2).find(|pair| pair[0].label == pair[1].label) {
-            return Err(GraphError::Duplicate(pair[0].label.clone()));
+        Self::of(tasks.into_iter().map(|task| Arc::new(task.into())).collect())
+    }
+
+    /// The graph of tasks that other graphs may have too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`].
+    pub(crate) fn of(mut tasks: Vec<Arc<Node>>) -> Result<Self, GraphError> {
+        tasks.sort_by(|a, b| a.task.label.cmp(&b.task.label));
+        if let Some(pair) = tasks.windows(2).find(|pair| pair[0].task.label == pair[1].task.label) {
+            return Err(GraphError::Duplicate(pair[0].task.label.clone()));
         }
         let mut graph = Self {
             dependencies: vec![Vec::new(); tasks.len()],
@@ -163,16 +175,15 @@ impl TaskGraph {
             tasks,
         };
         graph.link();
-        graph.postorder = walk::postorder(&graph).map_err(|cycle| {
-            GraphError::Cycle(cycle.into_iter().map(|ix| graph.tasks[ix.index()].label.clone()).collect())
-        })?;
+        graph.postorder = walk::postorder(&graph)
+            .map_err(|cycle| GraphError::Cycle(cycle.into_iter().map(|ix| graph.task(ix).label.clone()).collect()))?;
         Ok(graph)
     }
 
     fn link(&mut self) {
         for index in 0..self.tasks.len() {
             let task = TaskIx::new(index);
-            for (name, label) in &self.tasks[index].dependencies {
+            for (name, label) in &self.tasks[index].task.dependencies {
                 match self.by_label(label) {
                     Some(dependency) => {
                         self.dependencies[index].push((name.as_str().into(), dependency));
@@ -202,19 +213,24 @@ impl TaskGraph {
 
     /// All tasks in the order of their labels.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (TaskIx, &Task)> {
-        self.tasks.iter().enumerate().map(|(index, task)| (TaskIx::new(index), task))
+        self.tasks.iter().enumerate().map(|(index, node)| (TaskIx::new(index), &node.task))
     }
 
     /// The task at `ix`, which must be of this graph.
     #[must_use]
     pub fn task(&self, ix: TaskIx) -> &Task {
+        &self.node(ix).task
+    }
+
+    /// The same with what was made of it before.
+    pub(crate) fn node(&self, ix: TaskIx) -> &Arc<Node> {
         &self.tasks[ix.index()]
     }
 
     /// The task with this label.
     #[must_use]
     pub fn by_label(&self, label: &str) -> Option<TaskIx> {
-        self.tasks.binary_search_by(|task| (*task.label).cmp(label)).ok().map(TaskIx::new)
+        self.tasks.binary_search_by(|node| (*node.task.label).cmp(label)).ok().map(TaskIx::new)
     }
 
     /// What a task depends on, in the order of the dependencies' names. One task may stand under two names.
@@ -251,7 +267,7 @@ impl TaskGraph {
     #[must_use]
     pub fn closure(&self, roots: &[TaskIx]) -> Self {
         let inside = walk::closure(self, roots);
-        let tasks = self.iter().filter(|(ix, _)| inside[ix.index()]).map(|(_, task)| task.clone());
+        let tasks = self.tasks.iter().zip(inside).filter(|(_, inside)| *inside).map(|(node, _)| Arc::clone(node));
         let mut graph = Self {
             tasks: tasks.collect(),
             dependencies: Vec::new(),

@@ -11,6 +11,7 @@ mod entry;
 #[cfg(test)]
 mod fuzz;
 mod head;
+mod kept;
 mod number;
 mod place;
 mod scan;
@@ -20,14 +21,16 @@ mod write;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::graph::{GraphError, Label, Task, TaskGraph};
+use self::kept::{Found, Kept};
+use crate::graph::{GraphError, Label, Node, Task, TaskGraph};
 
 pub use head::Head;
 pub use value::{BadValue, parse};
-pub use write::{to_string_sorted, write_sorted};
+pub use write::to_string_sorted;
 
 /// The largest full-task-graph.json that is read, in bytes. The largest known ones are a sixteenth of it.
 pub const MAX_GRAPH_BYTES: usize = 4 << 30;
@@ -144,6 +147,8 @@ pub struct GraphFile {
     /// Positions in the order of labels; none where the file is in that order.
     sorted: Option<Vec<u32>>,
     reader: Reader,
+    /// Tasks that were asked for before.
+    kept: Kept,
 }
 
 impl GraphFile {
@@ -171,7 +176,7 @@ impl GraphFile {
 
     fn index(bytes: Bytes, spans: Spans, reader: Reader) -> Result<Self, ReadError> {
         let in_order = spans.in_order;
-        let mut file = Self { bytes, spans, sorted: None, reader };
+        let mut file = Self { bytes, spans, sorted: None, reader, kept: Kept::default() };
         if !in_order {
             file.sort()?;
         }
@@ -245,16 +250,22 @@ impl GraphFile {
             return Err(ReadError::Unknown(unknown));
         }
         let mut queue: Vec<usize> = labels.filter_map(|label| self.find(label)).collect();
-        let mut tasks: HashMap<usize, Task> = HashMap::new();
+        let mut tasks: HashMap<usize, Arc<Node>> = HashMap::new();
         while let Some(at) = queue.pop() {
             if tasks.contains_key(&at) {
                 continue;
             }
-            let task = self.task(at)?;
-            queue.extend(task.dependencies.values().filter_map(|label| self.find(label)));
-            tasks.insert(at, task);
+            let Found { node, needs } = self.kept.get(at, || self.found(at))?;
+            queue.extend(needs.iter());
+            tasks.insert(at, node);
         }
-        Ok(TaskGraph::new(tasks.into_values())?)
+        Ok(TaskGraph::of(tasks.into_values().collect())?)
+    }
+
+    fn found(&self, at: usize) -> Result<Found, ReadError> {
+        let task = self.task(at)?;
+        let needs = task.dependencies.values().filter_map(|label| self.find(label)).collect();
+        Ok(Found { node: Arc::new(task.into()), needs })
     }
 
     /// All tasks, parsed and checked.

@@ -123,7 +123,7 @@ pub async fn check(client: &Client, plan: &Plan) -> Result<Missing, Error> {
     let have = client.auth().current_scopes().await?;
     // All parts of a plan have one schedulerId.
     let parts = std::iter::once(plan).chain(&plan.elsewhere);
-    let tasks = parts.flat_map(|part| &part.tasks).map(|task| (task.label.as_str(), &task.template));
+    let tasks = parts.flat_map(|part| &part.tasks).map(|task| (task.label.as_str(), &*task.template));
     Ok(missing(&have, tasks, plan.scheduler_id.as_deref().unwrap_or("-")))
 }
 

@@ -105,7 +105,7 @@ fn task_graph(plan: &Plan, ids: &[TaskId], chosen: &[usize]) -> Result<Value, Ar
     for at in chosen {
         let task = &plan.tasks[*at];
         let failed = |error| ArtifactsError::Definition { label: task.label.clone(), error };
-        let mut entry = task.entry.clone();
+        let mut entry = Map::clone(&task.entry);
         let mut dependencies = entry.get("dependencies").and_then(Value::as_object).cloned().unwrap_or_default();
         dependencies.extend(named_ids(task, id_of).into_iter().map(|(name, id)| (name, json!(id))));
         entry.insert("dependencies".to_owned(), Value::Object(dependencies));

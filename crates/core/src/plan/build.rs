@@ -1,6 +1,7 @@
 //! From the walk's decisions to the tasks to create.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::copies::Rounds;
 use super::demand::{Decision, Demand};
@@ -14,7 +15,7 @@ use super::usable::Looks;
 use super::verdict::Verdict;
 use crate::graph::{TaskGraph, TaskIx};
 use crate::ids::TaskId;
-use crate::ids::derive::{self, BodyHash};
+use crate::ids::derive;
 
 struct Builder<'a, 'l> {
     graph: &'a TaskGraph,
@@ -85,7 +86,7 @@ impl Builder<'_, '_> {
         } else if decision.is_bridge {
             vec![Role::Bridge]
         } else {
-            vec![Role::Needed { body: BodyHash::of(&task.definition) }]
+            vec![Role::Needed { body: self.graph.node(ix).body_hash() }]
         };
         for role in roles {
             let dependencies = self.dependencies(ix, &role, soft);
@@ -98,8 +99,8 @@ impl Builder<'_, '_> {
                 k,
                 dependencies,
                 waits_for,
-                template: open.definition.clone(),
-                entry: entry(task),
+                template: Arc::clone(&open.definition),
+                entry: self.graph.node(ix).entry(entry),
             };
             self.places[ix.index()].push(self.tasks.len());
             self.tasks.push(planned);
@@ -120,8 +121,8 @@ impl Builder<'_, '_> {
             k: 0,
             dependencies: vec![Dependency { name: "parent".to_owned(), on: Target::New(parent) }],
             waits_for: WaitsFor::default(),
-            template: index.definition.clone(),
-            entry: index_entry(&index.label),
+            template: Arc::clone(&index.definition),
+            entry: Arc::new(index_entry(&index.label)),
         });
     }
 

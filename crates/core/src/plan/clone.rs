@@ -1,5 +1,7 @@
 //! A task made once more from its own definition: what the reference's `retrigger-decision` does.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
@@ -39,8 +41,8 @@ pub fn clone_of(request: &Request, definition: &Value, facts: &Facts, policy: Po
         k: 0,
         dependencies: Vec::new(),
         waits_for: WaitsFor::default(),
-        entry: entry(label, definition),
-        template,
+        entry: Arc::new(entry(label, definition)),
+        template: Arc::new(template),
     };
     let verdicts = vec![LabelVerdict { label: label.to_owned(), verdict }];
     Ok(Plan { verdicts, tasks: vec![task], ..Plan::bare(request, facts, policy) })

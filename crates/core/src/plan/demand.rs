@@ -145,7 +145,7 @@ impl<'a> Walk<'a, '_> {
             }
         }
         let why = self.why(ix, asked, needed_by, above);
-        match template(self.graph.task(ix), self.request, self.facts, Policy::Graft) {
+        match template(self.graph.node(ix), self.request, self.facts, Policy::Graft) {
             Ok(open) => Decision {
                 verdict: Verdict::New { why, passed_over },
                 template: Some(open),

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::PlanError;
 use super::copies::Rounds;
@@ -184,9 +185,9 @@ impl Following<'_> {
         }
         let mut templates: BTreeMap<TaskIx, Template> = BTreeMap::new();
         for ix in &order.tasks {
-            let task = self.graph.task(*ix);
-            let open = template(task, self.request, self.facts, Policy::Reference);
-            let open = open.map_err(|why| PlanError::Refused { label: task.label.to_string(), why })?;
+            let node = self.graph.node(*ix);
+            let open = template(node, self.request, self.facts, Policy::Reference);
+            let open = open.map_err(|why| PlanError::Refused { label: node.task.label.to_string(), why })?;
             templates.insert(*ix, open);
         }
         for iteration in iterations {
@@ -228,8 +229,8 @@ impl Following<'_> {
                 k: 0,
                 waits_for: self.waits_for(&dependencies),
                 dependencies: dependencies.clone(),
-                template: open.definition.clone(),
-                entry: entry(task),
+                template: Arc::clone(&open.definition),
+                entry: self.graph.node(ix).entry(entry),
             });
         }
     }

@@ -31,7 +31,7 @@ pub(crate) fn named_ids(task: &PlannedTask, id_of: impl Fn(usize) -> TaskId) -> 
 pub(crate) fn resolved(plan: &Plan, at: usize, id_of: impl Fn(usize) -> TaskId) -> Result<Value, DefinitionError> {
     let task = &plan.tasks[at];
     if matches!(task.role, Role::Clone { .. }) {
-        return Ok(task.template.clone());
+        return Ok(Value::clone(&task.template));
     }
     let own = id_of(at);
     let dependencies = named_ids(task, &id_of);

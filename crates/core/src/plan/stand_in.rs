@@ -12,7 +12,7 @@ use super::verdict::{Origin, PassedOver, Reuse, Unusable};
 use crate::definition::{References, resolve_references};
 use crate::graph::TaskIx;
 use crate::ids::TaskId;
-use crate::ids::derive::{self, BodyHash, MAX_K};
+use crate::ids::derive::{self, MAX_K};
 use crate::optimize::{Answer, By, NoAnswer, Source, replaces};
 
 impl Walk<'_, '_> {
@@ -121,7 +121,7 @@ impl Walk<'_, '_> {
     /// Looks under the ids that are derived for this need, in order.
     fn promised(&mut self, ix: TaskIx, group: TaskId, passed_over: &mut Vec<PassedOver>) -> Result<Reuse, Option<u8>> {
         let task = self.graph.task(ix);
-        let body = BodyHash::of(&task.definition);
+        let body = self.graph.node(ix).body_hash();
         for k in 0..=MAX_K {
             let task_id = derive::needed(group, &task.label, &body, k);
             let Some(status) = self.looks.status(task_id) else { return Err(Some(k)) };
@@ -144,7 +144,7 @@ impl Walk<'_, '_> {
     /// Whether a task is what this label would become. Ids of dependencies are not compared, so any do.
     fn is_this(&self, ix: TaskIx, own: TaskId, theirs: &serde_json::Value) -> bool {
         let task = self.graph.task(ix);
-        let Ok(open) = template(task, self.request, self.facts, Policy::Graft) else { return false };
+        let Ok(open) = template(self.graph.node(ix), self.request, self.facts, Policy::Graft) else { return false };
         let names = task.dependencies.keys().cloned().chain(task.soft_dependencies.iter().map(ToString::to_string));
         let ids: BTreeMap<String, TaskId> =
             names.map(|name| (name.clone(), derive::morph(TaskId::from_bytes([0; 16]), &name))).collect();

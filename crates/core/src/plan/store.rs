@@ -149,13 +149,13 @@ impl Plan {
             tend: &self.tend,
             elsewhere: self.elsewhere.iter().map(Self::hash).collect(),
         };
-        PlanHash::of(digest(&SHA256, sorted(&hashed).as_bytes()).as_ref())
+        PlanHash::of(digest(&SHA256, json::to_string_sorted(&hashed).as_bytes()).as_ref())
     }
 
     /// The text of plan.json: sorted keys, indented by two.
     #[must_use]
     pub fn to_json(&self) -> String {
-        sorted(self)
+        json::to_string_sorted(self)
     }
 
     /// Reads a plan.json that may have been written by anybody.
@@ -275,9 +275,4 @@ fn from_first(plan: &mut Value) {
         purpose.insert("rounds".to_owned(), json!([{"labels": labels, "times": times}]));
     }
     plan["version"] = json!(PLAN_VERSION);
-}
-
-/// All keys are texts, so that there is always a value to write.
-fn sorted(value: &impl Serialize) -> String {
-    json::to_string_sorted(&serde_json::to_value(value).unwrap_or_default())
 }

@@ -1,5 +1,7 @@
 //! One task to create: its definition with ids and datestamps left open.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -97,11 +99,11 @@ pub struct PlannedTask {
     /// Tasks outside the graph that it waits for: first the action task, then (`Some`) the decision task.
     pub waits_for: WaitsFor,
     /// The definition, `extra.parent` set, references and relative datestamps unresolved, without dependencies, group
-    /// and schedulerId.
-    pub template: Value,
+    /// and schedulerId. Shared with other plans of one push, as the entry is.
+    pub template: Arc<Value>,
     /// The rest of its entry in task-graph.json: attributes, description, if_dependencies, kind, optimization,
     /// soft_dependencies.
-    pub entry: Map<String, Value>,
+    pub entry: Arc<Map<String, Value>>,
 }
 
 /// Tasks outside the graph that a task waits for.

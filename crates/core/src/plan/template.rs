@@ -1,13 +1,14 @@
 //! Definitions with ids and datestamps left open, and the index tasks that relieve those with too many routes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::facts::Facts;
 use super::request::{Policy, Request};
 use super::verdict::Refusal;
-use crate::graph::{Label, Task};
+use crate::graph::{Label, Node, Task};
 use crate::ids::TaskId;
 use crate::morph::{self, MAX_ROUTES};
 use crate::optimize::FinalTask;
@@ -18,7 +19,7 @@ pub(crate) const INDEX_PURPOSE: &str = "index-task";
 /// A task's open definition.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
-    pub(super) definition: Value,
+    pub(super) definition: Arc<Value>,
     /// The task that inserts its index paths, if it has too many routes.
     pub(super) index: Option<IndexTask>,
 }
@@ -27,37 +28,44 @@ pub(super) struct Template {
 #[derive(Debug, Clone)]
 pub(super) struct IndexTask {
     pub(super) label: String,
-    pub(super) definition: Value,
+    pub(super) definition: Arc<Value>,
 }
 
-/// The open definition of `task` for this request.
-pub(super) fn template(task: &Task, request: &Request, facts: &Facts, policy: Policy) -> Result<Template, Refusal> {
-    let mut definition = task.body().map_err(|bad| Refusal::Definition { place: bad.pointer, problem: bad.reason })?;
-    if !definition.is_object() {
-        return Err(broken("an object is needed"));
-    }
-    if !request.is_optimization() {
-        let parent = match (request.action_task, policy) {
-            (Some(action), _) => action.to_string(),
-            (None, Policy::Graft) => request.decision.map(|id| id.to_string()).unwrap_or_default(),
-            (None, Policy::Reference) => String::new(),
-        };
-        crate::definition::set_parent(&mut definition, &parent).map_err(broken)?;
-    }
-    if let Err(error) = crate::definition::copies(&task.attributes) {
+/// The open definition of a task for this request.
+pub(super) fn template(node: &Node, request: &Request, facts: &Facts, policy: Policy) -> Result<Template, Refusal> {
+    let parent = match (request.action_task, policy) {
+        _ if request.is_optimization() => None,
+        (Some(action), _) => Some(action.to_string()),
+        (None, Policy::Graft) => Some(request.decision.map(|id| id.to_string()).unwrap_or_default()),
+        (None, Policy::Reference) => Some(String::new()),
+    };
+    let definition = node.opened(parent, opened)?;
+    if let Err(error) = crate::definition::copies(&node.task.attributes) {
         return Err(broken(error));
     }
     if policy == Policy::Reference || request.is_optimization() {
         return Ok(Template { definition, index: None });
     }
-    relieve(task, definition, facts)
+    relieve(&node.task, definition, facts)
+}
+
+/// The definition, parsed, with `extra.parent` set where there is a parent.
+fn opened(task: &Task, parent: Option<&str>) -> Result<Value, Refusal> {
+    let mut definition = task.body().map_err(|bad| Refusal::Definition { place: bad.pointer, problem: bad.reason })?;
+    if !definition.is_object() {
+        return Err(broken("an object is needed"));
+    }
+    if let Some(parent) = parent {
+        crate::definition::set_parent(&mut definition, parent).map_err(broken)?;
+    }
+    Ok(definition)
 }
 
 fn broken(problem: impl ToString) -> Refusal {
     Refusal::Definition { place: String::new(), problem: problem.to_string() }
 }
 
-fn relieve(task: &Task, definition: Value, facts: &Facts) -> Result<Template, Refusal> {
+fn relieve(task: &Task, definition: Arc<Value>, facts: &Facts) -> Result<Template, Refusal> {
     let routes = definition.get("routes").and_then(Value::as_array).map_or(0, Vec::len);
     if routes <= MAX_ROUTES {
         return Ok(Template { definition, index: None });
@@ -66,6 +74,7 @@ fn relieve(task: &Task, definition: Value, facts: &Facts) -> Result<Template, Re
     let level = facts.parameters.level().map_err(broken)?;
     // Which id stands in for the parent's doesn't matter: it becomes a reference below.
     let parent = TaskId::from_bytes([0; 16]);
+    let definition = Arc::unwrap_or_clone(definition);
     let mut whole =
         [FinalTask { ix: None, task_id: parent, task: task.clone(), dependencies: BTreeMap::new(), definition }];
     let mut added = morph::index_tasks(&mut whole, config, &level, &|_| parent).map_err(broken)?;
@@ -85,8 +94,8 @@ fn relieve(task: &Task, definition: Value, facts: &Facts) -> Result<Template, Re
     if let Some(fields) = inserting.as_object_mut() {
         fields.insert("extra".to_owned(), json!({"parent": extra}));
     }
-    let index = IndexTask { label: index.task.label.to_string(), definition: inserting };
-    Ok(Template { definition, index: Some(index) })
+    let index = IndexTask { label: index.task.label.to_string(), definition: Arc::new(inserting) };
+    Ok(Template { definition: Arc::new(definition), index: Some(index) })
 }
 
 /// A task's entry in task-graph.json, but for its definition, id and dependencies' ids.

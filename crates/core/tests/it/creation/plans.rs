@@ -55,10 +55,29 @@ fn a_plan_reads_back_and_keeps_its_hash() {
     let request = times(push.by_action(&["test-1"], id(9)), 3);
     for policy in [Policy::Graft, Policy::Reference] {
         let plan = push.plan(&request, policy);
+        let ordered = taskgraft_core::json::to_string_sorted(&serde_json::to_value(&plan).unwrap());
+        assert_eq!(plan.to_json(), ordered);
         let read = Plan::read(plan.to_json().as_bytes()).unwrap();
         assert_eq!(read, plan);
         assert_eq!(read.hash(), plan.hash());
         assert_eq!(read.hash().to_string().parse(), Ok(plan.hash()));
+    }
+}
+
+#[test]
+fn what_was_made_of_a_task_for_one_request_is_not_taken_for_another() {
+    let mut push = landing();
+    let (preview, action) = (push.request(&["test-1"]), push.by_action(&["test-1"], id(9)));
+    let parents = |request: &_, policy| {
+        let tasks = push.plan(request, policy).tasks;
+        let parents: BTreeSet<_> = tasks.iter().map(|task| task.template["extra"]["parent"].to_string()).collect();
+        parents.into_iter().collect::<Vec<_>>()
+    };
+    // All of one graph, each twice.
+    for _ in 0..2 {
+        assert_eq!(parents(&preview, Policy::Graft), [format!("\"{}\"", id(1))]);
+        assert_eq!(parents(&action, Policy::Graft), [format!("\"{}\"", id(9))]);
+        assert_eq!(parents(&preview, Policy::Reference), ["\"\""]);
     }
 }
 
@@ -70,7 +89,7 @@ fn the_hash_is_of_what_is_created_and_not_of_when() {
     later.queue.now = push.queue.now + jiff::SignedDuration::from_mins(5);
     assert_eq!(later.graft(&["test-1"]).hash(), plan.hash());
     let mut other = plan.clone();
-    other.tasks[0].template["payload"]["x"] = 1.into();
+    std::sync::Arc::make_mut(&mut other.tasks[0].template)["payload"]["x"] = 1.into();
     assert_ne!(other.hash(), plan.hash());
 }
 
