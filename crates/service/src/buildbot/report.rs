@@ -29,7 +29,6 @@ pub struct BuildReport {
     pub waits: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
