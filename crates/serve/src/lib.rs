@@ -5,6 +5,7 @@ mod exposition;
 mod gauge;
 mod histogram;
 mod listener;
+mod stall;
 
 pub use exposition::{CONTENT_TYPE, Exposition, Kind};
 pub use gauge::{Gauge, One};

@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower_service::Service as _;
 
+use crate::stall::Stall;
+
 /// The most bytes that a request's line and headers may have.
 const MAX_HEADERS: usize = 64 * 1024;
 
@@ -28,13 +30,16 @@ pub struct Bounds {
     pub connections: usize,
     /// How long a connection may go without a request, or with half of its headers.
     pub read_within: Duration,
+    /// How long what is sent may wait for the other end to read some of it.
+    pub sent_within: Duration,
     /// How long requests that are being answered may go on after the server was told to stop.
     pub goodbye: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 2048, read_within: Duration::from_secs(90), goodbye: Duration::from_secs(25) }
+        let seconds = Duration::from_secs;
+        Self { connections: 2048, read_within: seconds(90), sent_within: seconds(90), goodbye: seconds(25) }
     }
 }
 
@@ -59,7 +64,7 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = graceful.watch(connection(stream, peer, handler.clone(), bounds.read_within));
+                let connection = graceful.watch(connection(stream, peer, handler.clone(), bounds));
                 tokio::spawn(async move {
                     let _place = place;
                     if let Err(error) = connection.await {
@@ -96,7 +101,7 @@ fn connection<H, A>(
     stream: TcpStream,
     peer: SocketAddr,
     handler: H,
-    read_within: Duration,
+    bounds: Bounds,
 ) -> impl GracefulConnection<Error = hyper::Error>
 where
     H: Fn(Request) -> A + Send + 'static,
@@ -112,9 +117,9 @@ where
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(read_within)
+        .header_read_timeout(bounds.read_within)
         .max_header_size(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Stall::new(stream, bounds.sent_within)), service)
 }
 
 #[cfg(test)]
@@ -126,6 +131,24 @@ mod tests {
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// One that asks and then doesn't read would keep its connection, and what it was answered, for good.
+    #[tokio::test]
+    async fn who_does_not_read_an_answer_gives_its_place_to_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let bounds = Bounds { connections: 1, sent_within: Duration::from_millis(100), ..Bounds::default() };
+        let large = |_: Request| async { Response::new(Body::from(vec![b'x'; 64 << 20])) };
+        let serving = tokio::spawn(serve(listener, large, bounds, std::future::pending()));
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut next = TcpStream::connect(address).await.unwrap();
+        next.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut start = [0; 12];
+        timeout(PATIENCE, next.read_exact(&mut start)).await.unwrap().unwrap();
+        assert_eq!(&start, b"HTTP/1.1 200");
+        serving.abort();
+    }
 
     #[tokio::test]
     async fn it_stops_though_every_place_is_taken() {

@@ -115,7 +115,8 @@ impl Follower {
                 tracing::error!(%error, "failed to read steps for a follower");
                 Gone
             })?;
-            if steps.is_empty() {
+            // Whose steps they are is looked at here: a long way may be gone without anything to send.
+            if steps.is_empty() || self.out.is_closed() || *self.app.stopping.borrow() {
                 return Ok(());
             }
             for step in steps {

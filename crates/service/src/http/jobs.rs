@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::Response;
@@ -71,7 +72,6 @@ struct Facets<'a> {
 
 /// Which jobs are wanted.
 struct Choice<'c> {
-    search: Search,
     state: Option<&'c str>,
     kind: Option<&'c str>,
     platform: Option<&'c str>,
@@ -83,8 +83,7 @@ impl<'c> Choice<'c> {
         if state.is_some_and(|state| !STATES.contains(&state)) {
             return Err(Problem::parameter("state", format!("one of {} is needed", STATES.join(", "))));
         }
-        let search = Search::new(call.query("search"), call.query("match"))?;
-        Ok(Self { search, state, kind: call.query("kind"), platform: call.query("platform") })
+        Ok(Self { state, kind: call.query("kind"), platform: call.query("platform") })
     }
 
     /// Whether a job's state, kind and platform are as wanted, each by itself.
@@ -110,18 +109,31 @@ impl Known {
         Ok(Self { jobs, states })
     }
 
+    /// The jobs whose labels are searched for. They are looked through beside the calls of others: with a hostile text, or
+    /// hostile labels, that takes its time, though no more than an answer may.
+    async fn found(&self, app: &App, search: Search) -> Result<Vec<&Job>, Problem> {
+        if search == Search::All {
+            return Ok(self.jobs.iter().collect());
+        }
+        let (jobs, until) = (Arc::clone(&self.jobs), Instant::now() + app.settings.answer_within);
+        let found = tokio::task::spawn_blocking(move || places(&jobs, &search, until)).await;
+        let slow =
+            || Problem::parameter("search", "it takes too long with labels like this push's").out("ask for less");
+        let places = found.map_err(Problem::internal)?.ok_or_else(slow)?;
+        Ok(places.into_iter().filter_map(|place| self.jobs.get(place)).collect())
+    }
+
     fn state(&self, label: &str) -> &'static str {
         self.states.get(label).map_or(NOT_SCHEDULED, |(_, state)| state.as_str())
     }
 }
 
 pub(super) async fn list(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    let choice = Choice::of(&call)?;
+    let (choice, search) = (Choice::of(&call)?, Search::new(call.query("search"), call.query("match"))?);
     let page = Page::<String>::of(&call)?;
     let known = Known::of(&app, call.subject()).await?;
-    let wanted =
-        |job: &&Job| choice.fits(job, known.state(&job.label)) == [true; 3] && choice.search.matches(&job.label);
-    let all: Vec<&Job> = known.jobs.iter().filter(wanted).collect();
+    let mut all = known.found(&app, search).await?;
+    all.retain(|job| choice.fits(job, known.state(&job.label)) == [true; 3]);
     let total = all.len();
     let behind = all.into_iter().filter(|job| page.after.as_ref().is_none_or(|after| job.label > *after));
     let (jobs, next) = page.cut(behind, |job| job.label.clone());
@@ -134,10 +146,10 @@ fn row<'k>(known: &Known, job: &'k Job) -> Row<'k> {
 }
 
 pub(super) async fn facets(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
-    let choice = Choice::of(&call)?;
+    let (choice, search) = (Choice::of(&call)?, Search::new(call.query("search"), call.query("match"))?);
     let known = Known::of(&app, call.subject()).await?;
     let mut facets = Facets::default();
-    for job in known.jobs.iter().filter(|job| choice.search.matches(&job.label)) {
+    for job in known.found(&app, search).await? {
         let state = known.state(&job.label);
         let [by_state, by_kind, by_platform] = choice.fits(job, state);
         facets.total += usize::from(by_state && by_kind && by_platform);
@@ -152,6 +164,20 @@ pub(super) async fn facets(app: Arc<App>, call: Call) -> Result<Response<Body>, 
         }
     }
     reply::json(&facets)
+}
+
+/// Where among `jobs` those stand whose labels are searched for; nothing if that is not known by `until`.
+fn places(jobs: &[Job], search: &Search, until: Instant) -> Option<Vec<usize>> {
+    let mut places = Vec::new();
+    for (place, job) in jobs.iter().enumerate() {
+        if Instant::now() > until {
+            return None;
+        }
+        if search.matches(&job.label) {
+            places.push(place);
+        }
+    }
+    Some(places)
 }
 
 /// What the push's graph says of its jobs. It is read whole for this, once.
@@ -206,6 +232,20 @@ fn platform(shown: &Map<String, Value>) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::time::Duration;
+
+    #[test]
+    fn a_search_that_takes_too_long_ends() {
+        let label = "a".repeat(4096);
+        let jobs = vec![Job { label, ..Job::default() }; 20_000];
+        // Some ten thousand million steps: minutes.
+        let search = Search::new(Some(&format!("*{}b", "a".repeat(190))), Some("glob")).unwrap();
+        let begun = Instant::now();
+        assert_eq!(places(&jobs, &search, begun + Duration::from_millis(50)), None);
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        let one = Search::new(Some("a*"), None).unwrap();
+        assert_eq!(places(&jobs[..2], &one, Instant::now() + Duration::from_secs(3600)), Some(vec![0, 1]));
+    }
 
     #[test]
     fn a_graph_says_what_its_jobs_are() {

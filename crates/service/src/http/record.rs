@@ -10,6 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use super::app::App;
 use super::problem::Problem;
 use crate::journal;
+use crate::log::mask;
 use crate::request::Door;
 
 /// How much of a body is entered, in characters.
@@ -48,7 +49,9 @@ impl Entry {
 
     /// What was sent.
     pub(super) fn sent(&self, body: &[u8]) {
-        self.with(|known| known.body = String::from_utf8_lossy(body).chars().take(SHOWN).collect());
+        // No character has more than four bytes.
+        let beginning = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN)]);
+        self.with(|known| known.body = mask(&beginning).chars().take(SHOWN).collect());
     }
 
     /// Who signed it.
@@ -87,4 +90,28 @@ fn claimed(header: &str) -> Option<String> {
     let (_, rest) = header.split_once("id=\"")?;
     let (client, _) = rest.split_once('"')?;
     Some(client.chars().filter(|char| !char.is_control()).take(200).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_body_its_beginning_is_entered_without_what_looks_secret() {
+        let entry = Entry::begin("ask", ("c", IpAddr::from([192, 0, 2, 1])), &[], &HeaderMap::new());
+        let body = |bytes: &[u8]| {
+            entry.sent(bytes);
+            entry.known.lock().unwrap().body.clone()
+        };
+        assert_eq!(body(b"{\"url\": \"https://h/?bewit=s3cret\"}"), "{\"url\": \"https://h/?bewit=\u{2026}\"}");
+        assert_eq!(body("\u{1f30d}".repeat(SHOWN + 5).as_bytes()), "\u{1f30d}".repeat(SHOWN));
+        assert_eq!(body(&[0xff; 100_000]).chars().count(), SHOWN);
+    }
+
+    #[test]
+    fn whom_a_header_names_is_entered_without_control_characters_and_within_bounds() {
+        assert_eq!(claimed("Hawk id=\"ann\\\u{7f}\", mac=\"x\"").as_deref(), Some("ann\\"));
+        assert_eq!(claimed(&format!("Hawk id=\"{}\"", "a".repeat(5000))).unwrap().len(), 200);
+        assert_eq!(claimed("Hawk mac=\"x\""), None);
+    }
 }

@@ -9,6 +9,9 @@ use crate::config::Http;
 
 /// How long calls that are being answered may go on after the service was told to stop.
 const MAX_GOODBYE: Duration = Duration::from_secs(10);
+/// How long an answer may wait for its reader.
+const MAX_STALL: Duration = Duration::from_secs(30);
+
 /// How many connections may be open on which nothing is worked on, waited for or told.
 const IDLE: usize = 1280;
 
@@ -83,7 +86,8 @@ impl Settings {
     /// What whoever connects is held to.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        Bounds { connections: self.connections, read_within: self.read_within, goodbye: MAX_GOODBYE }
+        let (connections, read_within) = (self.connections, self.read_within);
+        Bounds { connections, read_within, sent_within: MAX_STALL, goodbye: MAX_GOODBYE }
     }
 }
 
