@@ -1,6 +1,7 @@
 //! A push's labels: which ones a pattern means, and what became of each.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use taskgraft_client::{Client, Error};
 use taskgraft_core::glob::Glob;
@@ -15,22 +16,31 @@ use crate::{Push, lookup};
 #[error("no job in this push is like `{0}`")]
 pub struct NoneLike(pub String);
 
-/// The labels that were meant: a label that exists is itself, whatever characters it has, and one that doesn't and is no
-/// pattern stays as it is.
+/// The labels that were meant, each once: a label that exists is itself, whatever characters it has, and one that doesn't
+/// and is no pattern stays as it is.
 ///
 /// # Errors
 /// If a pattern means none.
 pub fn expand(push: &Push, wanted: &[String]) -> Result<Vec<String>, NoneLike> {
-    let mut labels = Vec::new();
+    let (mut labels, mut known) = (Vec::new(), HashSet::new());
+    let mut mean = |label: Cow<'_, str>| {
+        if !known.contains(&*label) {
+            labels.push(label.clone().into_owned());
+            known.insert(label.into_owned());
+        }
+    };
     for text in wanted {
         if push.graph.contains(text) || !Glob::is_pattern(text) {
-            labels.push(text.clone());
+            mean(Cow::Borrowed(text));
             continue;
         }
-        let before = labels.len();
         let glob = Glob::new(text);
-        labels.extend(push.graph.labels().filter(|label| glob.matches(label)).map(|label| label.into_owned()));
-        if labels.len() == before {
+        let mut found = false;
+        for label in push.graph.labels().filter(|label| glob.matches(label)) {
+            found = true;
+            mean(label);
+        }
+        if !found {
             return Err(NoneLike(text.clone()));
         }
     }

@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::Next;
 use taskgraft_core::ids::TaskId;
+use tracing::Instrument as _;
 
 use super::app::App;
 use super::call::{self, Call};
@@ -93,7 +94,8 @@ pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
 pub(super) async fn serve(app: Arc<App>, endpoint: &'static Endpoint, request: Request) -> Response<Body> {
     let id = request.extensions().get::<CallId>().map(|id| id.0.clone()).unwrap_or_default();
     let from = address(&app, &request);
-    let answer = admitted(&app, endpoint, request, (id.clone(), from)).await;
+    let answer = admitted(&app, endpoint, request, (id.clone(), from));
+    let answer = answer.instrument(tracing::info_span!("call", call = %id)).await;
     let mut response = answer.unwrap_or_else(|problem| {
         tracing::debug!(call = %id, endpoint = endpoint.name, problem = problem.name(), detail = %problem.detail, "refused");
         problem.into_response(&id)

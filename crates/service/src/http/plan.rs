@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::Response;
 use serde::Deserialize;
+use taskgraft_core::glob::Glob;
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_core::plan::{MAX_TIMES, Request};
 use taskgraft_engine::expand;
@@ -17,6 +18,9 @@ use super::{pushes, reply};
 
 /// The most labels and patterns that one preview may name.
 const MAX_LABELS: usize = 10_000;
+
+/// The most patterns among them: each is held against all labels of the push.
+const MAX_PATTERNS: usize = 100;
 
 /// What is to be planned.
 #[derive(Deserialize)]
@@ -42,8 +46,10 @@ fn once() -> u32 {
 
 pub(super) async fn plan(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
     let mut wishes: Wishes = call.json()?;
+    let patterns = wishes.labels.iter().filter(|label| Glob::is_pattern(label)).count();
     let bounds = [
         ((1..=MAX_LABELS).contains(&wishes.labels.len()), "labels", format!("1 to {MAX_LABELS} are needed")),
+        (patterns <= MAX_PATTERNS, "labels", format!("at most {MAX_PATTERNS} may have `*` or `?`")),
         ((1..=MAX_TIMES).contains(&wishes.times), "times", format!("1 to {MAX_TIMES} is needed")),
     ];
     if let Some((_, place, detail)) = bounds.into_iter().find(|(holds, ..)| !holds) {

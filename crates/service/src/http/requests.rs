@@ -128,7 +128,8 @@ pub(super) async fn cancel(app: Arc<App>, call: Call) -> Result<Response<Body>, 
         return Err(Problem::new(Kind::Forbidden, detail).out(format!("have {} cancel it", request.asker.name)));
     }
     let change = Change {
-        with_dependencies: Some(undo.with_dependencies),
+        // Once wanted it stays so, whoever else cancels it.
+        with_dependencies: undo.with_dependencies.then_some(true),
         by: Some(who.client_id),
         why: Some(if own { "it is the asker's own".to_owned() } else { format!("by scope {scope}") }),
         ..Change::default()

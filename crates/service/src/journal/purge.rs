@@ -30,6 +30,8 @@ impl Journal {
     pub async fn purge(&self) -> Result<Purged, JournalError> {
         let keep = self.inner.settings.keep;
         let now = self.now();
+        // First what there may be most of, so that no write takes long.
+        self.forget(before(now, keep.requests), lines).await?;
         Ok(Purged {
             requests: self.forget(before(now, keep.requests), requests).await?,
             letters: self.forget(before(now, keep.letters), letters).await?,
@@ -57,10 +59,19 @@ fn before(now: Millis, keep: Duration) -> i64 {
     now.epoch().saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX))
 }
 
+const OLD: &str = "state NOT IN ('received', 'ready', 'asked', 'cancelling') AND changed < ?";
+
+/// Lines of old requests.
+fn lines(tx: &Transaction<'_>, before: i64) -> Result<usize, JournalError> {
+    let sql = format!(
+        "DELETE FROM lines WHERE n IN
+         (SELECT n FROM lines WHERE request IN (SELECT n FROM requests WHERE {OLD}) LIMIT ?)"
+    );
+    Ok(tx.prepare_cached(&sql)?.execute(params![before, CHUNK])?)
+}
+
 fn requests(tx: &Transaction<'_>, before: i64) -> Result<usize, JournalError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT n FROM requests WHERE state NOT IN ('received', 'ready', 'asked', 'cancelling') AND changed < ? LIMIT ?",
-    )?;
+    let mut statement = tx.prepare_cached(&format!("SELECT n FROM requests WHERE {OLD} LIMIT ?"))?;
     let old = statement.query_map(params![before, CHUNK], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
     for n in &old {
         for sql in [

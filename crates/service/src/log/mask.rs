@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 /// What stands before a secret, as Hawk headers, bewits, cookies and logins have it.
-const BEFORE: [&str; 10] = [
+const BEFORE: [&str; 13] = [
     "bewit=",
     "mac=\"",
     "ext=\"",
     "mac=\\\"",
     "ext=\\\"",
     "accessToken\":\"",
+    "accessToken\": \"",
+    "access_token: \"",
+    "access_token\": \"",
     "accessToken\\\":\\\"",
     "Basic ",
     "Bearer ",
@@ -79,6 +82,8 @@ mod tests {
             (r#"Hawk id="ann", ts="1", mac="s3cret=", ext="eyJj""#, r#"Hawk id="ann", ts="1", mac="…", ext="…""#),
             ("amqps://ann:s3c:r@et@pulse.example.com:5671/%2f", "amqps://ann:…@pulse.example.com:5671/%2f"),
             (r#"{"accessToken":"s3cret","n":1}"#, r#"{"accessToken":"…","n":1}"#),
+            (r#"{"accessToken": "s3cret"}"#, r#"{"accessToken": "…"}"#),
+            (r#"Credentials { access_token: "s3cret", n: 1 }"#, r#"Credentials { access_token: "…", n: 1 }"#),
             ("Authorization: Basic YW5uOnMzY3JldA==; Bearer abc", "Authorization: Basic …; Bearer …"),
             (
                 "no secret: ann@example.com at https://ann@example.com/a:b",

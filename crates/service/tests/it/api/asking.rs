@@ -156,6 +156,8 @@ async fn a_request_is_taken_back_by_its_asker_and_by_whoever_may() {
         (own.status, &own.body["state"], &own.body["withDependencies"]),
         (202, &json!("cancelling"), &json!(true))
     );
+    let again = site.signed(&sheriff, &cancel(&first), None, &json!({})).await;
+    assert_eq!((again.status, &again.body["withDependencies"]), (202, &json!(true)), "once wanted it stays so");
     assert_eq!(site.signed(&sheriff, &cancel(&second), None, &json!({})).await.status, 202);
     site.journal.apply(&second, Event::Cancelled, Change::default()).await.unwrap();
     let over = site.signed(&ann, &cancel(&second), None, &json!({})).await;

@@ -150,6 +150,7 @@ async fn what_can_not_be_planned_is_said_with_the_way_out() {
         (json!({"push": decision, "labels": ["test-0-9"]}), 422, "unknown-labels", "labels"),
         (json!({"push": decision, "labels": ["nothing*"]}), 422, "unknown-labels", "labels"),
         (json!({"push": decision, "labels": []}), 400, "malformed-body", "labels"),
+        (json!({"push": decision, "labels": vec!["*"; 101]}), 400, "malformed-body", "labels"),
         (json!({"push": decision, "labels": ["build-0"], "times": 101}), 400, "malformed-body", "times"),
         (json!({"push": decision, "labels": ["build-0", 7]}), 400, "malformed-body", "labels[1]"),
         (json!({"push": decision, "labels": ["build-0"], "tims": 1}), 400, "malformed-body", "tims"),
@@ -158,6 +159,8 @@ async fn what_can_not_be_planned_is_said_with_the_way_out() {
         assert_eq!((answer.status, &answer.body["place"]), (status, &json!(place)), "{}", answer.body);
         assert_eq!(answer.body["type"], format!("urn:taskgraft:problem:{kind}"));
     }
+    let repeated = site.post(&plan, &json!({"push": decision, "labels": vec!["build-*"; 100]})).await;
+    assert_eq!(repeated.status, 200, "what patterns mean together counts once: {}", repeated.body);
     let misspelt = site.post(&plan, &json!({"push": decision, "labels": ["test-0-9"]})).await.body;
     assert!(misspelt["wayOut"][0].as_str().unwrap().contains("test-0-"), "{misspelt}");
 }
