@@ -44,7 +44,7 @@ fn begin(verbose: u8, says_all: bool, format: Format, filter: Option<&str>, keep
         Err(why) => (EnvFilter::new(by_verbosity), Some(why)),
     };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let written = tracing_subscriber::fmt::layer().with_writer(|| Masked);
+    let written = tracing_subscriber::fmt::layer().with_writer(move || Masked { ansi });
     let written = match format {
         Format::Text => written.with_ansi(ansi).boxed(),
         Format::Json => written.json().flatten_event(true).with_span_list(false).boxed(),
@@ -57,15 +57,47 @@ fn begin(verbose: u8, says_all: bool, format: Format, filter: Option<&str>, keep
 }
 
 /// Standard error, without what looks secret. A line comes in one piece.
-struct Masked;
+struct Masked {
+    /// Whether it may have colours.
+    ansi: bool,
+}
 
 impl io::Write for Masked {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(mask(&String::from_utf8_lossy(line)).as_bytes())?;
+        let line_of_text = one_line(&String::from_utf8_lossy(line), self.ansi);
+        io::stderr().write_all(mask(&line_of_text).as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// `line` in one line, whatever was sent to be logged in it: what would begin another, or move a terminal's cursor, is
+/// escaped. Escapes for colours stay where there are colours; what is logged has none of its own then.
+fn one_line(line: &str, ansi: bool) -> String {
+    let text = line.strip_suffix('\n').unwrap_or(line);
+    let mut safe = String::with_capacity(line.len());
+    for char in text.chars() {
+        if char.is_control() && !(ansi && char == '\u{1b}') {
+            safe.extend(char.escape_default());
+        } else {
+            safe.push(char);
+        }
+    }
+    safe.push('\n');
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_logged_begins_no_line_of_its_own() {
+        let forged = "WARN a: b why=x\nERROR forged\r\u{9b}2J\u{1b}[31m\n";
+        assert_eq!(one_line(forged, false), "WARN a: b why=x\\nERROR forged\\r\\u{9b}2J\\u{1b}[31m\n");
+        assert_eq!(one_line("\u{1b}[33mWARN\u{1b}[0m ä\n", true), "\u{1b}[33mWARN\u{1b}[0m ä\n");
     }
 }

@@ -4,13 +4,22 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskgraft_client::pulse::{Broker, Outgoing, Topology};
+use taskgraft_client::{Client, Credentials};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
-use taskgraft_service::pulse::hear_states;
-use taskgraft_service::{Live, TaskEvent};
+use taskgraft_engine::Cache;
+use taskgraft_service::config::{Config, Secrets};
+use taskgraft_service::pulse::{ListenError, hear_states};
+use taskgraft_service::{Live, Parts, Service, StartError, TaskEvent};
 use taskgraft_testkit::LATE;
-use taskgraft_testkit::rabbit;
+use taskgraft_testkit::rabbit::{self, Rabbit};
 use tokio::sync::watch;
+
+/// The queue's exchanges, as a deployment has them.
+fn exchanges() -> Vec<String> {
+    let kinds = ["task-defined", "task-pending", "task-running", "task-completed", "task-failed", "task-exception"];
+    kinds.map(|kind| format!("exchange/taskcluster-queue/v1/{kind}")).to_vec()
+}
 
 fn message(kind: &str, task: TaskId) -> Outgoing {
     let at = "2026-11-22T12:00:00.000Z";
@@ -31,9 +40,7 @@ fn message(kind: &str, task: TaskId) -> Outgoing {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_queues_exchanges_say_reaches_who_follows() {
     let broker = Broker::new(rabbit::shared().parse().unwrap(), b"").unwrap();
-    let kinds = ["task-defined", "task-pending", "task-running", "task-completed", "task-failed", "task-exception"];
-    let exchanges = kinds.map(|kind| format!("exchange/taskcluster-queue/v1/{kind}")).to_vec();
-    let mut publisher = broker.publisher(Topology { exchanges, ..Topology::default() });
+    let mut publisher = broker.publisher(Topology { exchanges: exchanges(), ..Topology::default() });
     publisher.publish(&[]).await.unwrap();
     let (live, (stop, stopping)) = (Live::default(), watch::channel(false));
     let mut follower = live.follow();
@@ -71,4 +78,45 @@ async fn what_the_queues_exchanges_say_reaches_who_follows() {
     assert_eq!(states, [TaskState::Completed, TaskState::Running]);
     stop.send_replace(true);
     hearing.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_handlers_hears_states_and_takes_no_clicks() {
+    let rabbit = Rabbit::start();
+    let broker = Broker::new(rabbit.url().parse().unwrap(), b"").unwrap();
+    let mut publisher = broker.publisher(Topology { exchanges: exchanges(), ..Topology::default() });
+    publisher.publish(&[]).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let pulse = format!("url = \"amqp://{}\"\nuser = \"guest\"", rabbit.address());
+    let config =
+        |more: &str| Config::read(&format!("http.listen = \"127.0.0.1:0\"\n[pulse]\n{pulse}\n{more}\n")).unwrap();
+    let live = Live::default();
+    let parts = |config| Parts {
+        config,
+        secrets: Secrets { pulse: Some("guest".to_owned()), ..Secrets::default() },
+        reader: Client::new(taskgraft_client::Config::new("http://127.0.0.1:9")).unwrap(),
+        credentials: Credentials::new("service", "none"),
+        cache: Cache::remembering(&dir.path().join("cache"), 1 << 20, 1 << 20).unwrap(),
+        journal: dir.path().join("journal.sqlite"),
+        live: live.clone(),
+        keeper: None,
+    };
+    let Err(StartError::Pulse(ListenError::Nothing(what))) = Service::start(parts(config(""))).await else {
+        panic!("a broker of whom nothing is wanted")
+    };
+    assert_eq!(what, "[[pulse.handler]]");
+    let mut follower = live.follow();
+    let service = Service::start(parts(config("task_events = true"))).await.unwrap();
+    let task = TaskId::from_bytes([4; 16]);
+    let heard = async {
+        loop {
+            publisher.publish(&[message("task-running", task)]).await.unwrap();
+            if let Ok(event) = tokio::time::timeout(Duration::from_millis(100), follower.recv()).await {
+                return event.unwrap();
+            }
+        }
+    };
+    let event = tokio::time::timeout(LATE, heard).await.unwrap();
+    assert_eq!((event.task, event.state), (task, TaskState::Running));
+    service.stop().await;
 }
