@@ -45,7 +45,10 @@ fn every_line_of_a_request_says_whose_it_is_and_none_says_a_secret() {
     let messages: Vec<&str> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
     let (silent, sent) =
         ("failed to list the builders: failed to log in as `forcer`: 401", "sent: the push's action does it");
-    assert_eq!(messages, ["received over HTTP", silent, "allowed", sent, silent, "build", "failed"]);
+    let once = ["received over HTTP", silent, "allowed", sent, "build", "failed"];
+    // A login that failed lately is not tried again; on a busy machine it may be.
+    let again = ["received over HTTP", silent, "allowed", sent, silent, "build", "failed"];
+    assert!(messages == once || messages == again, "{messages:?}");
     for (n, line) in lines.iter().enumerate() {
         assert_eq!((&line["request"], &line["asker"]), (&json!(id), &json!(asker)), "{line}");
         let known = |at: usize, value: &Value| if n < at { &Value::Null } else { value }.clone();
@@ -54,7 +57,7 @@ fn every_line_of_a_request_says_whose_it_is_and_none_says_a_secret() {
     }
     let readable = up.taskgraft(["requests", "--journal", "journal.sqlite", "log", &id]).stdout;
     assert_eq!(readable.lines().count(), messages.len());
-    assert!(readable.lines().nth(5).unwrap().contains("INFO  build  "), "{readable}");
+    assert!(readable.lines().nth(messages.len() - 2).unwrap().contains("INFO  build  "), "{readable}");
     // The log has the same lines with the same fields, and no secret even where all is told.
     let log = serve.kill();
     assert!(log.len() > 20, "{log:?}");
