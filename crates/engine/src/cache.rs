@@ -42,13 +42,7 @@ impl Cache {
     /// # Errors
     /// If the directory can't be made or listed.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(dir)?;
-        tidy(dir, MAX_BYTES)?;
-        Ok(Self { dir: dir.to_owned(), max: MAX_BYTES, memory: None })
+        Self::within(dir, MAX_BYTES, None)
     }
 
     /// The same for a process that lives on: at most `disk` bytes are kept in the directory, also while it runs, and of
@@ -58,9 +52,17 @@ impl Cache {
     /// # Errors
     /// If the directory can't be made or listed.
     pub fn remembering(dir: &Path, disk: u64, memory: u64) -> io::Result<Self> {
-        let cache = Self { max: disk, memory: Some(Arc::new(Memory::new(memory))), ..Self::open(dir)? };
-        tidy(dir, disk)?;
-        Ok(cache)
+        Self::within(dir, disk, Some(Arc::new(Memory::new(memory))))
+    }
+
+    fn within(dir: &Path, max: u64, memory: Option<Arc<Memory<Run, Left>>>) -> io::Result<Self> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(dir)?;
+        tidy(dir, max)?;
+        Ok(Self { dir: dir.to_owned(), max, memory })
     }
 
     /// How often a push was there, read, and how often it had to be read.
@@ -279,6 +281,18 @@ mod tests {
             "right",
             "for a command that reads it once"
         );
+    }
+
+    #[test]
+    fn what_may_be_kept_is_there_when_it_is_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let large = dir.path().join("large");
+        // Nothing but its length is written.
+        File::create(&large).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        Cache::remembering(dir.path(), MAX_BYTES + 1, 0).unwrap();
+        assert!(large.exists(), "the bound is the one that was given");
+        Cache::open(dir.path()).unwrap();
+        assert!(!large.exists());
     }
 
     #[test]

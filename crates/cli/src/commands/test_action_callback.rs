@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// The action's input: a YAML or JSON file
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// The most tasks that the action may create
+    #[arg(long, value_name = "N", default_value_t = taskgraft_core::plan::MAX_NEW)]
+    max_new_tasks: usize,
     /// Which rules the plan follows
     #[arg(long, value_name = "RULES", value_enum, default_value_t)]
     policy: Rules,
@@ -59,7 +62,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let group = group(&args, &client, project.as_ref(), env).await?;
     let ask = ActionAsk { group, task: args.task_id, input, callback: args.callback };
     let id = asking::request_id(None, env.task_id.as_deref())?;
-    let terms = Terms { project, ..Terms::by_hand(args.policy.into(), id) };
+    let terms = Terms { project, max_new: args.max_new_tasks, ..Terms::by_hand(args.policy.into(), id) };
     let means = Means { client, cache };
     let plan = action::rehearse(&means, &ask, &terms, |line| out.note(line)).await;
     let plan = plan.map_err(|error| acting::explain(error, None))?;

@@ -57,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// The most tasks that one action may create
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", default_value_t = taskgraft_core::plan::MAX_NEW)]
     max_new_tasks: usize,
     /// An index path of newest decision tasks, whose artifacts are fetched when one completes; give it once for each
     #[arg(long, value_name = "INDEX-PATH")]

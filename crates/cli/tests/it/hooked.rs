@@ -210,6 +210,19 @@ fn what_somebody_elses_action_may_have_begun_is_not_asked_for_again() {
     }
 }
 
+#[test]
+fn before_somebody_elses_action_the_preview_is_called_an_estimate() {
+    let file: Value = serde_json::from_slice(&std::fs::read(recorded().join("actions.json")).unwrap()).unwrap();
+    let proxy = Proxy::start();
+    let up = Up::with(&["--no-worker", "--root-url", &proxy.url()]);
+    proxy.forward_to(up.address());
+    hooked_telling(&up, &file, &json!({}));
+    proxy.rule(|method, path| if is_trigger(method, path) { Fault::Status(403) } else { Fault::None });
+    let ran = add(&up, &["lint-c"]);
+    assert_ne!(ran.code, Some(0), "nothing can be triggered");
+    assert!(format!("{}{}", ran.stdout, ran.stderr).contains("this is an estimate"), "{}", ran.stderr);
+}
+
 /// An action worker, ended with the test.
 pub(crate) struct Worker(Child);
 
