@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from measure import alternate, peak_anonymous, ratio, row
+from measure import alternate, judged, peak_anonymous, ratio, row, wanted
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORKSPACE = os.path.dirname(HERE)
@@ -61,8 +61,8 @@ def main():
         ratio("taskgraft / reference", far["taskgraft plan"], far["reference"], 0.006)
         ratio("taskgraft / counting newlines", close["taskgraft plan"], close["counting newlines"], 2)
         memory = peak_anonymous(commands["taskgraft plan"])
-        verdict = "reached" if memory <= MEMORY_GOAL else "MISSED"
-        print(f"  peak anonymous memory              {memory:.1f} MiB; wanted: at most {MEMORY_GOAL}: {verdict}")
+        verdict = wanted(memory <= MEMORY_GOAL, f"at most {MEMORY_GOAL} MiB")
+        print(f"  peak anonymous memory              {memory:.1f} MiB; {verdict}")
         print("as the graph grows")
         for tasks in GROWTH:
             command = taskgraft(graph(tasks))
@@ -70,4 +70,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    judged(main)

@@ -1,7 +1,8 @@
 """The pulse listener before a real RabbitMQ: messages a second into the journal, each acknowledged, and its memory.
 
 100,000 clicks, of which one in twenty comes twice, and garbage for each hundredth. The messages wait in their queue before
-the listener starts; each is on disk before it is acknowledged. Memory is flat if four fifths of the messages add no more
+the listener starts; each is on disk before it is acknowledged. Each click is about a push of its own: at the end the journal
+has a request for each of these pushes, and none twice. Memory is flat if four fifths of the messages add no more
 than a tenth to what the first fifth took. Other sizes may be given: bench/bench_pulse.py 2000 4000
 """
 
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from measure import row
+from measure import judged, row, wanted
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 WORKSPACE = os.path.dirname(HERE)
@@ -45,6 +46,15 @@ def count(journal):
             return [db.execute(f"{last} {table}").fetchone()[0] for table in ("requests", "letters")]
     except sqlite3.OperationalError:
         return [0, 0]
+
+
+def pushes(journal):
+    """How many requests there are, about how many pushes, and the lowest and highest of Treeherder's numbers of them."""
+    number = "json_extract(asked, '$.push.resultset.id')"
+    with sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=5) as db:
+        return db.execute(
+            f"SELECT count(*), count(DISTINCT {number}), min({number}), max({number}) FROM requests"
+        ).fetchone()
 
 
 def listen(directory, port, clicks, published):
@@ -82,6 +92,8 @@ def listen(directory, port, clicks, published):
     received, known, dead = map(int, re.search(r"(\d+) received, (\d+) known before, (\d+) not", said).groups())
     if (received, dead) != (clicks, garbage) or received + known + dead != published:
         raise SystemExit(f"{published} messages were published, and the listener tells: {said}")
+    if pushes(journal) != (clicks, clicks, 1, clicks):
+        raise SystemExit(f"{clicks} clicks on as many pushes, and the journal has {pushes(journal)}")
     return now - start, early, peak
 
 
@@ -103,13 +115,14 @@ def main():
                 load.wait()
         seconds = [taken for taken, _, _ in runs]
         rate = ready["published"] / statistics.median(seconds)
-        verdict = "reached" if rate >= WANTED else "MISSED"
-        row(f"{ready['published']} messages into the journal", seconds, f"{rate:.0f} messages/s; wanted: {WANTED}: {verdict}")
+        verdict = wanted(rate >= WANTED, f"{WANTED} messages/s")
+        row(f"{ready['published']} messages into the journal", seconds, f"{rate:.0f} messages/s; {verdict}")
+        print(f"  each of {clicks} clicks is one request, none is lost and none there twice")
         early, peak = max(((early, peak) for _, early, peak in runs), key=lambda run: run[1] / run[0])
-        verdict = "reached" if peak <= early * FLAT else "MISSED"
+        verdict = wanted(peak <= early * FLAT, f"memory grows by at most {FLAT}")
         told = f"{early:.1f} MiB at most in the first fifth, {peak:.1f} MiB at most in all"
-        print(f"  {'  anonymous memory is flat':<34} {told} ({peak / early:.2f}; wanted: at most {FLAT}: {verdict})")
+        print(f"  {'  anonymous memory is flat':<34} {told} ({peak / early:.2f}); {verdict}")
 
 
 if __name__ == "__main__":
-    main()
+    judged(main)

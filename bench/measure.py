@@ -2,7 +2,11 @@
 
 import statistics
 import subprocess
+import sys
 import time
+
+# What was wanted and not reached in this process.
+_missed = []
 
 
 def run(command):
@@ -46,6 +50,20 @@ def peak_anonymous(command, runs=5):
     return peak / 1024
 
 
+def wanted(met, goal):
+    """Says what was wanted, and whether it was reached; `judged` fails if it was not."""
+    if not met:
+        _missed.append(goal)
+    return f"wanted: {goal}: {'reached' if met else 'MISSED'}"
+
+
+def judged(main):
+    """Runs a benchmark, and ends the process: with 1 if something that was wanted is missed."""
+    main()
+    if _missed:
+        sys.exit(f"missed: {'; '.join(_missed)}")
+
+
 def row(name, seconds, note=""):
     low, middle = min(seconds), statistics.median(seconds)
     print(f"  {name:<34} min {low:8.4f} s   median {middle:8.4f} s   {len(seconds)} runs   {note}")
@@ -55,5 +73,5 @@ def ratio(what, ours, theirs, goal):
     """Compares medians and minima with what is wanted."""
     middle = statistics.median(ours) / statistics.median(theirs)
     low = min(ours) / min(theirs)
-    verdict = "reached" if middle <= goal else "MISSED"
-    print(f"  {what:<34} {middle:.4f} by medians, {low:.4f} by minima; wanted: at most {goal}: {verdict}")
+    verdict = wanted(middle <= goal, f"{what} at most {goal}")
+    print(f"  {what:<34} {middle:.4f} by medians, {low:.4f} by minima; {verdict}")
