@@ -130,3 +130,47 @@ pub(super) fn insert(tx: &Transaction<'_>, at: Millis, entry: &Entry) -> Result<
     ])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Event;
+    use crate::journal::Change;
+    use crate::journal::testing::{Place, add};
+
+    #[tokio::test]
+    async fn the_audit_log_says_who_wanted_what_and_what_came_of_it() {
+        let place = Place::new().await;
+        let id = add(&place.journal, "click-1").await.id;
+        let why = Change { why: Some("rule 2".to_owned()), ..Change::default() };
+        place.journal.apply(&id, Event::Allowed, why).await.unwrap();
+        let failed = Change { error: Some("no such job".to_owned()), ..Change::default() };
+        place.journal.apply(&id, Event::Failed, failed).await.unwrap();
+        let by = Change { by: Some("operator".to_owned()), ..Change::default() };
+        place.journal.apply(&id, Event::Retried, by).await.unwrap();
+        let turned_away = Entry {
+            who: "mallory".to_owned(),
+            what: "POST /requests".to_owned(),
+            why: "bad signature".to_owned(),
+            outcome: "refused".to_owned(),
+            door: Some(Door::Http),
+            request: None,
+        };
+        place.journal.audit(turned_away.clone()).await.unwrap();
+        let all = place.journal.audited(AuditFilter::default(), Page::first(10)).await.unwrap().items;
+        assert_eq!(all[0].entry, turned_away);
+        let told = |entry: &Audited| [&entry.entry.who, &entry.entry.outcome, &entry.entry.why].map(Clone::clone);
+        assert_eq!(
+            all[1..].iter().rev().map(told).collect::<Vec<_>>(),
+            [
+                ["ann", "received", ""],
+                ["ann", "allowed", "rule 2"],
+                ["ann", "failed", "no such job"],
+                ["operator", "retried", ""]
+            ]
+        );
+        assert!(all[1].entry.what.starts_with("add-new-jobs on the push of decision task"), "{}", all[1].entry.what);
+        let filter = AuditFilter { who: Some("operator".to_owned()), request: Some(id), ..AuditFilter::default() };
+        assert_eq!(place.journal.audited(filter, Page::first(10)).await.unwrap().items.len(), 1);
+    }
+}

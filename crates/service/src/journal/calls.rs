@@ -101,3 +101,35 @@ fn caller(row: &Row<'_>, column: usize) -> Option<Caller> {
         |error: &rusqlite::Error| tracing::error!(%error, "a request in the journal can't be read, and is passed over");
     read().inspect_err(log).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Change;
+    use crate::journal::testing::{Place, add};
+
+    #[tokio::test]
+    async fn who_wants_a_turn_is_read_in_parts_and_what_cannot_be_read_holds_up_nobody() {
+        let place = Place::new().await;
+        let journal = &place.journal;
+        let (bad, id) = (add(journal, "bad").await.id, add(journal, "click").await.id);
+        let placed = Change { project: Some("elsewhere".to_owned()), ..Change::default() };
+        journal.apply(&id, Event::Allowed, placed).await.unwrap();
+        journal.facts(&id, Change::default()).await.unwrap();
+        let spoil =
+            |tx: &rusqlite::Transaction<'_>| Ok(tx.execute("UPDATE requests SET id = 'a b' WHERE key = 'bad'", [])?);
+        journal.inner.store.write(spoil).await.map_err(|error: JournalError| error).unwrap();
+        assert!(journal.get(&bad).await.unwrap().is_none());
+        let (mut calls, mut part) = (Vec::new(), journal.calls(0, 2).await.unwrap());
+        assert!(part.more);
+        while part.more {
+            calls.append(&mut part.calls);
+            part = journal.calls(part.seen, 2).await.unwrap();
+        }
+        calls.append(&mut part.calls);
+        let caller = Caller { request: id.clone(), project: Some("elsewhere".to_owned()), asker: "ann".to_owned() };
+        assert_eq!(calls, [(Call::Wanted, caller.clone()), (Call::Placed, caller.clone())]);
+        assert_eq!(part.seen, *journal.subscribe().borrow(), "also steps that call nobody");
+        assert_eq!(journal.unfinished(Page::first(10)).await.unwrap().items, [caller]);
+    }
+}

@@ -163,3 +163,81 @@ fn outcome(tx: &Transaction<'_>, n: i64, texts: &Texts, forget: bool) -> Result<
     statement.execute(params![n, texts.plan, texts.report])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::journal::testing::{Place, add};
+
+    #[tokio::test]
+    async fn what_is_learnt_stays_until_it_is_learnt_anew() {
+        let place = Place::new().await;
+        let id = add(&place.journal, "click-1").await.id;
+        let plan = serde_json::json!({"tasks": [1, 2]});
+        let learnt = Change {
+            plan: Some(plan.clone()),
+            report: Some(true.into()),
+            error: Some("x".to_owned()),
+            ..Change::default()
+        };
+        place.journal.apply(&id, Event::Failed, learnt).await.unwrap();
+        let cancel = Change { with_dependencies: Some(true), ..Change::default() };
+        let request = place.journal.apply(&id, Event::CancelAsked, cancel).await.unwrap();
+        assert_eq!(place.journal.get(&id).await.unwrap(), Some(request.clone()));
+        assert_eq!(
+            (request.plan, request.report, request.error.as_deref()),
+            (Some(plan), Some(true.into()), Some("x"))
+        );
+        assert!(request.with_dependencies);
+    }
+
+    #[tokio::test]
+    async fn trying_again_forgets_what_came_of_the_time_before() {
+        let place = Place::new().await;
+        let first = add(&place.journal, "click-1").await;
+        let (id, task) = (first.id.clone(), TaskId::from_bytes([1; 16]));
+        place.clock.go(Duration::from_secs(1));
+        let failed = Change {
+            decision: Some(task),
+            action_task: Some(task),
+            plan: Some(true.into()),
+            report: Some(true.into()),
+            error: Some("x".to_owned()),
+            ..Change::default()
+        };
+        place.journal.apply(&id, Event::Failed, failed).await.unwrap();
+        let again = place.journal.apply(&id, Event::Retried, Change::default()).await.unwrap();
+        let now = again.changed;
+        assert_eq!(again, Request { decision: Some(task), retries: 1, changed: now, ..first });
+        assert_eq!(place.journal.get(&id).await.unwrap(), Some(again));
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_it_was_tried_again_is_not_sent_now() {
+        let place = Place::new().await;
+        let id = add(&place.journal, "click-1").await.id;
+        let mut told = Vec::new();
+        let tries = [Event::Allowed, Event::Sent, Event::Failed, Event::Retried, Event::Allowed, Event::Sent];
+        for event in tries {
+            place.journal.apply(&id, event, Change::default()).await.unwrap();
+            told.push(place.journal.was_sent(&id).await.unwrap());
+        }
+        assert_eq!(told, [false, true, true, false, false, true]);
+        assert_eq!(place.journal.times(&id, Event::Sent).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_happen_changes_nothing() {
+        let place = Place::new().await;
+        let request = add(&place.journal, "click-1").await;
+        let learnt = Change { error: Some("x".to_owned()), ..Change::default() };
+        let refused = place.journal.apply(&request.id, Event::Sent, learnt).await;
+        assert!(matches!(refused, Err(JournalError::Invalid(_))), "{refused:?}");
+        assert_eq!(place.journal.get(&request.id).await.unwrap(), Some(request.clone()));
+        assert_eq!(place.journal.since(0, 10).await.unwrap().len(), 1);
+        let unknown = place.journal.facts(&"nobody".parse().unwrap(), Change::default()).await;
+        assert!(matches!(unknown, Err(JournalError::Unknown(_))), "{unknown:?}");
+    }
+}

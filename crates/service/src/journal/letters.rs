@@ -199,3 +199,51 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
         became: if became.is_some() { Some(rows::parsed(row, 9)?) } else { None },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Settings;
+    use crate::journal::testing::{Place, add, letter, quiet};
+
+    #[tokio::test]
+    async fn a_dead_letter_is_tried_again_when_somebody_wants_it() {
+        let place = Place::new().await;
+        let journal = &place.journal;
+        let id = add(journal, "click-1").await.id;
+        let (a, b) =
+            (journal.dead_letter(letter(b"a")).await.unwrap(), journal.dead_letter(letter(b"b")).await.unwrap());
+        for n in [b, a, b] {
+            journal.want_letter(n).await.unwrap();
+        }
+        let wanted: Vec<_> = journal.wanted_letters(10).await.unwrap().into_iter().map(|letter| letter.n).collect();
+        assert_eq!(wanted, [b, a]);
+        journal.settle_letter(b, Settled::Request(id.clone())).await.unwrap();
+        journal.settle_letter(a, Settled::Dead("still no JSON".to_owned())).await.unwrap();
+        assert_eq!(journal.wanted_letters(10).await.unwrap(), []);
+        let kept = journal.dead_letters(Page::first(10)).await.unwrap().items;
+        assert_eq!((kept[0].n, &kept[0].became, kept[0].message.reason.as_str()), (b, &Some(id), "no JSON"));
+        assert_eq!((kept[1].n, &kept[1].became, kept[1].message.reason.as_str()), (a, &None, "still no JSON"));
+        // A new wish has a new number, so that whoever has seen the old ones wakes.
+        let mut woken = journal.subscribe_letters();
+        woken.mark_unchanged();
+        journal.want_letter(a).await.unwrap();
+        assert!(woken.has_changed().unwrap());
+        assert!(matches!(journal.want_letter(99).await, Err(JournalError::NoLetter(99))));
+    }
+
+    #[tokio::test]
+    async fn dead_letters_are_bounded_in_size_and_number() {
+        let place = Place::with(Settings { letters: 3, ..quiet() }).await;
+        let large = place.journal.dead_letter(letter(&vec![b'x'; 3 * 1024 * 1024])).await.unwrap();
+        let kept = &place.journal.dead_letters(Page::first(10)).await.unwrap().items[0];
+        assert_eq!((kept.size, kept.message.body.len(), kept.is_cut()), (3 * 1024 * 1024, 1024 * 1024, true));
+        assert!(matches!(place.journal.want_letter(large).await, Err(JournalError::Cut(_))));
+        for _ in 0..5 {
+            place.journal.dead_letter(letter(b"x")).await.unwrap();
+        }
+        let kept: Vec<_> =
+            place.journal.dead_letters(Page::first(10)).await.unwrap().items.iter().map(|kept| kept.n).collect();
+        assert_eq!(kept, [large + 5, large + 4, large + 3]);
+    }
+}

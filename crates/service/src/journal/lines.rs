@@ -72,3 +72,36 @@ fn insert(tx: &Transaction<'_>, line: &NewLine) -> Result<(), JournalError> {
     statement.execute(params![line.request.as_str(), line.at.epoch(), bounds::cut(&line.text, bounds::LINE)])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::{Place, add};
+
+    #[tokio::test]
+    async fn log_lines_are_kept_per_request_and_bounded() {
+        let place = Place::new().await;
+        let id = add(&place.journal, "click-1").await.id;
+        let line = |request: &taskgraft_core::ids::RequestId, text: &str| NewLine {
+            request: request.clone(),
+            at: place.journal.now(),
+            text: text.to_owned(),
+        };
+        let other = "other".parse().unwrap();
+        place.journal.log(vec![line(&id, "one"), line(&other, "lost"), line(&id, &"ä".repeat(20_000))]).await.unwrap();
+        place.journal.log((0..10_050).map(|n| line(&id, &n.to_string())).collect()).await.unwrap();
+        let mut kept = Vec::new();
+        let mut page = Page::first(1000);
+        loop {
+            let part = place.journal.log_of(&id, page).await.unwrap();
+            kept.extend(part.items);
+            page.after = part.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(kept.len(), 10_000);
+        assert_eq!((kept[0].text.as_str(), kept[1].text.len()), ("one", 16 * 1024));
+        assert_eq!(place.journal.log_of(&other, Page::first(10)).await.unwrap().items, []);
+    }
+}

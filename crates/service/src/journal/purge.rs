@@ -97,3 +97,49 @@ fn audit(tx: &Transaction<'_>, before: i64) -> Result<usize, JournalError> {
     let sql = "DELETE FROM audit WHERE n IN (SELECT n FROM audit WHERE at < ? LIMIT ?)";
     Ok(tx.prepare_cached(sql)?.execute(params![before, CHUNK])?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Event;
+    use crate::journal::testing::{Place, add, letter, quiet};
+    use crate::journal::{Change, Keep, NewLine, Settings};
+
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+    #[tokio::test]
+    async fn what_has_ended_is_forgotten_after_its_time_and_nothing_before() {
+        let keep = Keep { requests: 10 * DAY, letters: 5 * DAY, audit: 20 * DAY };
+        let place = Place::with(Settings { keep, ..quiet() }).await;
+        let journal = &place.journal;
+        let (open, ended) = (add(journal, "open").await.id, add(journal, "ended").await.id);
+        journal.dead_letter(letter(b"x")).await.unwrap();
+        place.clock.go(5 * DAY);
+        journal.apply(&ended, Event::Failed, Change { plan: Some(1.into()), ..Change::default() }).await.unwrap();
+        journal.log(vec![NewLine { request: ended.clone(), at: journal.now(), text: "x".to_owned() }]).await.unwrap();
+        assert_eq!(journal.purge().await.unwrap(), Purged::default());
+        place.clock.go(Duration::from_millis(1));
+        assert_eq!(journal.purge().await.unwrap(), Purged { letters: 1, ..Purged::default() });
+        place.clock.go(10 * DAY);
+        let seq = *journal.subscribe().borrow();
+        assert_eq!(journal.purge().await.unwrap(), Purged { requests: 1, ..Purged::default() });
+        assert_eq!(journal.get(&ended).await.unwrap(), None);
+        assert_eq!(journal.steps_of(&ended).await.unwrap(), []);
+        assert!(journal.get(&open).await.unwrap().is_some(), "it has not ended");
+        let left: i64 = journal
+            .inner
+            .store
+            .read(|tx| {
+                let sql = "SELECT (SELECT count(*) FROM lines) + (SELECT count(*) FROM outcomes)";
+                Ok::<_, JournalError>(tx.query_row(sql, [], |row| row.get(0))?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(left, 0);
+        place.clock.go(10 * DAY);
+        assert_eq!(journal.purge().await.unwrap(), Purged { audit: 3, ..Purged::default() });
+        // Numbers are not given out again, though the step that had the last one is forgotten.
+        let again = place.again(quiet()).await;
+        assert_eq!(*again.subscribe().borrow(), seq);
+    }
+}

@@ -155,3 +155,71 @@ impl Journal {
         self.inner.store.read(read).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Event;
+    use crate::journal::Change;
+    use crate::journal::testing::{Place, add, wish};
+
+    #[tokio::test]
+    async fn lists_come_in_parts_and_filtered() {
+        let place = Place::new().await;
+        let mut ids = Vec::new();
+        for n in 0..5 {
+            place.clock.go(Duration::from_secs(1));
+            ids.push(add(&place.journal, &format!("click-{n}")).await.id);
+        }
+        let failed = place.journal.apply(&ids[1], Event::Failed, Change::default()).await.unwrap();
+        let mut seen = Vec::new();
+        let mut page = Page::first(2);
+        loop {
+            let part = place.journal.list(Filter::default(), page).await.unwrap();
+            assert!(part.items.len() <= 2);
+            seen.extend(part.items.into_iter().map(|request| request.id));
+            match part.next {
+                Some(next) => page.after = Some(next),
+                None => break,
+            }
+        }
+        assert_eq!(seen, ids.iter().rev().cloned().collect::<Vec<_>>());
+        let count = async |filter| place.journal.list(filter, Page::first(100)).await.unwrap().items.len();
+        assert_eq!(count(Filter { state: Some(State::Failed), ..Filter::default() }).await, 1);
+        assert_eq!(count(Filter { since: Some(failed.received), ..Filter::default() }).await, 4);
+        assert_eq!(count(Filter { project: Some("lander".to_owned()), ..Filter::default() }).await, 5);
+        assert_eq!(count(Filter { door: Some(Door::Pulse), ..Filter::default() }).await, 0);
+        assert_eq!(count(Filter { asker: Some("bob".to_owned()), ..Filter::default() }).await, 0);
+        let first = place.journal.unfinished(Page::first(3)).await.unwrap();
+        let rest = place.journal.unfinished(Page { after: first.next, limit: 3 }).await.unwrap();
+        let open: Vec<_> = first.items.into_iter().chain(rest.items).map(|caller| caller.request).collect();
+        assert_eq!(open, [&ids[0], &ids[2], &ids[3], &ids[4]].map(Clone::clone));
+    }
+
+    #[tokio::test]
+    async fn a_part_of_what_is_large_has_less_in_it() {
+        let place = Place::new().await;
+        let mut ids = Vec::new();
+        for n in 0..7 {
+            let mut large = wish(&format!("click-{n}"), "add-new-jobs");
+            large.asked.input = "x".repeat(900_000).into();
+            let id = place.journal.receive(large).await.unwrap().request().id.clone();
+            assert!(place.journal.glance(&id).await.unwrap().unwrap().bytes > 900_000);
+            ids.push(id);
+        }
+        let (mut seen, mut page) = (Vec::new(), Page::first(1000));
+        loop {
+            let part = place.journal.list(Filter::default(), page).await.unwrap();
+            assert!((1..=3).contains(&part.items.len()), "{}", part.items.len());
+            seen.extend(part.items.into_iter().map(|request| request.id));
+            page.after = part.next;
+            if page.after.is_none() {
+                break;
+            }
+        }
+        seen.reverse();
+        assert_eq!(seen, ids);
+    }
+}

@@ -198,3 +198,105 @@ fn insert(tx: &Transaction<'_>, request: &Request, texts: &Texts) -> Result<i64,
     audit::insert(tx, request.received, &Entry::of(request, &request.asker.name, "", "received"))?;
     steps::insert(tx, n, request.received, What::Received, request.state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::{Place, add, wish};
+    use crate::journal::{Change, Filter, Page};
+    use crate::{Door, Event};
+    use taskgraft_core::ids::TaskId;
+
+    #[tokio::test]
+    async fn a_second_delivery_is_the_same_request_as_far_as_it_has_come() {
+        let place = Place::new().await;
+        let first = add(&place.journal, "click-1").await;
+        let decision = TaskId::from_bytes([1; 16]);
+        let change = Change { decision: Some(decision), ..Change::default() };
+        place.journal.apply(&first.id, Event::Allowed, change).await.unwrap();
+        let again = place.journal.receive(wish("click-1", "add-new-jobs")).await.unwrap();
+        let Received::Known(again) = again else { panic!("{again:?}") };
+        assert_eq!((again.id, again.state, again.decision), (first.id, State::Ready, Some(decision)));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_taken_is_told_with_what_has_it() {
+        let place = Place::new().await;
+        let first = add(&place.journal, "click-1").await;
+        let other = place.journal.receive(wish("click-1", "cancel-all")).await.unwrap();
+        assert_eq!(other, Received::Other(first));
+        let mut bob = wish("click-1", "cancel-all");
+        bob.asker.name = "bob".to_owned();
+        assert!(
+            matches!(place.journal.receive(bob).await.unwrap(), Received::New(_)),
+            "another asker has keys of his own"
+        );
+    }
+
+    #[tokio::test]
+    async fn equal_bodies_are_one_request_within_the_window() {
+        let place = Place::new().await;
+        let window = Duration::from_secs(60);
+        let message = || crate::NewRequest { door: Door::Pulse, ..wish("6f3a", "backfill") };
+        let first = place.journal.receive_within(message(), window).await.unwrap();
+        place.clock.go(window);
+        let second = place.journal.receive_within(message(), window).await.unwrap();
+        assert_eq!(second, Received::Known(first.request().clone()));
+        place.clock.go(Duration::from_millis(1));
+        let third = place.journal.receive_within(message(), window).await.unwrap();
+        assert!(matches!(&third, Received::New(request) if request.id != first.request().id), "{third:?}");
+        let another = crate::NewRequest { key: "6f3".to_owned(), ..message() };
+        assert!(matches!(place.journal.receive_within(another, window).await.unwrap(), Received::New(_)));
+    }
+
+    #[tokio::test]
+    async fn what_is_delivered_again_is_an_equal_one_whose_acknowledgement_may_be_lost_and_else_a_click_of_its_own() {
+        let place = Place::new().await;
+        let (minute, hours) = (Duration::from_secs(60), Duration::from_secs(7 * 3600));
+        let message = |key: &str| crate::NewRequest { door: Door::Pulse, ..wish(key, "backfill") };
+        let other = |key: &'static str| place.journal.receive_within(message(key), minute);
+        let again = || place.journal.receive_again(message("6f3a"), minute);
+        let first = place.journal.receive_within(message("6f3a"), minute).await.unwrap();
+        let is_first = |received: &Received| matches!(received, Received::Known(it) if it.id == first.request().id);
+        // Nothing came since: its acknowledgement may have been lost, and the broker away for long.
+        place.clock.go(4 * hours);
+        assert!(is_first(&again().await.unwrap()));
+        // The same once more, while others came after the broker was back: this acknowledgement may be lost as well.
+        assert!(matches!(other("behind it").await.unwrap(), Received::New(_)));
+        place.clock.go(hours);
+        assert!(is_first(&again().await.unwrap()));
+        // What comes together with it tells nothing of the connection before.
+        place.clock.go(hours);
+        other("in the same moment").await.unwrap();
+        assert!(is_first(&again().await.unwrap()));
+        // Others came long after it, and the connection that had its acknowledgement was there for them.
+        place.clock.go(11 * minute);
+        other("long after").await.unwrap();
+        place.clock.go(11 * minute);
+        let elsewhere = crate::NewRequest {
+            asker: crate::Asker {
+                authority: crate::Authority::Nobody("elsewhere".to_owned()),
+                ..message("6f3a").asker
+            },
+            ..message("6f3a")
+        };
+        assert!(is_first(&place.journal.receive_again(elsewhere, minute).await.unwrap()), "its exchange was silent");
+        place.clock.go(11 * minute);
+        other("longer after").await.unwrap();
+        place.clock.go(11 * minute);
+        let click = again().await.unwrap();
+        assert!(matches!(&click, Received::New(it) if it.id != first.request().id), "{click:?}");
+        assert_eq!(again().await.unwrap(), Received::Known(click.request().clone()));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_not_received() {
+        let place = Place::new().await;
+        let mut large = wish("click-1", "add-new-jobs");
+        large.asked.input = "x".repeat(2 * 1024 * 1024).into();
+        let refused = place.journal.receive(large).await;
+        assert!(matches!(refused, Err(JournalError::TooLarge { what: "what is asked", .. })), "{refused:?}");
+        assert!(place.journal.receive(wish(&"k".repeat(2000), "add-new-jobs")).await.is_err());
+        assert_eq!(place.journal.list(Filter::default(), Page::first(10)).await.unwrap().items, []);
+    }
+}

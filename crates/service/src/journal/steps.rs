@@ -207,3 +207,43 @@ pub(super) async fn look(journal: Weak<Inner>, every: Duration) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::testing::{Place, add, letter, quiet, wish};
+    use crate::journal::{Change, Settings};
+
+    #[tokio::test]
+    async fn whoever_waits_for_steps_misses_none() {
+        let place = Place::new().await;
+        let mut woken = place.journal.subscribe();
+        let id = add(&place.journal, "click-1").await.id;
+        woken.changed().await.unwrap();
+        let seen = *woken.borrow_and_update();
+        assert_eq!(place.journal.since(0, 10).await.unwrap().last().unwrap().seq, seen);
+        place.journal.apply(&id, Event::Allowed, Change::default()).await.unwrap();
+        place.journal.facts(&id, Change::default()).await.unwrap();
+        woken.changed().await.unwrap();
+        let what: Vec<_> =
+            place.journal.since(seen, 10).await.unwrap().into_iter().map(|step| (step.what, step.state)).collect();
+        assert_eq!(what, [(What::Event(Event::Allowed), State::Ready), (What::Facts, State::Ready)]);
+        // A delivery that changes nothing is no step.
+        place.journal.receive(wish("click-1", "add-new-jobs")).await.unwrap();
+        assert_eq!(place.journal.steps_of(&id).await.unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_another_writes_wakes_those_who_wait_here() {
+        let place = Place::with(Settings { look: Some(Duration::from_millis(5)), ..Settings::default() }).await;
+        let (mut steps, mut letters) = (place.journal.subscribe(), place.journal.subscribe_letters());
+        let other = place.again(quiet()).await;
+        let id = add(&other, "click-1").await.id;
+        steps.changed().await.unwrap();
+        assert_eq!(place.journal.since(0, 10).await.unwrap()[0].request, id);
+        let n = other.dead_letter(letter(b"{")).await.unwrap();
+        other.want_letter(n).await.unwrap();
+        letters.changed().await.unwrap();
+        assert_eq!(place.journal.wanted_letters(10).await.unwrap()[0].n, n);
+    }
+}

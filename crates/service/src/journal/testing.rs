@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use taskgraft_client::Clock;
 use taskgraft_core::ids::TaskId;
 
-use super::{Journal, Settings};
-use crate::{Asked, Asker, Authority, Door, NewRequest, PushName};
+use super::{Journal, NewLetter, Received, Settings};
+use crate::{Asked, Asker, Authority, Door, NewRequest, PushName, Request};
 
 /// Stands still unless moved; in milliseconds since 1970.
 #[derive(Debug)]
@@ -77,5 +77,29 @@ pub(crate) fn wish(key: &str, action: &str) -> NewRequest {
             subject: None,
             input: serde_json::json!({"jobs": ["test-1"]}),
         },
+    }
+}
+
+/// Looks for no other process.
+pub(crate) fn quiet() -> Settings {
+    Settings { look: None, ..Settings::default() }
+}
+
+/// Receives a request that is new.
+pub(crate) async fn add(journal: &Journal, key: &str) -> Request {
+    match journal.receive(wish(key, "add-new-jobs")).await.unwrap() {
+        Received::New(request) => request,
+        known @ (Received::Known(_) | Received::Other(_)) => panic!("{known:?}"),
+    }
+}
+
+/// A message that nobody understood.
+pub(crate) fn letter(body: &[u8]) -> NewLetter {
+    NewLetter {
+        exchange: "exchange/treeherder/v1/job-actions".to_owned(),
+        routing_key: "a.b.c".to_owned(),
+        message_id: None,
+        reason: "no JSON".to_owned(),
+        body: body.to_vec(),
     }
 }
