@@ -143,8 +143,13 @@ impl From<&Keep> for journal::Keep {
 
 impl Keep {
     fn read(table: &Table<'_>) -> Self {
-        let days = |key, days| table.duration(key, Duration::from_secs(60)..=MAX_KEEP).unwrap_or(DAY * days);
-        Self { requests: days("requests", 90), audit: days("audit", 365), letters: days("letters", 14) }
+        let unless_said = journal::Keep::default();
+        let kept = |key, unless_said| table.duration(key, Duration::from_secs(60)..=MAX_KEEP).unwrap_or(unless_said);
+        Self {
+            requests: kept("requests", unless_said.requests),
+            audit: kept("audit", unless_said.audit),
+            letters: kept("letters", unless_said.letters),
+        }
     }
 }
 
@@ -376,5 +381,7 @@ url = \"amqps://ann:s3cret@pulse.example.com\"
     fn a_file_without_anything_has_defaults() {
         let config = Config::read("").unwrap();
         assert_eq!((config.http.listen.port(), config.carry.at_once, config.pulse), (8080, 100, None));
+        assert_eq!(journal::Keep::from(&config.keep), journal::Keep::default(), "one source of both");
+        assert_eq!(config.keep, Config::read(EXAMPLE).unwrap().keep, "as is documented");
     }
 }

@@ -32,8 +32,9 @@ pub struct Keep {
     pub audit: Duration,
 }
 
+/// As the configuration has it where it says nothing.
 impl Default for Keep {
     fn default() -> Self {
-        Self { requests: 30 * DAY, letters: 14 * DAY, audit: 365 * DAY }
+        Self { requests: 90 * DAY, letters: 14 * DAY, audit: 365 * DAY }
     }
 }
