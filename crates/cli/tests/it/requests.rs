@@ -172,6 +172,10 @@ async fn messages_that_nobody_understood_are_shown_and_tried_again() {
     wishes.changed().await.unwrap();
     assert_eq!(service.journal.wanted_letters(10).await.unwrap()[0].n, number);
     assert!(service.requests(&["dead"]).stdout.contains("to be tried again"));
+    let audit = service.json(&["audit", "--json"]);
+    let outcomes = [&audit[0], &audit[1]].map(|entry| entry["outcome"].as_str().unwrap());
+    assert_eq!(outcomes, ["retried", "refused"]);
+    assert!(audit[0]["who"].as_str().unwrap().starts_with("local user "), "{audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +232,10 @@ async fn everything_is_exported_whether_the_service_runs_or_not() {
     };
     let names = |records: &[(String, Value)]| records.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let running = records(&["export"]);
-    assert_eq!(names(&running), ["request", "step", "audit", "request", "step", "log", "audit", "audit", "message"]);
+    assert_eq!(
+        names(&running),
+        ["request", "step", "audit", "request", "step", "log", "audit", "audit", "audit", "message"]
+    );
     assert_eq!((&running[0].1["id"], &running[7].1["who"]), (&other.as_str().into(), &"mallory".into()));
     let alone = records(&["export", one.as_str()]);
     assert_eq!(names(&alone), ["request", "step", "log", "audit"]);

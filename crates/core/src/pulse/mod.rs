@@ -19,4 +19,4 @@ mod read;
 pub use exchange::{Exchange, InvalidExchange, Kind};
 pub use guid::task_of;
 pub use message::{Job, JobAction, Message, Push, PushAction, Wants};
-pub use read::{MAX_BODY_BYTES, MAX_JOB_CHARS, MAX_JOBS, MAX_TIMES, Unreadable};
+pub use read::{MAX_BODY_BYTES, MAX_JOB_CHARS, MAX_JOBS, MAX_TIMES, Unreadable, requester};

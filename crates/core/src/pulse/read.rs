@@ -124,6 +124,13 @@ impl Message {
     }
 }
 
+/// Who a message says asks, if that much of it can be understood: whom it asserts, whatever else is wrong with it.
+#[must_use]
+pub fn requester(body: &[u8]) -> Option<String> {
+    let fields = Fields::read(body).ok()?;
+    fields.text("requester", MAX_REQUESTER).ok()?.map(str::to_owned)
+}
+
 /// The kind that has these fields and no other's.
 fn infer(fields: &Fields) -> Result<Kind, Unreadable> {
     let jobs = fields.has("requested_jobs") || fields.has("buildernames");
@@ -258,6 +265,17 @@ mod tests {
         let read = read(&with(job(), "job_guid", json!(guid))).unwrap();
         let task = Job::Task("v8_vkpAAQSGsc9Y0Ao5XBQ".parse().unwrap());
         assert_eq!(read.wants, Wants::OnJob { job: task, action: JobAction::Retrigger });
+    }
+
+    #[test]
+    fn whom_a_message_names_is_known_whatever_else_is_wrong_with_it() {
+        let named = |value: &Value| requester(value.to_string().as_bytes());
+        assert_eq!(named(&json!({"requester": "ann@lander.example"})).as_deref(), Some("ann@lander.example"));
+        for nobody in [json!({}), json!({"requester": 1}), json!({"requester": "a\u{1b}"}), json!(["requester"])] {
+            assert_eq!(named(&nobody), None, "{nobody}");
+        }
+        assert_eq!(named(&json!({"requester": "a".repeat(300)})), None);
+        assert_eq!(requester(b"{"), None);
     }
 
     #[test]

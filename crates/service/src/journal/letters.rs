@@ -3,10 +3,14 @@
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use serde::Serialize;
 use taskgraft_core::ids::RequestId;
+use taskgraft_core::pulse::requester;
 use taskgraft_core::time::Millis;
 use tokio::sync::watch;
 
+use super::audit::{self, Entry};
 use super::{Journal, JournalError, Listed, Page, bounds, rows, steps};
+use crate::log;
+use crate::request::Door;
 
 const SELECT: &str = "SELECT letters.n, at, exchange, routing_key, message_id, reason, body, size, wishes.n, became \
      FROM letters LEFT JOIN wishes ON wishes.letter = letters.n";
@@ -61,13 +65,14 @@ impl Letter {
 }
 
 impl Journal {
-    /// Keeps a message that nobody understood, and returns its number.
+    /// Keeps a message that nobody understood, enters it into the audit log, and returns its number.
     ///
     /// # Errors
     /// If it can't be written.
     pub async fn dead_letter(&self, letter: NewLetter) -> Result<i64, JournalError> {
         let (now, most) = (self.now(), self.inner.settings.letters);
-        self.inner.store.write(move |tx| insert(tx, now, &letter, most)).await
+        let entry = refused(&letter);
+        self.inner.store.write(move |tx| insert(tx, now, (&letter, entry), most)).await
     }
 
     /// Dead letters, the newest first.
@@ -89,23 +94,23 @@ impl Journal {
     /// # Errors
     /// If there is none of that number, or the file can't be read.
     pub async fn letter(&self, n: i64) -> Result<Letter, JournalError> {
-        let read = move |tx: &Transaction<'_>| {
-            let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE letters.n = ?"))?;
-            let found = statement.query_row([n], letter).optional()?;
-            found.ok_or(JournalError::NoLetter(n))
-        };
+        let read = move |tx: &Transaction<'_>| find(tx, n);
         self.inner.store.read(read).await
     }
 
-    /// Wants a dead letter tried again: whoever listens does so.
+    /// Wants a dead letter tried again: whoever listens does so. `by` and `why` are for the audit log.
     ///
     /// # Errors
     /// If there is none of that number, if it was cut, or it can't be written.
-    pub async fn want_letter(&self, n: i64) -> Result<(), JournalError> {
-        let tides = self.inner.tides.clone();
+    pub async fn want_letter(&self, n: i64, by: &str, why: &str) -> Result<(), JournalError> {
+        let (now, tides) = (self.now(), self.inner.tides.clone());
+        let (by, why) = (by.to_owned(), why.to_owned());
         self.inner
             .store
-            .write_then(move |tx| Ok(((), want(tx, n)?)), move |mark| steps::raise(&tides.letters, mark))
+            .write_then(
+                move |tx| Ok(((), want(tx, now, n, (by, why))?)),
+                move |mark| steps::raise(&tides.letters, mark),
+            )
             .await
     }
 
@@ -128,18 +133,8 @@ impl Journal {
     /// # Errors
     /// If there is none of that number, or it can't be written.
     pub async fn settle_letter(&self, n: i64, settled: Settled) -> Result<(), JournalError> {
-        let write = move |tx: &Transaction<'_>| {
-            let (became, reason) = match &settled {
-                Settled::Request(id) => (Some(id.as_str()), None),
-                Settled::Dead(reason) => (None, Some(bounds::cut(reason, bounds::REASON))),
-            };
-            let mut statement =
-                tx.prepare_cached("UPDATE letters SET became = ?2, reason = coalesce(?3, reason) WHERE n = ?1")?;
-            let found = statement.execute(params![n, became, reason])?;
-            tx.prepare_cached("DELETE FROM wishes WHERE letter = ?")?.execute([n])?;
-            if found == 0 { Err(JournalError::NoLetter(n)) } else { Ok(()) }
-        };
-        self.inner.store.write(write).await
+        let now = self.now();
+        self.inner.store.write(move |tx| settle(tx, now, n, settled)).await
     }
 
     /// Wakes whoever holds it when somebody wants a dead letter tried again.
@@ -149,7 +144,30 @@ impl Journal {
     }
 }
 
-fn insert(tx: &Transaction<'_>, now: Millis, letter: &NewLetter, most: u32) -> Result<i64, JournalError> {
+/// What the audit log says of a message that comes to nothing.
+fn refused(letter: &NewLetter) -> Entry {
+    let NewLetter { exchange, routing_key, reason, body, .. } = letter;
+    Entry {
+        who: requester(body).unwrap_or_else(|| format!("somebody at {exchange}")),
+        what: format!("to {exchange} with the key {routing_key}: {}", log::beginning(body)),
+        why: reason.clone(),
+        outcome: "refused".to_owned(),
+        door: Some(Door::Pulse),
+        request: None,
+    }
+}
+
+/// Enters something about the message number `n` into the audit log.
+fn enter(tx: &Transaction<'_>, at: Millis, n: i64, entry: Entry) -> Result<(), JournalError> {
+    audit::insert(tx, at, &Entry { what: format!("message {n} {}", entry.what), ..entry })
+}
+
+fn insert(
+    tx: &Transaction<'_>,
+    now: Millis,
+    (letter, entry): (&NewLetter, Entry),
+    most: u32,
+) -> Result<i64, JournalError> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO letters (at, exchange, routing_key, message_id, reason, body, size) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?;
@@ -166,19 +184,46 @@ fn insert(tx: &Transaction<'_>, now: Millis, letter: &NewLetter, most: u32) -> R
     let n = tx.last_insert_rowid();
     // Numbers have no gaps but where letters went for their age, so at most as many stay as may.
     tx.prepare_cached("DELETE FROM letters WHERE n <= ?")?.execute([n - i64::from(most)])?;
+    enter(tx, now, n, entry)?;
     Ok(n)
 }
 
-fn want(tx: &Transaction<'_>, n: i64) -> Result<i64, JournalError> {
-    let mut statement = tx.prepare_cached("SELECT length(body) < size FROM letters WHERE n = ?")?;
-    let cut: Option<bool> = statement.query_row([n], |row| row.get(0)).optional()?;
-    if cut.ok_or(JournalError::NoLetter(n))? {
+fn find(tx: &Transaction<'_>, n: i64) -> Result<Letter, JournalError> {
+    let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE letters.n = ?"))?;
+    let found = statement.query_row([n], letter).optional()?;
+    found.ok_or(JournalError::NoLetter(n))
+}
+
+fn want(tx: &Transaction<'_>, now: Millis, n: i64, (who, why): (String, String)) -> Result<i64, JournalError> {
+    let letter = find(tx, n)?;
+    if letter.is_cut() {
         return Err(JournalError::Cut(n));
     }
+    let entry = Entry { who, why, outcome: "retried".to_owned(), door: None, ..refused(&letter.message) };
+    enter(tx, now, n, entry)?;
     // Wanted twice before anybody looked, it is tried once.
     tx.prepare_cached("INSERT INTO wishes (letter) VALUES (?) ON CONFLICT DO NOTHING")?.execute([n])?;
     let mut statement = tx.prepare_cached("SELECT n FROM wishes WHERE letter = ?")?;
     Ok(statement.query_row([n], |row| row.get(0))?)
+}
+
+fn settle(tx: &Transaction<'_>, now: Millis, n: i64, settled: Settled) -> Result<(), JournalError> {
+    let message = find(tx, n)?.message;
+    let (became, reason) = match settled {
+        // The audit log has it as a request.
+        Settled::Request(id) => (Some(id), None),
+        Settled::Dead(reason) => {
+            let message = NewLetter { reason, ..message };
+            enter(tx, now, n, refused(&message))?;
+            (None, Some(message.reason))
+        }
+    };
+    let mut statement =
+        tx.prepare_cached("UPDATE letters SET became = ?2, reason = coalesce(?3, reason) WHERE n = ?1")?;
+    let reason = reason.as_deref().map(|reason| bounds::cut(reason, bounds::REASON));
+    statement.execute(params![n, became.as_ref().map(RequestId::as_str), reason])?;
+    tx.prepare_cached("DELETE FROM wishes WHERE letter = ?")?.execute([n])?;
+    Ok(())
 }
 
 fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
@@ -203,8 +248,8 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Settings;
     use crate::journal::testing::{Place, add, letter, quiet};
+    use crate::journal::{AuditFilter, Audited, Settings};
 
     #[tokio::test]
     async fn a_dead_letter_is_tried_again_when_somebody_wants_it() {
@@ -214,7 +259,7 @@ mod tests {
         let (a, b) =
             (journal.dead_letter(letter(b"a")).await.unwrap(), journal.dead_letter(letter(b"b")).await.unwrap());
         for n in [b, a, b] {
-            journal.want_letter(n).await.unwrap();
+            journal.want_letter(n, "local user 1", "a test").await.unwrap();
         }
         let wanted: Vec<_> = journal.wanted_letters(10).await.unwrap().into_iter().map(|letter| letter.n).collect();
         assert_eq!(wanted, [b, a]);
@@ -227,9 +272,9 @@ mod tests {
         // A new wish has a new number, so that whoever has seen the old ones wakes.
         let mut woken = journal.subscribe_letters();
         woken.mark_unchanged();
-        journal.want_letter(a).await.unwrap();
+        journal.want_letter(a, "local user 1", "a test").await.unwrap();
         assert!(woken.has_changed().unwrap());
-        assert!(matches!(journal.want_letter(99).await, Err(JournalError::NoLetter(99))));
+        assert!(matches!(journal.want_letter(99, "local user 1", "a test").await, Err(JournalError::NoLetter(99))));
     }
 
     #[tokio::test]
@@ -238,12 +283,43 @@ mod tests {
         let large = place.journal.dead_letter(letter(&vec![b'x'; 3 * 1024 * 1024])).await.unwrap();
         let kept = &place.journal.dead_letters(Page::first(10)).await.unwrap().items[0];
         assert_eq!((kept.size, kept.message.body.len(), kept.is_cut()), (3 * 1024 * 1024, 1024 * 1024, true));
-        assert!(matches!(place.journal.want_letter(large).await, Err(JournalError::Cut(_))));
+        assert!(matches!(place.journal.want_letter(large, "local user 1", "a test").await, Err(JournalError::Cut(_))));
         for _ in 0..5 {
             place.journal.dead_letter(letter(b"x")).await.unwrap();
         }
         let kept: Vec<_> =
             place.journal.dead_letters(Page::first(10)).await.unwrap().items.iter().map(|kept| kept.n).collect();
         assert_eq!(kept, [large + 5, large + 4, large + 3]);
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_says_what_became_of_a_message() {
+        let place = Place::new().await;
+        let journal = &place.journal;
+        let garbage = journal.dead_letter(letter(b"{\"requester\": \"ann\"")).await.unwrap();
+        let body = br#"{"requester": "ann@lander.example", "action": "dance", "at": "https://h/?bewit=s3cret"}"#;
+        let click = journal.dead_letter(letter(body)).await.unwrap();
+        journal.want_letter(click, "local user 1", "by hand").await.unwrap();
+        journal.settle_letter(click, Settled::Dead("nobody can dance".to_owned())).await.unwrap();
+        assert!(journal.want_letter(99, "local user 1", "by hand").await.is_err());
+        let all = journal.audited(AuditFilter::default(), Page::first(10)).await.unwrap().items;
+        let told: Vec<_> = all.iter().rev().map(|Audited { entry, .. }| entry.clone()).collect();
+        let what = format!("message {click} to exchange/treeherder/v1/job-actions with the key a.b.c: ");
+        assert!(told[1].what.starts_with(&what) && told[1].what.contains("dance"), "{}", told[1].what);
+        assert!(!told[1].what.contains("s3cret"), "{}", told[1].what);
+        let told: Vec<_> = told
+            .iter()
+            .map(|entry| (entry.who.as_str(), entry.outcome.as_str(), entry.why.as_str(), entry.door))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("somebody at exchange/treeherder/v1/job-actions", "refused", "no JSON", Some(Door::Pulse)),
+                ("ann@lander.example", "refused", "no JSON", Some(Door::Pulse)),
+                ("local user 1", "retried", "by hand", None),
+                ("ann@lander.example", "refused", "nobody can dance", Some(Door::Pulse)),
+            ]
+        );
+        assert!(all[3].entry.what.contains(&format!("message {garbage} ")), "{:?}", all[3]);
     }
 }

@@ -242,7 +242,7 @@ mod tests {
         steps.changed().await.unwrap();
         assert_eq!(place.journal.since(0, 10).await.unwrap()[0].request, id);
         let n = other.dead_letter(letter(b"{")).await.unwrap();
-        other.want_letter(n).await.unwrap();
+        other.want_letter(n, "local user 1", "a test").await.unwrap();
         letters.changed().await.unwrap();
         assert_eq!(place.journal.wanted_letters(10).await.unwrap()[0].n, n);
     }

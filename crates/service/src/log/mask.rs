@@ -22,6 +22,8 @@ const BEFORE: [&str; 13] = [
 const END: [char; 11] = [' ', '\t', '\n', '\r', '"', '\'', '&', ',', ';', ')', '\\'];
 /// What stands there instead.
 const MASK: &str = "…";
+/// How much of what somebody sent is shown, in characters.
+const BEGINNING: usize = 2000;
 
 /// `text` without what looks like the secret part of a signature, a signed URL, a login, or a password in a URL.
 #[must_use]
@@ -36,6 +38,13 @@ pub fn mask(text: &str) -> Cow<'_, str> {
         masked = Cow::Owned(passwords(&masked));
     }
     masked
+}
+
+/// The beginning of what somebody sent, at most 2000 characters, as it may be shown.
+pub(crate) fn beginning(sent: &[u8]) -> String {
+    // No character has more than four bytes.
+    let beginning = String::from_utf8_lossy(&sent[..sent.len().min(4 * BEGINNING)]);
+    mask(&beginning).chars().take(BEGINNING).collect()
 }
 
 /// Masks what follows each `before`, up to what ends it.
@@ -92,6 +101,13 @@ mod tests {
         ] {
             assert_eq!(mask(text), masked);
         }
+    }
+
+    #[test]
+    fn of_what_was_sent_the_beginning_is_shown_without_what_looks_secret() {
+        assert_eq!(beginning(b"{\"url\": \"https://h/?bewit=s3cret\"}"), "{\"url\": \"https://h/?bewit=…\"}");
+        assert_eq!(beginning("\u{1f30d}".repeat(BEGINNING + 5).as_bytes()), "\u{1f30d}".repeat(BEGINNING));
+        assert_eq!(beginning(&[0xff; 100_000]).chars().count(), BEGINNING);
     }
 
     proptest! {

@@ -11,5 +11,6 @@ mod mask;
 mod span;
 
 pub use lines::{Keeper, Lines, lines};
+pub(crate) use mask::beginning;
 pub use mask::mask;
 pub use span::{acting, decided, span};

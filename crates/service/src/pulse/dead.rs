@@ -232,7 +232,7 @@ mod tests {
                 body: body.to_vec(),
             };
             let n = journal.dead_letter(letter).await.unwrap();
-            journal.want_letter(n).await.unwrap();
+            journal.want_letter(n, "local user 1", "a test").await.unwrap();
             let wanted = journal.wanted_letters(1).await.unwrap().remove(0);
             // It ends before it can say so.
             let first = settle(&intake, journal, &wanted).await.unwrap();
@@ -240,7 +240,7 @@ mod tests {
             assert_eq!(again(&intake, journal).await.unwrap(), 1);
             // Somebody wants it once more.
             place.clock.go(Duration::from_secs(3600));
-            journal.want_letter(n).await.unwrap();
+            journal.want_letter(n, "local user 1", "a test").await.unwrap();
             let wanted = journal.wanted_letters(1).await.unwrap().remove(0);
             let became = wanted.became.clone().map(Settled::Request);
             assert_eq!((became, settle(&intake, journal, &wanted).await.unwrap()), (Some(first.clone()), first));

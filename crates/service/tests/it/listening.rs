@@ -8,7 +8,7 @@ use std::time::Duration;
 use taskgraft_client::SystemClock;
 use taskgraft_client::pulse::{Broker, Delivery, Outgoing, Publisher, Subscription, Topology};
 use taskgraft_service::config::{Config, Secrets};
-use taskgraft_service::journal::{Filter, Journal, Page, Settings};
+use taskgraft_service::journal::{AuditFilter, Entry, Filter, Journal, Page, Settings};
 use taskgraft_service::pulse::{Counters, ListenError, Listener};
 use taskgraft_testkit::LATE;
 use taskgraft_testkit::clicks::{self, EXCHANGE};
@@ -127,6 +127,13 @@ async fn keys(journal: &Journal) -> BTreeSet<String> {
     }
 }
 
+/// What the audit log says was refused, the newest first.
+async fn refused(journal: &Journal) -> Vec<Entry> {
+    let filter = AuditFilter { outcome: Some("refused".to_owned()), ..AuditFilter::default() };
+    let found = journal.audited(filter, Page::first(1000)).await.unwrap();
+    found.items.into_iter().map(|audited| audited.entry).collect()
+}
+
 fn expected(count: usize) -> BTreeSet<String> {
     (0..count).map(|n| format!("id:{EXCHANGE}:click-{n}")).collect()
 }
@@ -193,6 +200,12 @@ async fn every_message_is_journalled_once_while_the_broker_is_killed_and_connect
     let ids: BTreeSet<_> = letters.iter().filter_map(|letter| letter.message.message_id.as_deref()).collect();
     assert_eq!(ids.len(), COUNT / 100);
     assert!(letters.iter().all(|letter| letter.message.reason.contains("JSON")), "{letters:?}");
+    let refused = refused(&journal).await;
+    assert_eq!(refused.len(), letters.len(), "the audit log has each of them");
+    for (entry, letter) in refused.iter().zip(&letters) {
+        assert_eq!((&entry.who, &entry.why), (&format!("somebody at {EXCHANGE}"), &letter.message.reason));
+        assert!(entry.what.contains("no message "), "{}", entry.what);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,6 +226,8 @@ async fn without_an_id_equal_messages_are_one_for_a_while_and_an_id_may_not_name
     assert_eq!((counted.received, counted.known, counted.dead), (3, 2, 1));
     let letters = journal.dead_letters(Page::first(10)).await.unwrap().items;
     assert!(letters[0].message.reason.contains("which asks for something else"), "{letters:?}");
+    let entry = refused(&journal).await.remove(0);
+    assert_eq!((entry.who.as_str(), &entry.why), ("ann@lander.example", &letters[0].message.reason));
     running.stop().await;
 }
 
@@ -228,14 +243,14 @@ async fn a_dead_letter_that_is_understood_later_becomes_its_request() {
     publish_first(&mut clicks, click(0)).await;
     running.until("a dead letter", async |counters| counters.now().dead >= 1).await;
     let letter = journal.dead_letters(Page::first(1)).await.unwrap().items.remove(0);
-    journal.want_letter(letter.n).await.unwrap();
+    journal.want_letter(letter.n, "local user 1", "a test").await.unwrap();
     let settled = async |_: &Counters| journal.wanted_letters(1).await.unwrap().is_empty();
     running.until("it tried again", settled).await;
     assert_eq!(keys(&journal).await, BTreeSet::new(), "as dead as before");
     running.stop().await;
     // The same queue, which keeps what is published before the listener is there.
     let running = Running::start(rabbit.address().port(), "queue = \"clicks\"\n", &journal);
-    journal.want_letter(letter.n).await.unwrap();
+    journal.want_letter(letter.n, "local user 1", "a test").await.unwrap();
     running.until("it tried again", settled).await;
     assert_eq!(keys(&journal).await, expected(1));
     let letter = journal.dead_letters(Page::first(1)).await.unwrap().items.remove(0);

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 use crate::exit::{Failure, Kind};
 use crate::output::Out;
 
+/// Why something is done, for the audit log.
+const BY_HAND: &str = "the command line";
 /// The pause between two looks at a message.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -85,7 +87,7 @@ pub(super) async fn retry(args: &Retry, journal: &Journal, out: &Out) -> Result<
         requests.push(journal.apply(id, Event::Retried, by_hand()).await.map_err(half_way)?);
     }
     for message in &messages {
-        journal.want_letter(*message).await.map_err(half_way)?;
+        journal.want_letter(*message, &local_user(), BY_HAND).await.map_err(half_way)?;
     }
     let end = args.then.end();
     let mut verdict = args.then.wait_for(journal, &mut requests, State::Done, end).await?;
@@ -161,8 +163,11 @@ fn say(requests: &[Request], to_be: &str, out: &Out) -> Result<(), Failure> {
 
 /// Who does it, for the audit log.
 fn by_hand() -> Change {
-    let by = format!("local user {}", rustix::process::getuid().as_raw());
-    Change { by: Some(by), why: Some("the command line".to_owned()), ..Change::default() }
+    Change { by: Some(local_user()), why: Some(BY_HAND.to_owned()), ..Change::default() }
+}
+
+fn local_user() -> String {
+    format!("local user {}", rustix::process::getuid().as_raw())
 }
 
 impl Then {
