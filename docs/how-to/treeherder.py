@@ -6,8 +6,8 @@
 
 DECISION is the id of the push's decision task. Where Taskcluster is and who asks comes from TASKCLUSTER_ROOT_URL,
 TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE; `hook` needs the right to trigger the hook,
-`pulse` none at all, but a broker's URL in PULSE_URL. Needs `taskcluster` (Taskcluster's official client), and `pika` for
-`pulse`. Ends with 0 when the jobs are there, with --wait when they are green.
+`pulse` none at all, but a broker's URL in PULSE_URL. Needs `taskcluster` (Taskcluster's official client), `json-e` for `hook`
+and `pika` for `pulse`. Ends with 0 when the jobs are there, with --wait when they are green.
 """
 
 import argparse
@@ -17,7 +17,6 @@ import sys
 import time
 import uuid
 
-import jsone
 import requests
 import taskcluster
 from taskcluster.utils import scopeMatch
@@ -47,6 +46,8 @@ def tasks(queue, group):
 
 def trigger(options, queue, decision, wanted):
     """Triggers the push's action add-new-jobs; the action task's id."""
+    import jsone
+
     offered = artifact(queue, decision, "public/actions.json")
     # Of several actions of one name the first counts.
     action = next((action for action in offered["actions"] if action["name"] == "add-new-jobs"), None)
@@ -64,29 +65,35 @@ def trigger(options, queue, decision, wanted):
 
 
 def publish(decision, wanted, args):
-    """Publishes the click; whoever listens does the rest."""
+    """Publishes the click; whoever listens does the rest. The click's id."""
     import pika
 
+    click = str(uuid.uuid4())
     message = {
         "version": 1,
         "project": args.project,
         "requester": args.requester,
-        "resultset_id": str(args.resultset),
         "requested_jobs": wanted["tasks"],
         "decision_task_id": decision,
         "timestamp": int(time.time()),
     }
+    if args.resultset is not None:
+        # Has to be the number of the same push.
+        message["resultset_id"] = str(args.resultset)
     connection = pika.BlockingConnection(pika.URLParameters(os.environ["PULSE_URL"]))
     channel = connection.channel()
-    channel.exchange_declare(EXCHANGE, "topic", durable=True)
     # The broker then says that it has the message, and that there is a queue for it.
     channel.confirm_delivery()
     # The same message_id is the same click, however often it is delivered.
-    properties = pika.BasicProperties(
-        content_type="application/json", delivery_mode=2, message_id=str(uuid.uuid4())
-    )
-    channel.basic_publish(EXCHANGE, args.project, json.dumps(message).encode(), properties, mandatory=True)
+    properties = pika.BasicProperties(content_type="application/json", delivery_mode=2, message_id=click)
+    try:
+        channel.basic_publish(args.exchange, args.project, json.dumps(message).encode(), properties, mandatory=True)
+    except pika.exceptions.UnroutableError:
+        sys.exit(f"nobody listens to {args.exchange} with the key {args.project}")
+    except pika.exceptions.ChannelClosedByBroker as refused:
+        sys.exit(f"the broker refuses: {refused.reply_text}")
     connection.close()
+    return click
 
 
 def new_jobs(queue, decision, labels, before):
@@ -108,7 +115,8 @@ def main():
     pulse = parser.add_argument_group("pulse")
     pulse.add_argument("--project", default="", help="the push's project")
     pulse.add_argument("--requester", default="", help="who asks, as the policy has to know them")
-    pulse.add_argument("--resultset", type=int, default=0, help="Treeherder's number of the push")
+    pulse.add_argument("--resultset", type=int, help="Treeherder's number of the push, if it has one")
+    pulse.add_argument("--exchange", default=EXCHANGE, help="where to publish [default: Treeherder's]")
     args = parser.parse_args()
 
     options = taskcluster.optionsFromEnvironment()
@@ -119,8 +127,7 @@ def main():
         action = trigger(options, queue, args.decision, wanted)
         print(f"action task {action}", flush=True)
     else:
-        publish(args.decision, wanted, args)
-        print("published", flush=True)
+        print(f"published click {publish(args.decision, wanted, args)}", flush=True)
 
     told, end = {}, time.monotonic() + args.patience
     while time.monotonic() < end:

@@ -134,10 +134,12 @@ impl Failure {
     }
 }
 
-/// An error and what caused it, in one line.
+/// An error and what caused it, in one line. A cause that was told already, as some errors tell theirs, is not told again.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    std::iter::once(error).chain(causes).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .fold(error.to_string(), |told, cause| if told.ends_with(&cause) { told } else { format!("{told}: {cause}") })
 }
 
 /// What could not be written or read.
@@ -172,6 +174,26 @@ mod tests {
         let expected = "error: no job `unti` in this push\n  did you mean   unit\n                 unit-2\n  \
                         list them      taskgraft labels\nnothing was created\n";
         assert_eq!(failure.text(Paint::plain()), expected);
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        enum Error {
+            #[error("file not found")]
+            Cause,
+            #[error("read it: {0}")]
+            Tells(#[source] Box<Error>),
+            #[error("read it")]
+            KeepsQuiet(#[source] Box<Error>),
+        }
+        let cause = || Box::new(Error::Cause);
+        for error in [Error::Tells(cause()), Error::KeepsQuiet(cause()), Error::Tells(Box::new(Error::Tells(cause())))]
+        {
+            let told = chain(&error);
+            assert_eq!(told.matches("file not found").count(), 1, "{told}");
+            assert!(told.starts_with("read it: "), "{told}");
+        }
     }
 
     #[test]

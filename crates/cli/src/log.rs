@@ -32,9 +32,10 @@ pub(crate) fn start_keeping(verbose: u8, says_all: bool, format: Format, filter:
 }
 
 fn begin(verbose: u8, says_all: bool, format: Format, filter: Option<&str>, keep: Option<Lines>) {
+    // lapin calls each end of a connection an error, wanted or not; what it means is said by whoever had the connection.
     let by_verbosity = match verbose.saturating_add(u8::from(says_all)) {
-        0 => "warn",
-        1 => "taskgraft=info,warn",
+        0 => "warn,lapin=off",
+        1 => "taskgraft=info,warn,lapin=off",
         2 => "taskgraft=debug,info",
         _ => "trace",
     };

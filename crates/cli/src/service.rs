@@ -139,7 +139,10 @@ pub(crate) async fn beside(
 ) -> Result<Service, Failure> {
     let reader = Client::new(ClientConfig::new(embedded.root_url()));
     let live = Live::default();
+    // What becomes of tasks is heard here, and not from a broker as well.
     tokio::spawn(hand_on(embedded.events(), live.clone()));
+    let clicks = |pulse: Pulse| (!pulse.handler.is_empty()).then_some(Pulse { task_events: false, ..pulse });
+    let config = Config { pulse: config.pulse.and_then(clicks), ..config };
     let parts = Parts {
         secrets: secrets(&config, env),
         reader: reader.map_err(|why| Failure::other(format!("failed to {why}")))?,

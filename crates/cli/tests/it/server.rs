@@ -40,7 +40,13 @@ impl Up {
 
     /// With these arguments; its data are in `DIR/tc`.
     pub(crate) fn in_dir(dir: TempDir, args: &[&str]) -> Self {
+        Self::with_secrets(dir, args, &[])
+    }
+
+    /// The same with what the environment holds besides.
+    pub(crate) fn with_secrets(dir: TempDir, args: &[&str], secrets: &[(&str, &str)]) -> Self {
         let mut up = command(["up", "--data-dir"]);
+        up.envs(secrets.iter().copied());
         up.arg(dir.path().join("tc")).arg("--env-file").arg(dir.path().join("env")).args(args);
         let mut child = up.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap());

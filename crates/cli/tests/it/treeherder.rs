@@ -40,6 +40,14 @@ pub(crate) fn configuration(rabbit: &Rabbit) -> String {
     )
 }
 
+/// The configuration that the page shows under a heading.
+fn of_page(heading: &str) -> String {
+    let page = std::fs::read_to_string(workspace().join("docs/how-to/pulse.md")).unwrap();
+    let section = page.split_once(heading).unwrap().1;
+    let block = section.split_once("```toml\n").unwrap().1;
+    block.split_once("```").unwrap().0.to_owned()
+}
+
 /// Runs the example to its end.
 fn treeherder(up: &Up, args: &[&str]) -> Ran {
     treeherder_with(up, args, "")
@@ -65,6 +73,32 @@ fn a_click_that_triggers_the_hook_ends_with_green_jobs() {
     let ran = treeherder(&up, &["hook", DECISION, "lint-cc"]);
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
     assert!(ran.stderr.contains("the action task failed"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_the_page_configures_is_a_configuration() {
+    taskgraft_service::config::Config::read(&of_page("## On Mozilla's Pulse")).unwrap();
+}
+
+#[test]
+fn what_the_page_has_one_try_on_one_machine_works() {
+    let (rabbit, dir) = (broker(), tempfile::tempdir().unwrap());
+    let config = of_page("## Try it on one machine").replace("//localhost", &format!("//{}", rabbit.address()));
+    // The embedded queue says itself what becomes of tasks: nobody has made its exchanges on this broker.
+    let config = config.replace("user = \"guest\"\n", "user = \"guest\"\ntask_events = true\n");
+    std::fs::write(dir.path().join("service.toml"), config + "[http]\nlisten = \"127.0.0.1:0\"\n").unwrap();
+    let path = dir.path().join("service.toml");
+    let args = [WORKERS.as_slice(), &["--config", path.to_str().unwrap()]].concat();
+    let up = Up::with_secrets(dir, &args, &[("TASKGRAFT_PULSE_PASSWORD", "guest")]);
+    hooked(&up, &ours().0);
+    grant(&up, "project:lander:pulse", &["hooks:trigger-hook:project-lander/in-tree-action-3-generic/*"]);
+    let click = ["pulse", DECISION, "lint-c", "--wait", "--project", "lander", "--requester", "ann@lander.example"];
+    let ran = treeherder_with(&up, &click, &rabbit.url());
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let elsewhere = [&click[..], &["--exchange", "exchange/nobody/v1/clicks"]].concat();
+    let ran = treeherder_with(&up, &elsewhere, &rabbit.url());
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    assert!(ran.stderr.contains("the broker refuses: NOT_FOUND - no exchange"), "{}", ran.stderr);
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::Serializer;
 
-/// A unit's names, the one that is written first, and its milliseconds.
+/// A unit's names, those that are written of several and of one first, and its milliseconds.
 const UNITS: [(&[&str], u64); 5] = [
     (&["days", "day", "d"], 86_400_000),
-    (&["h", "hours", "hour"], 3_600_000),
-    (&["min", "minutes", "minute"], 60_000),
-    (&["s", "seconds", "second"], 1000),
-    (&["ms"], 1),
+    (&["h", "h", "hours", "hour"], 3_600_000),
+    (&["min", "min", "minutes", "minute"], 60_000),
+    (&["s", "s", "seconds", "second"], 1000),
+    (&["ms", "ms"], 1),
 ];
 
 /// A duration: a whole number and a unit.
@@ -27,8 +27,9 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
 pub(super) fn text(duration: Duration) -> String {
     let millis = duration.as_millis();
     let fits = |(_, unit): &&(&[&str], u64)| millis > 0 && millis.is_multiple_of(u128::from(*unit));
-    let (names, unit) = UNITS.iter().find(fits).copied().unwrap_or((&["ms"], 1));
-    format!("{} {}", millis / u128::from(unit), names.first().copied().unwrap_or_default())
+    let (names, unit) = UNITS.iter().find(fits).copied().unwrap_or((&["ms", "ms"], 1));
+    let number = millis / u128::from(unit);
+    format!("{number} {}", names.get(usize::from(number == 1)).copied().unwrap_or_default())
 }
 
 pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

@@ -43,6 +43,7 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pulse: Option<Pulse>,
     /// `[project.NAME]`: the projects that are served, by their short names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub project: BTreeMap<String, Project>,
 }
 
