@@ -176,23 +176,33 @@ mod tests {
         assert_eq!(failure.text(Paint::plain()), expected);
     }
 
+    /// What it says, and what caused it.
+    #[derive(Debug)]
+    struct Said(&'static str, Option<Box<Said>>);
+
+    impl std::fmt::Display for Said {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl std::error::Error for Said {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as _)
+        }
+    }
+
     #[test]
     fn each_cause_is_told_once() {
-        #[derive(Debug, thiserror::Error)]
-        enum Error {
-            #[error("file not found")]
-            Cause,
-            #[error("read it: {0}")]
-            Tells(#[source] Box<Error>),
-            #[error("read it")]
-            KeepsQuiet(#[source] Box<Error>),
-        }
-        let cause = || Box::new(Error::Cause);
-        for error in [Error::Tells(cause()), Error::KeepsQuiet(cause()), Error::Tells(Box::new(Error::Tells(cause())))]
-        {
-            let told = chain(&error);
-            assert_eq!(told.matches("file not found").count(), 1, "{told}");
-            assert!(told.starts_with("read it: "), "{told}");
+        let cause = || Some(Box::new(Said("file not found", None)));
+        let telling = || Some(Box::new(Said("read it: file not found", cause())));
+        let errors = [
+            Said("read it", cause()),
+            Said("read it: file not found", cause()),
+            Said("read it: file not found", telling()),
+        ];
+        for error in errors {
+            assert_eq!(chain(&error), "read it: file not found");
         }
     }
 
