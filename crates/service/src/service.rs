@@ -8,7 +8,6 @@ use std::time::Duration;
 use taskgraft_client::pulse::Broker;
 use taskgraft_client::{Client, ConfigError, Credentials};
 use taskgraft_engine::Cache;
-use taskgraft_serve::serve_router;
 use taskgraft_store::{Lock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -166,7 +165,7 @@ impl Service {
         let carrier = carrier.await.map_err(unopened)?;
         let mut doors = JoinSet::new();
         doors.spawn(tidy(journal.clone(), close.clone()));
-        doors.spawn(answer(socket, http, close.clone()));
+        doors.spawn(answer(socket, http));
         if let Some(pulse) = config.pulse.as_ref().filter(|pulse| pulse.task_events) {
             doors.spawn(hear(pulse::broker(pulse, &secrets)?, live.clone(), close.clone()));
         }
@@ -222,10 +221,8 @@ fn carrying(journal: &Path) -> Result<Lock, StartError> {
 }
 
 /// The HTTP door.
-async fn answer(socket: TcpListener, parts: http::Parts, mut close: watch::Receiver<bool>) -> Result<(), DoorError> {
-    let bounds = parts.settings.bounds();
-    let closed = async move { drop(close.wait_for(|close| *close).await) };
-    serve_router(socket, http::router(parts), bounds, closed).await;
+async fn answer(socket: TcpListener, parts: http::Parts) -> Result<(), DoorError> {
+    http::serve(socket, parts).await;
     Ok(())
 }
 

@@ -223,7 +223,7 @@ async fn everything_is_exported_whether_the_service_runs_or_not() {
         door: Some(Door::Http),
         request: None,
     };
-    service.journal.audit(turned_away).await.unwrap();
+    service.journal.audit(vec![turned_away]).await.unwrap();
     let records = |args: &[&str]| -> Vec<(String, Value)> {
         let ran = service.requests(args);
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);

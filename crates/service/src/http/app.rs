@@ -9,6 +9,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_engine::{Artifacts, Cache, Memory, Previews};
 use tokio::sync::watch;
 
+use super::crowd::Crowd;
 use super::jobs::{Jobs, States};
 use super::metrics::Metrics;
 use super::places::Places;
@@ -66,6 +67,8 @@ pub(super) struct App {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) judge: Judge,
     pub(super) rate: Rate,
+    /// Calls that were turned away and are only counted.
+    pub(super) crowd: Crowd,
     /// For large bodies and answers.
     pub(super) room: Room,
     /// Signatures being judged.
@@ -97,6 +100,7 @@ impl App {
         Self {
             judge: Judge::new(client.clone(), settings.public_url.clone()),
             rate: Rate::new(settings.per_minute),
+            crowd: Crowd::default(),
             room: Room::new(settings.room_bytes),
             judging: Places::new(settings.in_flight),
             working: Places::new(settings.in_flight),

@@ -118,26 +118,40 @@ async fn admitted(
     request: Request,
     (id, from): (String, IpAddr),
 ) -> Result<Response<Body>, Problem> {
+    let begin = || record::Entry::begin(endpoint.name, (&id, from), request.uri().path(), request.headers());
+    let entry = (endpoint.access == Access::Signed).then(begin);
+    let answer = answered(app, endpoint, request, (id, from), entry.as_ref()).await;
+    if let Err(problem) = &answer
+        && let Some(entry) = entry
+    {
+        entry.refused(app, problem).await;
+    }
+    answer
+}
+
+/// `entry`: of a call that has to be signed.
+async fn answered(
+    app: &Arc<App>,
+    endpoint: &'static Endpoint,
+    request: Request,
+    (id, from): (String, IpAddr),
+    entry: Option<&record::Entry>,
+) -> Result<Response<Body>, Problem> {
     if endpoint.access != Access::Operator {
         app.rate.take(Caller::at(from), Instant::now()).map_err(too_many)?;
     }
     let (mut parts, body) = request.into_parts();
-    let path = path(&mut parts).await?;
-    let mut call = Call::new(id, from, path);
-    if endpoint.access != Access::Signed {
-        call.query = call::query(parts.uri.query(), endpoint.query)?;
-        if endpoint.method == Method::POST {
-            (call.body, call.room) = body::read(app, &parts.headers, body).await?;
-        }
-        call.headers = parts.headers;
-        return run(app, endpoint, call).await;
+    let mut call = Call::new(id, from, path(&mut parts).await?);
+    if let Some(entry) = entry {
+        entry.about(&call.path);
+        return signed(app, endpoint, (parts, body), (call, entry)).await;
     }
-    let entry = record::Entry::begin(endpoint.name, (&call.id, from), &call.path, &parts.headers);
-    let answer = signed(app, endpoint, (parts, body), (call, &entry)).await;
-    if let Err(problem) = &answer {
-        entry.refused(app, problem).await;
+    call.query = call::query(parts.uri.query(), endpoint.query)?;
+    if endpoint.method == Method::POST {
+        (call.body, call.room) = body::read(app, &parts.headers, body).await?;
     }
-    answer
+    call.headers = parts.headers;
+    run(app, endpoint, call).await
 }
 
 /// A call that has to be signed.

@@ -11,6 +11,7 @@ mod app;
 mod body;
 mod builders;
 mod call;
+mod crowd;
 mod errors;
 mod events;
 mod front;
@@ -40,6 +41,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodFilter, on};
+use taskgraft_serve::serve_router;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use app::App;
 use problem::Kind;
@@ -48,13 +52,24 @@ use table::ENDPOINTS;
 pub use app::Parts;
 pub use settings::Settings;
 
-/// Everything that is served, by a server that tells callers' addresses (`ConnectInfo`) and holds them to
-/// [`Settings::bounds`].
-pub fn router(parts: Parts) -> Router {
+/// Serves everything until the service stops, and enters into the audit log what is turned away.
+pub async fn serve(listener: TcpListener, parts: Parts) {
+    let (bounds, mut stopping) = (parts.settings.bounds(), parts.stopping.clone());
     let app = Arc::new(App::new(parts));
+    let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
+    let (last, answered) = oneshot::channel::<()>();
+    let router = router(&app);
+    let answering = async move {
+        serve_router(listener, router, bounds, stopped).await;
+        drop(last);
+    };
+    tokio::join!(answering, record::enter_counted(&app, async move { drop(answered.await) }));
+}
+
+fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
     for endpoint in &ENDPOINTS {
-        let app = Arc::clone(&app);
+        let app = Arc::clone(app);
         let filter = if endpoint.method == axum::http::Method::POST { MethodFilter::POST } else { MethodFilter::GET };
         let handler = move |request: Request| front::serve(Arc::clone(&app), endpoint, request);
         router = router.route(endpoint.path, on(filter, handler));
@@ -62,5 +77,5 @@ pub fn router(parts: Parts) -> Router {
     router
         .fallback(|request: Request| front::nothing(Kind::NotFound, request))
         .method_not_allowed_fallback(|request: Request| front::nothing(Kind::WrongMethod, request))
-        .layer(from_fn_with_state(app, front::around))
+        .layer(from_fn_with_state(Arc::clone(app), front::around))
 }

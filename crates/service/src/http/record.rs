@@ -2,13 +2,17 @@
 //! let through becomes a request or a change of one, which the journal enters itself.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
 use super::app::App;
-use super::problem::Problem;
+use super::crowd::{Turned, stranger};
+use super::problem::{Kind, Problem};
+use super::rate::Caller;
 use crate::journal;
 use crate::log::beginning;
 use crate::request::Door;
@@ -18,7 +22,6 @@ use crate::request::Door;
 pub(super) struct Entry {
     endpoint: &'static str,
     call: String,
-    path: Vec<String>,
     from: IpAddr,
     known: Mutex<Known>,
 }
@@ -29,19 +32,22 @@ struct Known {
     client: Option<String>,
     /// Who the header says signed it.
     claims: Option<String>,
+    /// What stands in its path for `{…}`; all of its path until that is known.
+    path: String,
     body: String,
 }
 
 impl Entry {
-    pub(super) fn begin(
-        endpoint: &'static str,
-        (call, from): (&str, IpAddr),
-        path: &[String],
-        headers: &HeaderMap,
-    ) -> Self {
+    /// A call of which no more is known than where it came from, and its head.
+    pub(super) fn begin(endpoint: &'static str, (call, from): (&str, IpAddr), path: &str, headers: &HeaderMap) -> Self {
         let claims = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok()).and_then(claimed);
-        let known = Mutex::new(Known { claims, ..Known::default() });
-        Self { endpoint, call: call.to_owned(), path: path.to_vec(), from, known }
+        let known = Mutex::new(Known { claims, path: path.to_owned(), ..Known::default() });
+        Self { endpoint, call: call.to_owned(), from, known }
+    }
+
+    /// What it is about.
+    pub(super) fn about(&self, path: &[String]) {
+        self.with(|known| known.path = path.join(" "));
     }
 
     /// What was sent.
@@ -54,29 +60,56 @@ impl Entry {
         self.with(|known| known.client = Some(client.to_owned()));
     }
 
-    /// Enters a call that was turned away.
+    /// Enters a call that was turned away, by itself or counted: what is above a rate, and what strangers send, could fill
+    /// the log.
     pub(super) async fn refused(self, app: &App, problem: &Problem) {
-        let known = self.known.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let who = match (known.client, known.claims) {
-            (Some(client), _) => client,
-            (None, Some(claims)) => format!("somebody at {} who claims to be {claims}", self.from),
-            (None, None) => format!("somebody at {}", self.from),
-        };
+        let Known { client, claims, path, body } = self.known.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let by_itself = problem.kind != Kind::TooMany && (client.is_some() || app.crowd.alone(self.from));
+        if !by_itself {
+            let caller = client.map_or_else(|| Caller::at(self.from), Caller::Client);
+            let turned = Turned { caller, claims, endpoint: self.endpoint, problem: problem.name() };
+            return app.crowd.count(turned, Instant::now());
+        }
         let entry = journal::Entry {
-            who,
-            what: [self.endpoint.to_owned(), self.path.join(" "), known.body].join(" ").trim().to_owned(),
+            who: client.unwrap_or_else(|| stranger(&self.from.to_string(), claims.as_deref())),
+            what: [self.endpoint, &path, &body].join(" ").trim().to_owned(),
             why: format!("{}: {} (call {} from {})", problem.name(), problem.detail, self.call, self.from),
             outcome: "refused".to_owned(),
             door: Some(Door::Http),
             request: None,
         };
-        if let Err(error) = app.journal.audit(entry).await {
+        if let Err(error) = app.journal.audit(vec![entry]).await {
             tracing::error!(%error, call = %self.call, "failed to enter a refusal into the audit log");
         }
     }
 
     fn with(&self, change: impl FnOnce(&mut Known)) {
         change(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Enters what was counted, each time that a window is over, and once more when all calls were answered.
+pub(super) async fn enter_counted(app: &App, answered: impl Future<Output = ()>) {
+    let mut answered = pin!(answered);
+    let window = app.settings.count_for;
+    let mut windows = tokio::time::interval_at(tokio::time::Instant::now() + window, window);
+    let mut entries = Vec::new();
+    loop {
+        let over = tokio::select! {
+            () = &mut answered => true,
+            _ = windows.tick() => false,
+        };
+        // While nothing can be written a window goes on: what waits for that is bounded as well.
+        if entries.is_empty() || over {
+            entries.extend(app.crowd.end(Instant::now()));
+        }
+        match app.journal.audit(entries.clone()).await {
+            Ok(()) => entries.clear(),
+            Err(error) => tracing::error!(%error, "failed to enter counted refusals into the audit log"),
+        }
+        if over {
+            return;
+        }
     }
 }
 

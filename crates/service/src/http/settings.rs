@@ -45,6 +45,8 @@ pub struct Settings {
     pub backlog: u64,
     /// How many calls a minute one address, and one client, may make for long. A sixth of it may come at once.
     pub per_minute: u32,
+    /// For how long calls that are turned away are counted before the count is entered into the audit log.
+    pub count_for: Duration,
     /// How many may follow events at once, a quarter of them from one address; more are answered 503.
     pub subscribers: usize,
     /// How many events wait for a subscriber that reads slowly.
@@ -73,6 +75,7 @@ impl Default for Settings {
             waiting: 256,
             backlog: 10_000,
             per_minute: 600,
+            count_for: Duration::from_secs(60),
             subscribers: 256,
             event_buffer: 256,
             heartbeat: Duration::from_secs(15),
@@ -84,8 +87,7 @@ impl Default for Settings {
 
 impl Settings {
     /// What whoever connects is held to.
-    #[must_use]
-    pub fn bounds(&self) -> Bounds {
+    pub(super) fn bounds(&self) -> Bounds {
         let (connections, read_within) = (self.connections, self.read_within);
         Bounds { connections, read_within, sent_within: MAX_STALL, goodbye: MAX_GOODBYE }
     }

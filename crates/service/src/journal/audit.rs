@@ -68,13 +68,16 @@ pub struct AuditFilter {
 }
 
 impl Journal {
-    /// Enters something into the audit log.
+    /// Enters something into the audit log: all of it, or nothing.
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn audit(&self, entry: Entry) -> Result<(), JournalError> {
+    pub async fn audit(&self, entries: Vec<Entry>) -> Result<(), JournalError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
         let now = self.now();
-        self.inner.store.write(move |tx| insert(tx, now, &entry)).await
+        self.inner.store.write(move |tx| entries.iter().try_for_each(|entry| insert(tx, now, entry))).await
     }
 
     /// Entries of the audit log, the newest first.
@@ -156,7 +159,7 @@ mod tests {
             door: Some(Door::Http),
             request: None,
         };
-        place.journal.audit(turned_away.clone()).await.unwrap();
+        place.journal.audit(vec![turned_away.clone()]).await.unwrap();
         let all = place.journal.audited(AuditFilter::default(), Page::first(10)).await.unwrap().items;
         assert_eq!(all[0].entry, turned_away);
         let told = |entry: &Audited| [&entry.entry.who, &entry.entry.outcome, &entry.entry.why].map(Clone::clone);

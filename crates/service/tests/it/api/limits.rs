@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use taskgraft_service::Event;
 use taskgraft_service::http::Settings;
-use taskgraft_service::journal::Change;
+use taskgraft_service::journal::{Audited, Change};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -123,7 +123,47 @@ async fn one_client_has_one_rate_wherever_it_calls_from() {
         statuses.push(site.call(Method::POST, &path, headers, Some(body)).await.status);
     }
     assert_eq!(statuses, [202, 429]);
-    assert_eq!(site.refusals().await[0].entry.who, "project/lander/ann");
+    let (refused, calls) = site.stopped(1).await.remove(0);
+    assert_eq!((refused.entry.who.as_str(), calls), ("project/lander/ann", 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_above_a_rate_is_in_the_audit_log_as_one_entry_for_each_address() {
+    let hour = Duration::from_secs(3600);
+    let site = Site::with(Settings { per_minute: 1, forwarded: true, count_for: hour, ..settings() }).await;
+    let (ask, cancel) = (format!("{BASE}/requests"), format!("{BASE}/requests/x/cancel"));
+    let from = |n: u8| {
+        let mut headers = header("x-forwarded-for", &IpAddr::from([198, 51, 100, n]).to_string());
+        headers.insert("authorization", "Hawk id=\"project/lander/ann\", mac=\"x\"".parse().unwrap());
+        headers
+    };
+    for n in 1..=2 {
+        for (path, status) in [(&ask, 401), (&ask, 429), (&cancel, 429), (&ask, 429)] {
+            let answer = site.call(Method::POST, path, from(n), Some("{}".to_owned())).await;
+            assert_eq!(answer.status, status, "{path}");
+        }
+    }
+    // Reading asks for nothing to be done.
+    assert_eq!(site.call(Method::GET, &ask, from(1), None).await.status, 429);
+    assert_eq!(site.refusals().await.len(), 2, "one by one those within their rate, and no write for another");
+    let counted = site.stopped(4).await;
+    assert_eq!((counted.len(), site.refusals().await.len(), site.requests().await), (2, 4, 0));
+    for ((Audited { entry, .. }, _), n) in counted.iter().rev().zip(1..) {
+        assert_eq!(entry.who, format!("somebody at 198.51.100.{n} who claims to be project/lander/ann"));
+        assert_eq!(entry.what, "ask 2 times, cancel once");
+        assert!(entry.why.starts_with("too-many 3 times; within "), "{}", entry.why);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_counted_is_entered_while_it_is_served() {
+    let window = Duration::from_millis(10);
+    let site = Site::with(Settings { per_minute: 1, count_for: window, ..settings() }).await;
+    let path = format!("{BASE}/requests");
+    for status in [401, 429, 429, 429] {
+        assert_eq!(site.post(&path, &json!({})).await.status, status);
+    }
+    assert_eq!(site.counted(3).await.iter().map(|(_, n)| n).sum::<u64>(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,3 +121,16 @@ async fn behind_a_proxy_signatures_are_for_what_the_client_called() {
     let header = request.make_header(&hawk::Credentials { id: ann.id.clone(), key }).unwrap();
     assert_eq!(send(&site, Some(&format!("Hawk {header}")), BODY).await.status, 202);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_path_can_not_be_read_is_in_the_audit_log() {
+    let site = Site::start().await;
+    let path = format!("{}/%ff/cancel", path());
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, "Hawk id=\"project/lander/ann\"".parse().unwrap())]);
+    let answer = site.call(Method::POST, &path, headers, Some("{}".to_owned())).await;
+    assert_eq!((answer.status, &answer.body["type"]), (400, &json!("urn:taskgraft:problem:bad-parameter")));
+    let entry = site.refusals().await.remove(0).entry;
+    assert_eq!(entry.who, "somebody at 127.0.0.1 who claims to be project/lander/ann");
+    assert_eq!(entry.what, format!("cancel {path}"));
+    assert!(entry.why.starts_with("bad-parameter"), "{}", entry.why);
+}

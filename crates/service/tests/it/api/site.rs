@@ -17,12 +17,12 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::time::Millis;
 use taskgraft_engine::Cache;
 use taskgraft_local::{Running, Server};
-use taskgraft_serve::serve_router;
 use taskgraft_service::Live;
 use taskgraft_service::buildbot::Masters;
-use taskgraft_service::http::{Parts, Settings, router};
+use taskgraft_service::http::{Parts, Settings, serve};
 use taskgraft_service::journal::{self, AuditFilter, Audited, Filter, Journal, Page};
 use taskgraft_service::reach::{Need, Pace, Reach};
+use taskgraft_testkit::LATE;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -88,7 +88,7 @@ impl Site {
             Client::new(config.with_credentials(Credentials::new(&root.client_id, &root.access_token))).unwrap();
         let file = dir.path().join("journal.sqlite");
         let journal = Journal::open(&file, journal::Settings::default(), Arc::new(SystemClock)).await.unwrap();
-        let (stop, mut stopping) = watch::channel(false);
+        let (stop, stopping) = watch::channel(false);
         let trouble = Arc::new(Mutex::new(None::<String>));
         let live = Live::default();
         let pace = Pace { every: Duration::from_millis(20), lately: Duration::from_millis(40), ..Pace::default() };
@@ -103,13 +103,12 @@ impl Site {
             live: live.clone(),
             listened: None,
             reach: Reach::watch(needs, pace, stopping.clone()),
-            stopping: stopping.clone(),
-            settings: settings.clone(),
+            stopping,
+            settings,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
-        tokio::spawn(serve_router(listener, router(parts), settings.bounds(), stopped));
+        tokio::spawn(serve(listener, parts));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let document = serde_json::from_str(DOCUMENT).unwrap();
         Self { running, url, journal, live, trouble, http, document, stop, dir }
@@ -225,6 +224,32 @@ impl Site {
     pub(super) async fn refusals(&self) -> Vec<Audited> {
         let filter = AuditFilter { outcome: Some("refused".to_owned()), ..AuditFilter::default() };
         self.journal.audited(filter, Page::first(1000)).await.unwrap().items
+    }
+
+    /// Stops serving, and gives the audit log's refusals of calls above a rate, each with how many it counts, as soon as
+    /// there are so many of these altogether.
+    pub(super) async fn stopped(&self, calls: u64) -> Vec<(Audited, u64)> {
+        self.stop.send_replace(true);
+        self.counted(calls).await
+    }
+
+    /// The same while it is served.
+    pub(super) async fn counted(&self, calls: u64) -> Vec<(Audited, u64)> {
+        let count = |entry: &Audited| match entry.entry.what.split(' ').nth(1).unwrap() {
+            "once" => 1,
+            times => times.parse().unwrap(),
+        };
+        let entered = async {
+            loop {
+                let all = self.refusals().await.into_iter().filter(|entry| entry.entry.why.starts_with("too-many"));
+                let counted: Vec<_> = all.map(|entry| (count(&entry), entry)).map(|(n, entry)| (entry, n)).collect();
+                if counted.iter().map(|(_, n)| n).sum::<u64>() >= calls {
+                    return counted;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(LATE, entered).await.expect("the count in time")
     }
 
     /// How many requests there are.
