@@ -86,7 +86,7 @@ impl Embedded {
         Client::new(config).map_err(|why| Failure::other(format!("failed to {why}")))
     }
 
-    /// What happens to its tasks from now on.
+    /// What happens to its tasks and groups from now on.
     pub(crate) fn events(&self) -> broadcast::Receiver<Arc<Happened>> {
         self.server.ctx().queue.bus.events()
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use taskgraft_client::{Client, Config as ClientConfig};
 use taskgraft_engine::Cache;
-use taskgraft_local::queue::{Happened, What};
+use taskgraft_local::queue::{Happened, TaskChange, What};
 use taskgraft_service::config::{Config, LogFormat, MAX_FILE_BYTES, Pulse, Secrets};
 use taskgraft_service::journal::FILE;
 use taskgraft_service::log::Keeper;
-use taskgraft_service::{Live, Parts, Service, TaskEvent};
+use taskgraft_service::{Live, LiveEvent, Parts, Service, TaskEvent};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::connect;
@@ -156,23 +156,29 @@ pub(crate) async fn beside(
     start(parts).await
 }
 
-/// Hands on what happens to the embedded queue's tasks, for as long as there is one.
+/// Hands on what happens to the embedded queue's tasks and groups, for as long as there is one.
 async fn hand_on(mut events: broadcast::Receiver<Arc<Happened>>, live: Live) {
     loop {
         match events.recv().await {
-            Ok(event) => live.hand_on(TaskEvent {
-                task: event.task_id,
-                group: event.task_group_id,
-                state: event.state,
-                run: match event.what {
-                    What::Defined => None,
-                    What::Run(run, _) => Some(run),
-                },
-            }),
+            Ok(event) => live.hand_on(live_event(&event)),
             // Whoever wants to be sure asks the queue.
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+/// What the queue says, as its exchanges would say it to a service elsewhere.
+fn live_event(event: &Happened) -> LiveEvent {
+    match event {
+        Happened::Task(TaskChange { task_id, task_group_id, state, what, .. }) => {
+            let run = match what {
+                What::Defined => None,
+                What::Run(run, _) => Some(*run),
+            };
+            LiveEvent::Task(TaskEvent { task: *task_id, group: *task_group_id, state: *state, run })
+        }
+        Happened::GroupResolved(group) => LiveEvent::GroupResolved(*group),
     }
 }
 

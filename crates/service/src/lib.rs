@@ -22,7 +22,7 @@ mod service;
 mod state;
 
 pub use asked::{Asked, PushName, Subject};
-pub use live::{Live, TaskEvent};
+pub use live::{Live, LiveEvent, TaskEvent};
 pub use request::{Asker, Authority, Door, NewRequest, Request};
 pub use service::{DoorError, Parts, Service, StartError};
 pub use state::{Event, Invalid, State, next};

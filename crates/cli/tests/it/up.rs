@@ -1,17 +1,22 @@
 //! `taskgraft up` and `taskgraft backup`.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Instant;
 
+use serde_json::{Value, json};
 use taskgraft_client::SystemClock;
 use taskgraft_service::journal::{Journal, Settings};
 use taskgraft_service::{Asked, Asker, Authority, Door, NewRequest, PushName};
+use taskgraft_testkit::LATE;
 
-use crate::pushes::{DECISION, members, push};
+use crate::pushes::{DECISION, action_task, members, push};
 use crate::run::{command, taskgraft};
-use crate::server::Up;
+use crate::server::{Up, wait_for};
 
 #[test]
 fn it_is_ready_when_its_file_is_there_and_ends_cleanly() {
@@ -39,6 +44,39 @@ fn the_second_on_a_directory_says_who_holds_it() {
         assert!(ran.stderr.contains(&format!("in use by process {}", up.pid())), "{}", ran.stderr);
     }
     assert_eq!(std::fs::read(&file).unwrap(), before, "it is still right");
+}
+
+#[test]
+fn who_follows_a_group_is_told_its_tasks_states_and_that_it_has_resolved() {
+    let up = Up::start();
+    let lock = std::fs::read(up.dir().join("tc/service/journal.sqlite.lock")).unwrap();
+    let lock: Value = serde_json::from_slice(&lock).unwrap();
+    let mut stream = TcpStream::connect(lock["address"].as_str().unwrap()).unwrap();
+    stream.set_read_timeout(Some(LATE)).unwrap();
+    write!(stream, "GET /api/taskgraft/v1/events?group={DECISION} HTTP/1.0\r\nhost: x\r\n\r\n").unwrap();
+    let deadline = Instant::now() + LATE;
+    // Heartbeats come all the time.
+    let mut lines = BufReader::new(stream).lines().map(|line| line.unwrap());
+    let mut lines = std::iter::from_fn(|| lines.next().filter(|_| Instant::now() < deadline));
+    assert!(lines.any(|line| line.starts_with("retry: ")), "it follows from now on");
+    let task = "AWMGHageQ0eZMgDRbQdoUw".parse().unwrap();
+    let own = action_task(&up, task, DECISION);
+    wait_for(own.queue().report_completed(task, 0)).unwrap();
+    let mut states = Vec::new();
+    while let Some(line) = lines.next() {
+        let Some(kind) = line.strip_prefix("event: ") else { continue };
+        let data: Value = serde_json::from_str(lines.next().unwrap().strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(data["taskGroupId"], DECISION, "{data}");
+        states.push((kind.to_owned(), data["taskId"].clone(), data["state"].as_str().unwrap().to_owned()));
+        if kind == "group" {
+            break;
+        }
+    }
+    let of_task = |state: &str| ("task".to_owned(), json!(task), state.to_owned());
+    // The queue says of a task that it is defined when it is pending already.
+    let mut expected = ["pending", "pending", "running", "completed"].map(of_task).to_vec();
+    expected.push(("group".to_owned(), Value::Null, "resolved".to_owned()));
+    assert_eq!(states, expected);
 }
 
 /// Writes a request that nobody may make into a journal; its id.

@@ -9,7 +9,7 @@ use rusqlite::{Transaction, params};
 use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::{Event, Life, Refusal, Step, TaskState, step};
 
-use super::events::{Happened, What};
+use super::events::{Happened, TaskChange, What};
 use super::groups;
 use super::messages::{self, Message, Subject};
 use super::outbox;
@@ -114,14 +114,10 @@ impl Changes<'_> {
     }
 
     /// Has the exchanges say something of a group, if anybody hears it.
-    pub(super) fn say_of_group(
-        &mut self,
-        message: impl FnOnce(&Transaction<'_>) -> Result<Option<Message>, StoreError>,
-    ) -> Result<(), StoreError> {
+    pub(super) fn say_of_group(&mut self, message: impl FnOnce() -> Message) {
         if let Some(messages) = &mut self.messages {
-            messages.extend(message(self.tx)?.map(Arc::new));
+            messages.push(Arc::new(message()));
         }
-        Ok(())
     }
 
     fn write(&self, task: &Task, next: &Life) -> Result<(), StoreError> {
@@ -160,8 +156,10 @@ impl Changes<'_> {
                 index::ops::insert_on_completion(self.tx, task.task_id, &task.definition(self.tx)?, self.now)?;
             }
             self.release_dependents(task)?;
-            let id = task.task_group_id;
-            self.say_of_group(|tx| Ok(groups::resolved(tx, id)?.as_ref().map(messages::group_resolved)))?;
+            if let Some(group) = groups::resolved(self.tx, task.task_group_id)? {
+                self.happened.push(Happened::GroupResolved(group.task_group_id));
+                self.say_of_group(|| messages::group_resolved(&group));
+            }
         }
         Ok(())
     }
@@ -212,13 +210,13 @@ impl Changes<'_> {
     }
 
     fn tell(&mut self, task: &Task, what: What) {
-        self.happened.push(Happened {
+        self.happened.push(Happened::Task(TaskChange {
             task_id: task.task_id,
             task_group_id: task.task_group_id,
             task_queue_id: task.task_queue_id.clone(),
             state: task.state(),
             what,
-        });
+        }));
     }
 
     /// The task, or the error that says there is none.

@@ -11,9 +11,18 @@ use super::messages::Message;
 /// How many events a slow listener may be behind before it misses some.
 const BEHIND: usize = 4096;
 
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happened {
+    /// To a task.
+    Task(TaskChange),
+    /// `task-group-resolved`: no task of the group is unfinished, for now. Another one may still join it, and it is told again.
+    GroupResolved(TaskId),
+}
+
 /// One thing that happened to a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Happened {
+pub struct TaskChange {
     /// Which task.
     pub task_id: TaskId,
     /// Its group.
@@ -26,7 +35,7 @@ pub struct Happened {
     pub what: What,
 }
 
-/// What can happen, as the queue's exchanges name it.
+/// What can happen to a task, as the queue's exchanges name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// `task-defined`
@@ -60,7 +69,7 @@ impl Bus {
         }
     }
 
-    /// Hears from now on what happens to tasks. Who is too slow misses some.
+    /// Hears from now on what happens to tasks and groups. Who is too slow misses some.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Arc<Happened>> {
         self.sender.subscribe()
@@ -101,8 +110,11 @@ impl Listener {
         loop {
             match self.receiver.recv().await {
                 Ok(event) => {
-                    let pending = matches!(event.what, What::Run(_, RunState::Pending));
-                    if pending && event.task_queue_id == task_queue_id {
+                    if let Happened::Task(TaskChange {
+                        what: What::Run(_, RunState::Pending), task_queue_id: at, ..
+                    }) = &*event
+                        && at == task_queue_id
+                    {
                         return true;
                     }
                 }

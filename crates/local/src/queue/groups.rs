@@ -158,7 +158,7 @@ pub(super) async fn seal_task_group(ctx: &Arc<Ctx>, call: &mut Call) -> Result<R
             .and_then(|mut update| update.execute(params![task_group_id.as_str(), changes.now.as_millisecond()]))
             .map_err(StoreError::from)?;
         let group = Group::named(changes.tx, task_group_id.as_str())?.group;
-        changes.say_of_group(|_| Ok(Some(messages::group_sealed(&group))))?;
+        changes.say_of_group(|| messages::group_sealed(&group));
         Ok::<_, ApiError>(group)
     };
     Reply::json(&change(ctx, work).await?)
@@ -208,8 +208,7 @@ pub(super) async fn change_task_group_priority(ctx: &Arc<Ctx>, call: &mut Call) 
             }
         }
         let tasks_affected = task_ids.len() as u64;
-        let message = messages::group_priority(task_group_id, &scheduler_id, new_priority, tasks_affected);
-        changes.say_of_group(|_| Ok(Some(message)))?;
+        changes.say_of_group(|| messages::group_priority(task_group_id, &scheduler_id, new_priority, tasks_affected));
         Ok::<_, ApiError>(TaskGroupPriorityResponse {
             task_group_id,
             scheduler_id,

@@ -35,7 +35,7 @@ mod workers;
 pub use artifacts::blobs::ARTIFACTS;
 pub(crate) use artifacts::fetch::latest_location;
 pub(crate) use create::{NewTask, create_with};
-pub use events::{Bus, Happened, Listener, What};
+pub use events::{Bus, Happened, Listener, TaskChange, What};
 pub use messages::{EXCHANGES, Message, PREFIX};
 pub(crate) use table::SERVICE;
 pub(crate) use task::Task;

@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until};
 
-use crate::live::Live;
+use crate::live::{Live, LiveEvent};
 
 /// The pause between two looks: short at first, since actions of ours take less than a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -41,7 +41,8 @@ pub(super) async fn follow(
                 continue;
             }
             event = events.recv() => match event {
-                Ok(event) if event.state.is_resolved() && (following.has(event.task) || new.contains(&event.task)) => {}
+                Ok(LiveEvent::Task(event))
+                    if event.state.is_resolved() && (following.has(event.task) || new.contains(&event.task)) => {}
                 // What was missed is seen at the next look.
                 Ok(_) | Err(RecvError::Lagged(_)) => continue,
                 // This holds a sender itself: it can't be.
@@ -103,7 +104,8 @@ mod tests {
             let mut ticks = interval(FIRST_PAUSE / 5);
             loop {
                 ticks.tick().await;
-                live.hand_on(TaskEvent { task: other, group: other, state: TaskState::Completed, run: Some(0) });
+                let completed = TaskEvent { task: other, group: other, state: TaskState::Completed, run: Some(0) };
+                live.hand_on(LiveEvent::Task(completed));
             }
         };
         name.send(own).unwrap();

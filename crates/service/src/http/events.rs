@@ -1,8 +1,8 @@
 //! What happens, as it happens: server-sent events.
 //!
 //! Steps of requests have the journal's numbers as their ids. They are read from the journal, not kept for anybody: who
-//! comes back with the last id that they saw misses nothing. States of tasks are told as queue exchanges tell them, and are
-//! not kept at all. Who doesn't read is cut, and can come back.
+//! comes back with the last id that they saw misses nothing. What becomes of a group and its tasks is told as queue exchanges
+//! tell it, and is not kept at all. Who doesn't read is cut, and can come back.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use super::call::Call;
 use super::places::Place;
 use super::problem::{Kind, Problem};
 use super::reply;
-use crate::live::TaskEvent;
+use crate::live::{LiveEvent, TaskEvent};
 
 /// How many steps are read at once.
 const STEPS: u32 = 200;
@@ -36,7 +36,7 @@ struct Follower {
     seen: i64,
     /// Only steps of this request.
     request: Option<RequestId>,
-    /// The group whose tasks' states are told.
+    /// The group of which is told what becomes of it and its tasks.
     group: Option<TaskId>,
     _place: Place,
 }
@@ -56,9 +56,9 @@ pub(super) async fn follow(app: Arc<App>, call: Call) -> Result<Response<Body>, 
     let full = || Problem::new(Kind::Overloaded, "as many follow events as may").after(10);
     let place = app.following.take(call.caller()).ok_or_else(full)?;
     let (out, events) = mpsc::channel(app.settings.event_buffer.max(1));
-    let tasks = app.live.follow();
+    let live = app.live.follow();
     let follower = Follower { app, out, seen, request, group, _place: place };
-    tokio::spawn(follower.run(tasks));
+    tokio::spawn(follower.run(live));
     let events = stream::unfold(events, |mut events| async {
         let event = events.recv().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(event), events))
@@ -70,10 +70,10 @@ pub(super) async fn follow(app: Arc<App>, call: Call) -> Result<Response<Body>, 
 }
 
 impl Follower {
-    async fn run(mut self, tasks: broadcast::Receiver<TaskEvent>) {
+    async fn run(mut self, live: broadcast::Receiver<LiveEvent>) {
         let metrics = Arc::clone(&self.app.metrics);
         let _one = metrics.subscribe();
-        if let Err(Gone) = self.tell(tasks).await
+        if let Err(Gone) = self.tell(live).await
             && !self.out.is_closed()
         {
             metrics.cut();
@@ -81,7 +81,7 @@ impl Follower {
     }
 
     /// Tells until the follower is gone, or the service stops.
-    async fn tell(&mut self, mut tasks: broadcast::Receiver<TaskEvent>) -> Result<(), Gone> {
+    async fn tell(&mut self, mut live: broadcast::Receiver<LiveEvent>) -> Result<(), Gone> {
         let app = Arc::clone(&self.app);
         let mut steps = self.app.journal.subscribe();
         let mut beat = tokio::time::interval(self.app.settings.heartbeat);
@@ -94,8 +94,8 @@ impl Follower {
                     Ok(()) => self.catch_up().await?,
                     Err(_) => return Ok(()),
                 },
-                task = tasks.recv() => match task {
-                    Ok(event) if self.group == Some(event.group) => self.send(task_event(event)).await?,
+                told = live.recv() => match told {
+                    Ok(event) if self.group == Some(event.group()) => self.send(live_event(event)).await?,
                     Ok(_) => {}
                     // What was missed is told by nobody: the follower has to look, and does when it comes back.
                     Err(broadcast::error::RecvError::Lagged(_)) => return Err(Gone),
@@ -135,9 +135,13 @@ impl Follower {
     }
 }
 
-fn task_event(told: TaskEvent) -> String {
-    let TaskEvent { task, group, state, run } = told;
-    event("task", None, &json!({"taskId": task, "taskGroupId": group, "state": state, "runId": run}))
+fn live_event(told: LiveEvent) -> String {
+    match told {
+        LiveEvent::Task(TaskEvent { task, group, state, run }) => {
+            event("task", None, &json!({"taskId": task, "taskGroupId": group, "state": state, "runId": run}))
+        }
+        LiveEvent::GroupResolved(group) => event("group", None, &json!({"taskGroupId": group, "state": "resolved"})),
+    }
 }
 
 /// An event; JSON is one line.

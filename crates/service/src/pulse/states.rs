@@ -1,4 +1,4 @@
-//! What the queue's exchanges say of tasks, for whoever follows them at the moment.
+//! What the queue's exchanges say of tasks and groups, for whoever follows them at the moment.
 //!
 //! Nothing is kept for later: the queue of messages goes with the connection, and what was missed meanwhile is seen by
 //! looking, as by those who hear of no messages at all.
@@ -12,7 +12,7 @@ use crate::live::{EXCHANGES, Live};
 /// How many messages are on their way at once: handing one on takes no time.
 const PREFETCH: u16 = 1000;
 
-/// Hands on what becomes of tasks, until `stop` is true.
+/// Hands on what becomes of tasks and groups, until `stop` is true.
 ///
 /// # Errors
 /// If the broker refuses the first connection for good: an exchange is missing, say.

@@ -10,15 +10,19 @@ use taskgraft_core::state::TaskState;
 use taskgraft_engine::Cache;
 use taskgraft_service::config::{Config, Secrets};
 use taskgraft_service::pulse::{ListenError, hear_states};
-use taskgraft_service::{Live, Parts, Service, StartError, TaskEvent};
+use taskgraft_service::{Live, LiveEvent, Parts, Service, StartError, TaskEvent};
 use taskgraft_testkit::LATE;
 use taskgraft_testkit::rabbit::{self, Rabbit};
 use tokio::sync::watch;
 
 /// The queue's exchanges, as a deployment has them.
 fn exchanges() -> Vec<String> {
-    let kinds = ["task-defined", "task-pending", "task-running", "task-completed", "task-failed", "task-exception"];
-    kinds.map(|kind| format!("exchange/taskcluster-queue/v1/{kind}")).to_vec()
+    let of_tasks = ["task-defined", "task-pending", "task-running", "task-completed", "task-failed", "task-exception"];
+    of_tasks
+        .iter()
+        .chain(&["task-group-resolved"])
+        .map(|kind| format!("exchange/taskcluster-queue/v1/{kind}"))
+        .collect()
 }
 
 fn message(kind: &str, task: TaskId) -> Outgoing {
@@ -32,6 +36,16 @@ fn message(kind: &str, task: TaskId) -> Outgoing {
     Outgoing {
         exchange: format!("exchange/taskcluster-queue/v1/{kind}"),
         routing_key: format!("primary.{task}.0._._.a.b.s.{task}._"),
+        body: body.to_string().into_bytes(),
+        ..Outgoing::default()
+    }
+}
+
+fn resolved(group: TaskId) -> Outgoing {
+    let body = json!({"version": 1, "taskGroupId": group, "schedulerId": "s", "expires": "2026-11-22T12:00:00.000Z"});
+    Outgoing {
+        exchange: "exchange/taskcluster-queue/v1/task-group-resolved".to_owned(),
+        routing_key: format!("primary.{group}.s._"),
         body: body.to_string().into_bytes(),
         ..Outgoing::default()
     }
@@ -59,22 +73,25 @@ async fn what_the_queues_exchanges_say_reaches_who_follows() {
         }
     };
     let event = tokio::time::timeout(LATE, heard).await.unwrap();
-    assert_eq!(event, TaskEvent { task: first, group: first, state: TaskState::Pending, run: Some(0) });
+    let pending = TaskEvent { task: first, group: first, state: TaskState::Pending, run: Some(0) };
+    assert_eq!(event, LiveEvent::Task(pending));
     let second = TaskId::from_bytes([2; 16]);
-    publisher.publish(&[message("task-running", second), message("task-completed", second)]).await.unwrap();
-    let states = async {
-        let mut states = Vec::new();
-        while states.len() < 2 {
-            let event = follower.recv().await.unwrap();
-            if event.task == second {
-                states.push(event.state);
+    let messages = [message("task-running", second), message("task-completed", second), resolved(second)];
+    publisher.publish(&messages).await.unwrap();
+    let told = async {
+        // Exchanges are told apart, but which comes first is not promised between them.
+        let (mut states, mut resolved) = (Vec::new(), false);
+        while states.len() < 2 || !resolved {
+            match follower.recv().await.unwrap() {
+                LiveEvent::Task(event) if event.task == second => states.push(event.state),
+                LiveEvent::GroupResolved(group) => resolved = group == second,
+                LiveEvent::Task(_) => {}
             }
         }
-        // Exchanges are told apart, but which comes first is not promised between them.
         states.sort_unstable_by_key(|state| state.as_str());
         states
     };
-    let states = tokio::time::timeout(LATE, states).await.unwrap();
+    let states = tokio::time::timeout(LATE, told).await.unwrap();
     assert_eq!(states, [TaskState::Completed, TaskState::Running]);
     stop.send_replace(true);
     hearing.await.unwrap().unwrap();
@@ -117,6 +134,6 @@ async fn a_service_without_handlers_hears_states_and_takes_no_clicks() {
         }
     };
     let event = tokio::time::timeout(LATE, heard).await.unwrap();
-    assert_eq!((event.task, event.state), (task, TaskState::Running));
+    assert_eq!(event, LiveEvent::Task(TaskEvent { task, group: task, state: TaskState::Running, run: Some(0) }));
     service.stop().await;
 }

@@ -52,7 +52,11 @@ impl Stream {
             } else if let Some(data) = line.strip_prefix("data: ") {
                 told.data = serde_json::from_str(data).unwrap();
             } else if line.is_empty() && !told.name.is_empty() {
-                let schema = if told.name == "request" { "Step" } else { "TaskEvent" };
+                let schema = match told.name.as_str() {
+                    "request" => "Step",
+                    "task" => "TaskEvent",
+                    _ => "GroupEvent",
+                };
                 site.fits(&json!({"$ref": format!("#/components/schemas/{schema}")}), &told.data);
                 return told;
             } else if line.is_empty() {
@@ -125,15 +129,21 @@ async fn who_comes_back_misses_no_step() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_groups_tasks_are_told_as_they_change_and_others_are_not() {
+async fn a_group_and_its_tasks_are_told_as_they_change_and_others_are_not() {
     let site = Site::start().await;
-    let (group, task) = (TaskId::from_bytes([2; 16]), TaskId::from_bytes([3; 16]));
+    let (group, task, other) = (TaskId::from_bytes([2; 16]), TaskId::from_bytes([3; 16]), TaskId::from_bytes([9; 16]));
     let mut stream = Stream::open(&site, &format!("?group={group}"), None).await;
-    site.live.tell("exchange/taskcluster-queue/v1/task-running", &running(task, TaskId::from_bytes([9; 16])));
+    site.live.tell("exchange/taskcluster-queue/v1/task-running", &running(task, other));
     site.live.tell("exchange/taskcluster-queue/v1/task-running", &running(task, group));
     let told = stream.next(&site).await;
     let data = json!({"taskId": task, "taskGroupId": group, "state": "running", "runId": 0});
     assert_eq!(told, Told { name: "task".into(), id: None, data });
+    for group in [other, group] {
+        let message = json!({"version": 1, "taskGroupId": group, "schedulerId": "s"}).to_string();
+        site.live.tell("exchange/taskcluster-queue/v1/task-group-resolved", message.as_bytes());
+    }
+    let data = json!({"taskGroupId": group, "state": "resolved"});
+    assert_eq!(stream.next(&site).await, Told { name: "group".into(), id: None, data });
 }
 
 #[tokio::test(flavor = "multi_thread")]
