@@ -33,12 +33,19 @@ pub(crate) enum Denied {
     /// The policy doesn't let it through.
     #[error(transparent)]
     Policy(#[from] Refused),
-    /// The asker, or the role, may not; or the push itself may not.
+    /// The asker, or the role, may not.
+    #[error("{what}: {whose} lacks {}", .scopes.join(", "))]
+    Lacks {
+        /// What they may not.
+        what: &'static str,
+        /// Who.
+        whose: String,
+        /// What it takes.
+        scopes: Vec<String>,
+    },
+    /// The push itself may not, or that can't be found out.
     #[error(transparent)]
-    Rights(#[from] RightsError),
-    /// It takes these scopes to have builds forced, and the asker, or the role, lacks them.
-    #[error("have builds forced: {} missing", .0.join(", "))]
-    Builds(Vec<String>),
+    Rights(RightsError),
     /// The role can't be looked up.
     #[error("look up the role that the policy names: failed to {0}")]
     Role(taskgraft_client::Error),
@@ -72,19 +79,20 @@ pub(crate) async fn permit(client: &Client, asking: Asking<'_>) -> Result<Permit
         Authority::Nobody(why) => Err(Denied::Nobody(why.clone())),
         Authority::Scopes { expires, .. } if *expires < Millis(client.clock().now()) => Err(Denied::Expired(*expires)),
         Authority::Scopes { scopes, .. } => {
-            trigger::check_for(client, offer, prepared, scopes).await?;
+            let checked = trigger::check_for(client, offer, prepared, scopes).await;
+            checked.map_err(|error| of_whom(error, client_named(asker)))?;
             let needs = trigger::needs(offer, prepared);
             Ok(Permit { why: format!("the asker holds {}", needs.join(", ")), scopes: needs })
         }
         Authority::Policy { exchange } => {
-            let (role, expanded, why) =
-                granted(client, (asker, exchange), asking.project, (asking.action, asking.jobs)).await?;
-            trigger::check_for(client, offer, prepared, &expanded).await?;
+            let granted = granted(client, (asker, exchange), asking.project, (asking.action, asking.jobs)).await?;
+            let checked = trigger::check_for(client, offer, prepared, &granted.scopes).await;
+            checked.map_err(|error| of_whom(error, granted.whose))?;
             let scopes = match prepared.sending {
-                Sending::Hook { .. } => role,
+                Sending::Hook { .. } => granted.role,
                 Sending::Task(_) => trigger::needs(offer, prepared),
             };
-            Ok(Permit { scopes, why })
+            Ok(Permit { scopes, why: granted.why })
         }
     }
 }
@@ -101,32 +109,58 @@ pub(crate) async fn permit_builds(
     (action, jobs): (&str, u64),
     needs: &[String],
 ) -> Result<String, Denied> {
-    let (held, why) = match &asker.authority {
+    let (held, whose, why) = match &asker.authority {
         Authority::Nobody(why) => return Err(Denied::Nobody(why.clone())),
         Authority::Scopes { expires, .. } if *expires < Millis(client.clock().now()) => {
             return Err(Denied::Expired(*expires));
         }
-        Authority::Scopes { scopes, .. } => (scopes.clone(), format!("the asker holds {}", needs.join(", "))),
+        Authority::Scopes { scopes, .. } => {
+            (scopes.clone(), client_named(asker), format!("the asker holds {}", needs.join(", ")))
+        }
         Authority::Policy { exchange } => {
-            let (_, expanded, why) = granted(client, (asker, exchange), project, (action, jobs)).await?;
-            (expanded, why)
+            let granted = granted(client, (asker, exchange), project, (action, jobs)).await?;
+            (granted.scopes, granted.whose, granted.why)
         }
     };
-    let missing: Vec<String> = needs.iter().filter(|need| !satisfies(&held, need)).cloned().collect();
-    if missing.is_empty() { Ok(why) } else { Err(Denied::Builds(missing)) }
+    let scopes: Vec<String> = needs.iter().filter(|need| !satisfies(&held, need)).cloned().collect();
+    if scopes.is_empty() { Ok(why) } else { Err(Denied::Lacks { what: "have builds forced", whose, scopes }) }
 }
 
-/// The role that a rule gives a message, as a scope and expanded, and why.
+fn client_named(asker: &Asker) -> String {
+    format!("the client {}", asker.name)
+}
+
+/// Whose scopes don't suffice is for the reader to know: they may be the role's that a policy names.
+fn of_whom(error: RightsError, whose: String) -> Denied {
+    match error {
+        RightsError::Asker(scopes) => Denied::Lacks { what: "ask for the action", whose, scopes },
+        error @ (RightsError::Push { .. } | RightsError::Prepare(_) | RightsError::Client(_)) => Denied::Rights(error),
+    }
+}
+
+/// What a rule gives a message.
+struct Granted {
+    /// The role as a scope.
+    role: Vec<String>,
+    /// The same, expanded.
+    scopes: Vec<String>,
+    /// The role, for people.
+    whose: String,
+    /// Why, for the audit log.
+    why: String,
+}
+
 async fn granted(
     client: &Client,
     (asker, exchange): (&Asker, &str),
     project: Option<&Project>,
     (action, jobs): (&str, u64),
-) -> Result<(Vec<String>, Vec<String>, String), Denied> {
+) -> Result<Granted, Denied> {
     let project = project.ok_or(Refused::NoRules)?;
     let facts = Facts { exchange, requester: &asker.name, action, jobs, level: Some(&project.level) };
     let grant = policy::decide(&project.pulse.allow, &facts)?;
     let role = vec![format!("assume:{}", grant.role)];
-    let expanded = client.auth().expand_scopes(role.clone()).await.map_err(Denied::Role)?;
-    Ok((role, expanded, format!("rule {} lets it through with the role {}", grant.rule, grant.role)))
+    let scopes = client.auth().expand_scopes(role.clone()).await.map_err(Denied::Role)?;
+    let why = format!("rule {} lets it through with the role {}", grant.rule, grant.role);
+    Ok(Granted { role, scopes, whose: format!("the role {}", grant.role), why })
 }

@@ -90,7 +90,9 @@ async fn requests_are_listed_and_shown_while_the_service_runs() {
     service.apply(&failed, Event::Failed).await;
     let text = service.requests(&["list"]).stdout;
     assert_eq!(text.lines().count(), 2, "{text}");
-    assert!(text.lines().next().unwrap().starts_with(&format!("{failed}  failed")), "{text}");
+    let first = text.lines().next().unwrap();
+    assert!(first.starts_with(&format!("{failed}  failed")) && first.ends_with(": no such job"), "{text}");
+    assert!(!text.lines().last().unwrap().contains("no such job"), "{text}");
     let ids = |args: &[&str]| -> Vec<String> {
         let list = service.json(args);
         list.as_array().unwrap().iter().map(|request| request["id"].as_str().unwrap().to_owned()).collect()
@@ -99,6 +101,19 @@ async fn requests_are_listed_and_shown_while_the_service_runs() {
     assert_eq!(ids(&["list", "--json", "--limit", "1"]), [failed.as_str()]);
     assert_eq!(ids(&["list", "--json", "--state", "received", "--since", "1h"]), [open.as_str()]);
     assert_eq!(ids(&["list", "--json", "--asker", "bob"]).len(), 0);
+    let push = TaskId::from_bytes([7; 16]).to_string();
+    assert_eq!(ids(&["list", "--json", "--push", &push]), [failed.as_str(), open.as_str()]);
+    assert_eq!(ids(&["list", "--json", "--push", "lander@a1b2c3"]).len(), 0);
+    assert_eq!(ids(&["list", "--json", "--key", "click-1"]), [open.as_str()]);
+    // The whole of a long reason is for those who ask for one request.
+    let long = service.receive("click-3").await;
+    let why = format!("line 1\n{}end", "x".repeat(500));
+    let change = Change { error: Some(why.clone()), ..Change::default() };
+    service.journal.apply(&long, Event::Refused, change).await.unwrap();
+    let text = service.requests(&["list", "--state", "refused"]).stdout;
+    assert!(text.lines().count() == 1 && text.contains(": line 1 xxx") && !text.contains("end"), "{text}");
+    assert_eq!(service.json(&["show", long.as_str(), "--json"])["error"], why);
+    assert!(service.requests(&["show", long.as_str()]).stdout.contains("xend"));
     let shown = service.json(&["show", failed.as_str(), "--json"]);
     assert_eq!((&shown["error"], &shown["steps"][1]["what"]), (&"no such job".into(), &"failed".into()));
     let text = service.requests(&["show", failed.as_str()]).stdout;
@@ -290,6 +305,7 @@ async fn mistakes_change_nothing_and_name_the_way_out() {
     failed(&["retry", id.as_str(), "--wait", "9999999999999999999"], 2, "86400");
     failed(&["show", "../x"], 2, "no request's id");
     failed(&["list", "--state", "lost"], 2, "it is one of received, ready");
+    failed(&["list", "--push", "lander"], 2, "PROJECT@REVISION");
     assert_eq!(service.state(&id).await, State::Received);
     // All or nothing, whichever of them is the mistake.
     service.apply(&id, Event::Failed).await;

@@ -27,7 +27,15 @@ impl Work {
             }
             return self.sent(request, sent.task()).await;
         }
-        let permit = self.permit(request, &ground).await?;
+        let permit = match self.permit(request, &ground).await {
+            // Whoever looks for the push's requests finds what was refused, too.
+            Err(refused @ Setback::Refused(_)) if request.decision != Some(ground.decision) => {
+                let learnt = Change { decision: Some(ground.decision), ..Change::default() };
+                self.journal.facts(&request.id, learnt).await?;
+                return Err(refused);
+            }
+            permit => permit?,
+        };
         if request.state == State::Received {
             self.allowed(request, &ground, permit.why.clone()).await?;
         }

@@ -73,7 +73,7 @@ impl From<Denied> for Setback {
         match denied {
             Denied::Rights(error) => error.into(),
             Denied::Role(ref error) => Self::failed(passes(error), denied),
-            Denied::Nobody(_) | Denied::Expired(_) | Denied::Policy(_) | Denied::Builds(_) => {
+            Denied::Nobody(_) | Denied::Expired(_) | Denied::Policy(_) | Denied::Lacks { .. } => {
                 Self::Refused(denied.to_string())
             }
         }

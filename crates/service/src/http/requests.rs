@@ -150,9 +150,18 @@ pub(super) async fn list(app: Arc<App>, call: Call) -> Result<Response<Body>, Pr
         let all = State::ALL.map(State::as_str).join(", ");
         State::named(state).ok_or_else(|| Problem::parameter("state", format!("one of {all} is needed")))
     });
+    let push = call
+        .query("push")
+        .map(|push| push.parse::<PushRef>().map_err(|error| Problem::parameter("push", error.to_string())));
     let text = |name| call.query(name).map(str::to_owned);
-    let filter =
-        Filter { state: state.transpose()?, project: text("project"), asker: text("asker"), ..Filter::default() };
+    let filter = Filter {
+        state: state.transpose()?,
+        project: text("project"),
+        asker: text("asker"),
+        push: push.transpose()?,
+        key: text("key"),
+        ..Filter::default()
+    };
     reply::json(&Summaries::of(app.journal.list(filter, page).await?))
 }
 

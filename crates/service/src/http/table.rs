@@ -66,7 +66,7 @@ pub(super) static ENDPOINTS: [Endpoint; 15] = [
     get(
         "listRequests",
         "/api/taskgraft/v1/requests",
-        &["state", "project", "asker", "limit", "cursor"],
+        &["state", "project", "asker", "push", "key", "limit", "cursor"],
         |app, call| Box::pin(requests::list(app, call)),
     ),
     post("ask", "/api/taskgraft/v1/requests", &["wait"], |app, call| Box::pin(requests::ask(app, call))),

@@ -10,6 +10,7 @@ mod bounds;
 mod calls;
 mod change;
 mod error;
+mod find;
 mod letters;
 mod lines;
 mod purge;
@@ -48,8 +49,12 @@ use steps::Tides;
 /// What the file is called where nothing else names it.
 pub const FILE: &str = "journal.sqlite";
 
-const MIGRATIONS: [&str; 3] =
-    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// How much of the file each connection keeps in memory, in KiB: memory is flat as soon as that is full.
 const CACHE_KIB: u32 = 8 << 10;

@@ -1,9 +1,11 @@
 //! Reading requests.
 
-use rusqlite::{OptionalExtension as _, Row, Rows, Transaction, named_params};
+use rusqlite::{OptionalExtension as _, Row, Rows, ToSql, Transaction, named_params};
 use taskgraft_core::ids::RequestId;
 use taskgraft_core::time::Millis;
+use taskgraft_engine::PushRef;
 
+use super::find::{Also, OnPush};
 use super::{Journal, JournalError, bounds, rows};
 use crate::request::{Door, Request};
 use crate::state::State;
@@ -19,6 +21,10 @@ pub struct Filter {
     pub project: Option<String>,
     /// Asked by this asker, by name.
     pub asker: Option<String>,
+    /// On this push, as far as the journal knows: named so, or on a decision task that is known to be that.
+    pub push: Option<PushRef>,
+    /// With this key, or a message with this id.
+    pub key: Option<String>,
     /// Received then or later.
     pub since: Option<Millis>,
 }
@@ -121,21 +127,28 @@ impl Journal {
     /// If the file can't be read.
     pub async fn list(&self, filter: Filter, page: Page) -> Result<Listed<Request>, JournalError> {
         let read = move |tx: &Transaction<'_>| {
+            let push = filter.push.as_ref().map(OnPush::of);
+            let also = Also::of(push.as_ref(), filter.key.as_ref());
             let mut statement = tx.prepare_cached(&format!(
                 "SELECT {} FROM requests WHERE n < :after AND (:state IS NULL OR state = :state) \
                  AND (:door IS NULL OR door = :door) AND (:project IS NULL OR project = :project) \
-                 AND (:asker IS NULL OR asker = :asker) AND received >= :since ORDER BY n DESC LIMIT :rows",
-                rows::COLUMNS
+                 AND (:asker IS NULL OR asker = :asker) AND received >= :since{} ORDER BY n DESC LIMIT :rows",
+                rows::COLUMNS,
+                also.sql
             ))?;
-            let found = statement.query(named_params! {
-                ":after": page.after.unwrap_or(i64::MAX),
-                ":state": filter.state.map(State::as_str),
-                ":door": filter.door.map(Door::as_str),
+            let (state, door) = (filter.state.map(State::as_str), filter.door.map(Door::as_str));
+            let (after, since) = (page.after.unwrap_or(i64::MAX), filter.since.map_or(i64::MIN, Millis::epoch));
+            let rows = page.rows() + 1;
+            let told: &[(&str, &dyn ToSql)] = named_params! {
+                ":after": after,
+                ":state": state,
+                ":door": door,
                 ":project": filter.project,
                 ":asker": filter.asker,
-                ":since": filter.since.map_or(i64::MIN, Millis::epoch),
-                ":rows": page.rows() + 1,
-            })?;
+                ":since": since,
+                ":rows": rows,
+            };
+            let found = statement.query(&*[told, &also.told].concat())?;
             Ok(Listed::read(found, page.rows(), rows::request)?)
         };
         self.inner.store.read(read).await

@@ -1,8 +1,9 @@
 //! `taskgraft requests list`.
 
 use taskgraft_core::time::Millis;
+use taskgraft_engine::PushRef;
 use taskgraft_service::journal::{Filter, Journal, Page};
-use taskgraft_service::{Door, State};
+use taskgraft_service::{Door, Request, State};
 
 use super::{moment, short};
 use crate::exit::Failure;
@@ -13,6 +14,8 @@ use crate::output::{Out, Times};
 #[command(after_help = "Examples:
   taskgraft requests list
   taskgraft requests list --state failed --project lander --since 2d
+  taskgraft requests list --push lander@a1b2c3d4e5f6
+  taskgraft requests list --key 7c9e6679-7425-40de-944b-e07fc1f90ae7 --json
   taskgraft requests list --json | jq -r '.[] | select(.state == \"refused\") | .error'")]
 pub(super) struct Args {
     /// Only those in this state: received, ready, asked, cancelling, done, failed, refused or cancelled
@@ -27,6 +30,13 @@ pub(super) struct Args {
     /// Only those of this asker: a client id, or whom a message names
     #[arg(long, value_name = "NAME")]
     asker: Option<String>,
+    /// Only those on this push, as far as the journal knows: a decision task's id, PROJECT@REVISION (its beginning is enough),
+    /// or the URL of a task or group
+    #[arg(long)]
+    push: Option<PushRef>,
+    /// Only those with this idempotency key, or made by a message with this AMQP message id; as `requests show` has it, too
+    #[arg(long)]
+    key: Option<String>,
     /// Only those received since then: 2h, 3d, or a date and time
     #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Millis>,
@@ -44,6 +54,8 @@ pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(),
         door: args.door,
         project: args.project.clone(),
         asker: args.asker.clone(),
+        push: args.push.clone(),
+        key: args.key.clone(),
         since: args.since,
     };
     let mut requests = Vec::new();
@@ -71,7 +83,7 @@ pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(),
             request.state.to_string(),
             paint.dim(&times.ago(request.received.0)),
             request.asker.name.clone(),
-            short(&request.asked.to_string()),
+            told(request),
         ]);
     }
     out.say(&columns.text())?;
@@ -79,6 +91,15 @@ pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(),
         out.note(&format!("there are more than these {}: --limit", requests.len()));
     }
     Ok(())
+}
+
+/// What was asked for, and why it came to nothing, as far as both fit into a line.
+fn told(request: &Request) -> String {
+    let asked = short(&request.asked.to_string());
+    match &request.error {
+        Some(why) if matches!(request.state, State::Refused | State::Failed) => format!("{asked}: {}", short(why)),
+        Some(_) | None => asked,
+    }
 }
 
 fn state(word: &str) -> Result<State, String> {

@@ -27,10 +27,10 @@ fn cases() -> Vec<(NewRequest, &'static str)> {
     let revision = |revision: &str| PushName::Revision { project: "lander".to_owned(), revision: revision.to_owned() };
     vec![
         (but("few", ann(&["hooks:trigger-hook:project-other/*"]), |_| {}), "hooks:trigger-hook:project-lander/"),
-        (but("none", ann(&[]), |_| {}), "scopes are missing"),
+        (but("none", ann(&[]), |_| {}), "the client ann@lander.example lacks hooks:trigger-hook:project-lander/"),
         (but("past", past, |_| {}), "have expired"),
         (but("nobody", Authority::Nobody("nobody said so".to_owned()), |_| {}), "nobody said so"),
-        (but("role", message(), |_| {}), "scopes are missing: hooks:trigger-hook:project-lander/"),
+        (but("role", message(), |_| {}), "the role project:lander:pulse lacks hooks:trigger-hook:project-lander/"),
         (
             but("asker", message(), |new| new.asker.name = "eve@evil.example".to_owned()),
             "`requesters` does not name eve",
@@ -85,6 +85,9 @@ fn what_may_not_be_done_is_refused_with_the_reason_and_leaves_nothing() {
         assert!(why.contains(part), "{key}: {why}");
         let (last, reason) = book.audited(&id).pop().unwrap();
         assert_eq!((last.as_str(), reason), ("refused", why), "{key}");
+        // Whoever looks for what became of the clicks on a push finds it, however the push was named.
+        let of_rights = ["few", "none", "past", "nobody", "role", "asker", "action", "many"].contains(&key.as_str());
+        assert_eq!(request.decision.is_some(), of_rights, "{key}: {request:?}");
     }
     assert_eq!(members(&up), before);
     assert!(!before.contains_key("Action"));

@@ -123,6 +123,13 @@ async fn requests_are_listed_without_what_is_large_and_their_logs_are_read() {
     assert!(second.get("next").is_none());
     assert_eq!(site.get(&format!("{path}?project=other")).await.body, json!({"requests": []}));
     assert_eq!(site.get(&format!("{path}?state=green")).await.status, 400);
+    let keyed = site.get(&format!("{path}?key=b")).await.body;
+    assert_eq!(keyed["requests"].as_array().unwrap().len(), 1);
+    let pushed = async |push: &str| site.get(&format!("{path}?push={push}")).await;
+    assert_eq!(pushed("lander@aaaaaaaa").await.body["requests"].as_array().unwrap().len(), 3);
+    assert_eq!(pushed("lander@ffffff").await.body, json!({"requests": []}));
+    let wrong = pushed("lander").await;
+    assert_eq!((wrong.status, &wrong.body["place"]), (400, &"push".into()));
     let id = id(&second["requests"][0]);
     let line =
         |text: &str| NewLine { request: id.clone(), at: Millis::from(jiff::Timestamp::now()), text: text.to_owned() };
