@@ -19,6 +19,7 @@ use crate::embedded::Embedded;
 use crate::env::{Env, buildbot_variable};
 use crate::exit::{Failure, Kind, chain};
 use crate::log::{self, Format};
+use crate::output::Out;
 
 /// The most bytes of downloads that are kept on disk, and of pushes that are kept in memory.
 const DISK: u64 = 8 << 30;
@@ -77,6 +78,13 @@ pub(crate) fn missing(config: &Config, env: &Env) -> Vec<String> {
     let unset = variables.filter(|name| !env.buildbot_passwords.contains_key(name));
     missing.extend(unset.map(|name| format!("{name} is not set")));
     missing
+}
+
+/// Tells what of the configuration lets others read a password.
+pub(crate) fn tell_exposed(config: &Config, out: &Out) {
+    for exposed in config.exposed() {
+        out.note(&format!("note: {exposed}"));
+    }
 }
 
 /// What the environment holds of what the configuration needs.

@@ -44,4 +44,5 @@ pub use index::Index;
 pub use queue::Queue;
 pub use retry::Retry;
 pub use site::{Reply, Site};
+pub use tls::is_loopback;
 pub use transport::Client;

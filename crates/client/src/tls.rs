@@ -1,5 +1,6 @@
 //! The HTTP machinery under the client: rustls on ring, no redirects followed on its own.
 
+use std::net::Ipv4Addr;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -22,12 +23,33 @@ pub(crate) fn http(base: &Url) -> Result<reqwest::Client, ConfigError> {
     builder.build().map_err(ConfigError::Http)
 }
 
-/// Whether the URL is on this machine, where no forward proxy leads.
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL leads no further than the machine that it is used on, whichever that is: no forward proxy leads there, and
+/// nobody on the way reads along.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
+        // Of URLs that are none of the web's, an address is a name like any other.
+        Some(Host::Domain(name)) => {
+            name == "localhost" || name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+        }
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_here_is_told_from_what_is_elsewhere() {
+        for scheme in ["http", "https", "amqp", "amqps"] {
+            let is_here = |host: &str| is_loopback(&format!("{scheme}://{host}:1234/x").parse().unwrap());
+            assert!(["localhost", "127.0.0.1", "127.9.9.9", "[::1]"].into_iter().all(is_here), "{scheme}");
+            let elsewhere =
+                ["example.com", "localhost.example.com", "192.0.2.1", "127.0.0.1.example.com", "[2001:db8::1]"];
+            assert!(!elsewhere.into_iter().any(is_here), "{scheme}");
+        }
     }
 }

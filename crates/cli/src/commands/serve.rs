@@ -29,6 +29,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
     let config = service::read(&args.config)?;
+    service::tell_exposed(&config, out);
     if args.check {
         return check(&config, env, out);
     }

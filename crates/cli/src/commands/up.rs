@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use taskgraft_client::pulse::{Address, Broker};
 use taskgraft_local::queue::Settings;
 use taskgraft_local::{Config, check_free};
+use taskgraft_service::config::is_exposed;
 use taskgraft_service::{Service, pulse};
 use url::Url;
 
@@ -86,6 +87,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
     let service = service::beside_config(args.config.as_deref())?;
+    service::tell_exposed(&service, out);
+    if args.pulse_url.as_deref().is_some_and(is_exposed) {
+        out.note("note: --pulse-url: whoever is on the way there can read the password: use amqps://");
+    }
     let keeper = service::start_log(&service, verbose, false, env);
     let data_dir = embedded::data_dir(args.data_dir.as_deref(), env)?;
     // Before anything is ready: a file that an earlier run left would let a script go on too early. One that is still

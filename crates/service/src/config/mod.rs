@@ -4,6 +4,7 @@
 //! it: [`Secrets`] come from the environment, which only the binary reads.
 
 mod duration;
+mod exposed;
 mod file;
 mod http;
 mod problem;
@@ -13,6 +14,7 @@ mod secrets;
 mod table;
 mod url;
 
+pub use exposed::is_exposed;
 pub use file::{Carrying, Config, Keep, Log, LogFormat, MAX_FILE_BYTES};
 pub use http::Http;
 pub use problem::{Invalid, Problem};

@@ -9,12 +9,12 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::{HeaderMap, Method, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use taskgraft_client::Client;
+use taskgraft_client::{Client, is_loopback};
 use taskgraft_core::api::auth::{AuthenticateHawkRequest, AuthenticateHawkResponse};
 use taskgraft_core::nonces::{Nonces, Refused};
 use taskgraft_core::scopes;
 use taskgraft_core::time::Millis;
-use url::{Host, Url};
+use url::Url;
 
 use super::problem::{Kind, Problem};
 use crate::buildbot::FORCE;
@@ -140,23 +140,13 @@ impl Judge {
         let url = url.ok().filter(|url| url.path() == "/" && url.username().is_empty() && url.query().is_none());
         let url = url.ok_or_else(|| Problem::parameter("Host", "it is no host"))?;
         // What was signed for another host must not count here because somebody writes that host's name into a header.
-        if !is_here(&url) {
+        if !is_loopback(&url) {
             let problem =
                 Problem::parameter("Host", "without a public URL signatures for this machine's loopback count only");
             return Err(problem.out("call 127.0.0.1").out("configure http.public_url as what callers call"));
         }
         let name = url.host_str().unwrap_or_default().to_owned();
         Ok((name, url.port_or_known_default().unwrap_or(80), String::new()))
-    }
-}
-
-/// Whether a URL is for the machine that it is used on, whichever that is.
-fn is_here(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

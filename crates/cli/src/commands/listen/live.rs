@@ -15,6 +15,7 @@ pub(super) async fn run(path: &Path, verbose: u8, env: &Env, out: &Out) -> Resul
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
     let config = service::read(path)?;
+    service::tell_exposed(&config, out);
     let keeper = service::start_log(&config, verbose, true, env);
     let journal = super::journal(&config, path).await?;
     let failed = |why| Failure::other(format!("failed to {}", chain(&why)));

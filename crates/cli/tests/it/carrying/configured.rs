@@ -56,6 +56,37 @@ fn all_that_is_wrong_is_told_with_its_place_and_nothing_starts() {
 }
 
 #[test]
+fn a_password_that_others_could_read_is_told_whenever_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = "[pulse]\nurl = \"amqp://pulse.example.com\"\nuser = \"ann\"\n[project.lander]\nlevel = \"3\"\n\
+                  [[project.lander.buildbot]]\nname = \"main\"\nurl = \"http://buildbot.example.com\"\n\
+                  scheduler = \"force\"\nbuilders = [\"*\"]\nuser = \"bob\"\n";
+    let told = |stderr: &str| {
+        let notes = stderr.lines().filter(|line| line.starts_with("note: `"));
+        notes.filter(|line| line.contains("can read the password of")).count()
+    };
+    let check = serve(dir.path(), config, &["--check"]);
+    assert_eq!((check.code, told(&check.stderr)), (Some(0), 2), "{}", check.stderr);
+    // They end for want of a journal.
+    let start = serve(dir.path(), config, &[]);
+    assert_eq!((start.code, told(&start.stderr)), (Some(3), 2), "{}", start.stderr);
+    let listen: Ran = command(["listen", "--config"]).arg(dir.path().join("service.toml")).output().unwrap().into();
+    assert_eq!((listen.code, told(&listen.stderr)), (Some(3), 2), "{}", listen.stderr);
+    let near = config.replace("pulse.example.com", "localhost").replace("buildbot.example.com", "[::1]:8010");
+    let check = serve(dir.path(), &near, &["--check"]);
+    assert_eq!((check.code, told(&check.stderr)), (Some(0), 0), "{}", check.stderr);
+    // Ends at its worker's queue.
+    let up: Ran = command(["up", "--worker", "a/b", "--action-worker", "a/b", "--data-dir"])
+        .arg(dir.path())
+        .args(["--pulse-url", "amqp://ann:s3cret@pulse.example.com"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(up.code, Some(3), "{}", up.stderr);
+    assert!(up.stderr.contains("note: --pulse-url: ") && !up.stderr.contains("s3cret"), "{}", up.stderr);
+}
+
+#[test]
 fn up_serves_requests_where_its_file_says() {
     let up = Up::start();
     let file = std::fs::read_to_string(up.dir().join("env")).unwrap();
