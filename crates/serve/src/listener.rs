@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tower_service::Service as _;
 
 use crate::stall::Stall;
@@ -43,8 +44,8 @@ impl Default for Bounds {
     }
 }
 
-/// Answers each request with `handler` until `stop` ends, then lets requests that are being answered end. A request tells
-/// who connected (`ConnectInfo<SocketAddr>`).
+/// Answers each request with `handler` until `stop` ends, then lets requests that are being answered end, or cuts them off:
+/// none is worked on after this returns. A request tells who connected (`ConnectInfo<SocketAddr>`).
 pub async fn serve<H, A>(listener: TcpListener, handler: H, bounds: Bounds, stop: impl Future<Output = ()>)
 where
     H: Fn(Request) -> A + Clone + Send + 'static,
@@ -52,6 +53,7 @@ where
 {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(bounds.connections));
+    let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
         let next = async {
@@ -60,12 +62,13 @@ where
         };
         let (place, accepted) = tokio::select! {
             next = next => next,
+            Some(_) = connections.join_next() => continue,
             () = &mut stop => break,
         };
         match accepted {
             Ok((stream, peer)) => {
                 let connection = graceful.watch(connection(stream, peer, handler.clone(), bounds));
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let _place = place;
                     if let Err(error) = connection.await {
                         tracing::debug!(%peer, %error, "a connection broke off");
@@ -83,6 +86,8 @@ where
     if tokio::time::timeout(bounds.goodbye, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were cut off when the server stopped");
     }
+    // Whoever called this may give up what the handler works with.
+    connections.shutdown().await;
 }
 
 /// [`serve`] with a router's routes.
@@ -125,7 +130,7 @@ where
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::sync::oneshot;
+    use tokio::sync::{oneshot, watch};
     use tokio::time::timeout;
 
     use super::*;
@@ -148,6 +153,31 @@ mod tests {
         timeout(PATIENCE, next.read_exact(&mut start)).await.unwrap().unwrap();
         assert_eq!(&start, b"HTTP/1.1 200");
         serving.abort();
+    }
+
+    #[tokio::test]
+    async fn what_takes_longer_than_it_may_after_the_stop_is_worked_on_no_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let bounds = Bounds { goodbye: Duration::from_millis(50), ..Bounds::default() };
+        let (work, mut at_work) = watch::channel(());
+        let work = Arc::new(work);
+        let counted = Arc::clone(&work);
+        let endless = move |_: Request| {
+            let work = Arc::clone(&counted);
+            async move {
+                work.send_replace(());
+                std::future::pending().await
+            }
+        };
+        let serving = tokio::spawn(serve(listener, endless, bounds, async move { drop(stopped.await) }));
+        let mut asks = TcpStream::connect(address).await.unwrap();
+        asks.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        timeout(PATIENCE, at_work.changed()).await.unwrap().unwrap();
+        stop.send(()).unwrap();
+        timeout(PATIENCE, serving).await.unwrap().unwrap();
+        assert_eq!(Arc::strong_count(&work), 1, "somebody still works");
     }
 
     #[tokio::test]

@@ -80,7 +80,7 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_read_is_cut_and_who_does_is_not() {
         let (ours, mut theirs) = duplex(10);
-        let mut ours = Stall::new(ours, Duration::from_millis(50));
+        let mut ours = Stall::new(ours, Duration::from_secs(240));
         let reading = tokio::spawn(async move {
             let mut all = [0; 100];
             theirs.read_exact(&mut all).await.unwrap();
@@ -88,6 +88,7 @@ mod tests {
         });
         ours.write_all(&[1; 100]).await.unwrap();
         let _theirs = reading.await.unwrap();
+        ours.within = Duration::from_millis(50);
         let cut = ours.write_all(&[1; 100]).await.unwrap_err();
         assert_eq!(cut.kind(), io::ErrorKind::TimedOut);
     }

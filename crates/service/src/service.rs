@@ -243,9 +243,42 @@ async fn tidy(journal: Journal, mut close: watch::Receiver<bool>) -> Result<(), 
             _ = close.wait_for(|close| *close) => return Ok(()),
             _ = ticks.tick() => {}
         }
-        match journal.purge().await {
+        // It goes on where it was another time.
+        let purged = tokio::select! {
+            _ = close.wait_for(|close| *close) => return Ok(()),
+            purged = journal.purge() => purged,
+        };
+        match purged {
             Ok(purged) => tracing::debug!(?purged, "tidied the journal"),
             Err(error) => tracing::warn!(%error, "failed to tidy the journal"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::poll;
+
+    use super::*;
+    use crate::journal::testing::Place;
+
+    #[tokio::test]
+    async fn a_journal_that_is_being_tidied_keeps_nobody_from_stopping() {
+        let place = Place::new().await;
+        let other = rusqlite::Connection::open(place.dir.path().join("journal")).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (close, closing) = watch::channel(false);
+        // What is behind it can't be written before this gives up.
+        let mut writing = pin!(place.journal.try_write());
+        let mut tidying = pin!(tidy(place.journal.clone(), closing));
+        assert!(poll!(&mut writing).is_pending() && poll!(&mut tidying).is_pending());
+        close.send_replace(true);
+        tokio::select! {
+            biased;
+            ended = tidying => ended.unwrap(),
+            _ = writing => panic!("it waits for the journal"),
         }
     }
 }

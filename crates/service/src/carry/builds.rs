@@ -132,7 +132,7 @@ impl Work {
     }
 
     async fn is_asked(&self, id: &RequestId) -> bool {
-        matches!(self.journal.get(id).await, Ok(Some(request)) if request.state == State::Asked)
+        matches!(self.journal.glance(id).await, Ok(Some(glance)) if glance.state == State::Asked)
     }
 
     /// The end of a request that was for Buildbot alone.

@@ -109,13 +109,13 @@ impl Work {
             Setback::Refused(why) => (Event::Refused, why),
             Setback::Failed(why) => (Event::Failed, why),
         };
-        let request = match self.journal.get(id).await {
-            Ok(Some(request)) => request,
+        let state = match self.journal.glance(id).await {
+            Ok(Some(glance)) => glance.state,
             Ok(None) => return Turn::Over,
             Err(error) => return Turn::Later(error.to_string()),
         };
         // What was sent can't be refused any more.
-        let sent = matches!(request.state, State::Asked | State::Cancelling);
+        let sent = matches!(state, State::Asked | State::Cancelling);
         let event = if sent { Event::Failed } else { event };
         tracing::warn!(%why, "{event}");
         let change = Change { error: Some(why), ..Change::default() };

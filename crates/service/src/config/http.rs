@@ -29,7 +29,7 @@ pub struct Http {
     pub max_body: u64,
     /// `requests_per_minute`: how many calls one asker may make.
     pub requests_per_minute: u32,
-    /// `in_flight`: how many calls are worked on at once.
+    /// `in_flight`: how many calls are worked on at once, a quarter of them by one caller.
     pub in_flight: u32,
     /// `waiting`: how many calls may wait for a request's end at once.
     pub waiting: u32,

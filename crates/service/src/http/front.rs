@@ -194,7 +194,8 @@ async fn run(app: &Arc<App>, endpoint: &'static Endpoint, mut call: Call) -> Res
 }
 
 fn busy() -> Problem {
-    Problem::new(Kind::Overloaded, "as many calls are worked on as may be at once").after(1)
+    Problem::new(Kind::Overloaded, "as many calls are worked on as may be at once, altogether or by one caller")
+        .after(1)
 }
 
 fn too_many(seconds: u64) -> Problem {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_engine::PushRef;
@@ -89,14 +89,14 @@ pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Pro
     let asker = Asker { name, authority: Authority::Scopes { scopes, expires } };
     let new = NewRequest { key, door: Door::Http, asker, asked };
     has_room(&app, &new).await?;
-    let request = match app.journal.receive(new).await? {
+    let taken = match app.journal.receive(new).await? {
         Received::New(request) => {
             log::span(&request).in_scope(|| tracing::info!(call = call.id, "received over HTTP"));
-            request
+            Taken::of(&request)
         }
         Received::Known(request) => {
             log::span(&request).in_scope(|| tracing::info!(call = call.id, "asked for again over HTTP"));
-            request
+            Taken::of(&request)
         }
         Received::Other(request) => {
             let detail = format!("request {} has this key, and asks for something else", request.id);
@@ -105,12 +105,12 @@ pub(super) async fn ask(app: Arc<App>, call: Call) -> Result<Response<Body>, Pro
                 .out("draw a new key for each thing that is asked"));
         }
     };
-    accepted(&app, &request.id, (call, wait)).await
+    accepted(&app, taken, (call, wait)).await
 }
 
 /// Refuses what is new while too much is unfinished. What was taken before is answered all the same.
 async fn has_room(app: &App, new: &NewRequest) -> Result<(), Problem> {
-    if app.journal.waiting().await? < app.settings.backlog || app.journal.get(&new.id()).await?.is_some() {
+    if app.journal.waiting().await? < app.settings.backlog || app.journal.glance(&new.id()).await?.is_some() {
         return Ok(());
     }
     let detail = format!("{} requests are unfinished, as many as may be", app.settings.backlog);
@@ -120,12 +120,14 @@ async fn has_room(app: &App, new: &NewRequest) -> Result<(), Problem> {
 pub(super) async fn cancel(app: Arc<App>, call: Call) -> Result<Response<Body>, Problem> {
     let (who, wait) = (call.who()?.clone(), Wait::of(&app, &call)?);
     let undo: Undo = if call.body.is_empty() { Undo::default() } else { call.json()? };
-    let request = found(&app, &call).await?;
-    let own = request.door == Door::Http && request.asker.name == who.client_id;
+    let id = id(&call)?;
+    // Anybody with credentials may come as far as this: what is large of it is not read for them.
+    let request = app.journal.glance(&id).await?.ok_or_else(unknown)?;
+    let own = request.door == Door::Http && request.asker == who.client_id;
     let scope = format!("{MANAGE}{}", request.project.as_deref().unwrap_or("*"));
     if !own && !who.may(&scope) {
-        let detail = format!("`{}` did not ask for {}, and has not {scope}", who.client_id, request.id);
-        return Err(Problem::new(Kind::Forbidden, detail).out(format!("have {} cancel it", request.asker.name)));
+        let detail = format!("`{}` did not ask for {id}, and has not {scope}", who.client_id);
+        return Err(Problem::new(Kind::Forbidden, detail).out(format!("have {} cancel it", request.asker)));
     }
     let change = Change {
         // Once wanted it stays so, whoever else cancels it.
@@ -134,8 +136,8 @@ pub(super) async fn cancel(app: Arc<App>, call: Call) -> Result<Response<Body>, 
         why: Some(if own { "it is the asker's own".to_owned() } else { format!("by scope {scope}") }),
         ..Change::default()
     };
-    let request = app.journal.apply(&request.id, Event::CancelAsked, change).await?;
-    accepted(&app, &request.id, (call, wait)).await
+    let taken = Taken::of(&app.journal.apply(&id, Event::CancelAsked, change).await?);
+    accepted(&app, taken, (call, wait)).await
 }
 
 pub(super) async fn one(app: Arc<App>, mut call: Call) -> Result<Response<Body>, Problem> {
@@ -169,11 +171,6 @@ pub(super) async fn log(app: Arc<App>, call: Call) -> Result<Response<Body>, Pro
     let (id, page) = (id(&call)?, page(&call)?);
     app.journal.glance(&id).await?.ok_or_else(unknown)?;
     reply::json(&Lines::of(app.journal.log_of(&id, page).await?))
-}
-
-/// What is in the path, if it is in the journal.
-async fn found(app: &App, call: &Call) -> Result<Request, Problem> {
-    app.journal.get(&id(call)?).await?.ok_or_else(unknown)
 }
 
 /// The request that is in the path.
@@ -293,17 +290,38 @@ async fn whole(app: &App, id: &RequestId) -> Result<(State, Response<Body>), Pro
     Ok((request.state, reply::bytes("application/json", held.until_sent(shown.into()))))
 }
 
-/// What became of what was just asked: 200 with its result, or 202 and where to look.
-async fn accepted(
-    app: &App,
-    id: &RequestId,
-    (mut call, wait): (Call, Option<Wait>),
-) -> Result<Response<Body>, Problem> {
-    ended(app, id, &mut call, wait.as_ref()).await?;
-    let (state, mut response) = whole(app, id).await?;
+/// A request that was written down, or changed, for the call.
+#[derive(Serialize)]
+struct Taken {
+    id: RequestId,
+    /// From then on.
+    state: State,
+}
+
+impl Taken {
+    fn of(request: &Request) -> Self {
+        Self { id: request.id.clone(), state: request.state }
+    }
+}
+
+/// What became of what was just asked: 200 with its result, or 202 and where to look. It was taken, which is to be said
+/// though it can't be shown now.
+async fn accepted(app: &App, taken: Taken, (mut call, wait): (Call, Option<Wait>)) -> Result<Response<Body>, Problem> {
+    let id = &taken.id;
+    let shown = async {
+        ended(app, id, &mut call, wait.as_ref()).await?;
+        whole(app, id).await
+    };
+    let (ended, mut response) = match shown.await {
+        Ok((state, response)) => (state.is_terminal(), response),
+        Err(problem) => {
+            tracing::debug!(%id, problem = problem.name(), detail = %problem.detail, "taken, and not shown");
+            (false, reply::json(&taken)?)
+        }
+    };
     let location = HeaderValue::from_str(&format!("{BASE}/requests/{id}")).map_err(Problem::internal)?;
     response.headers_mut().insert(LOCATION, location);
-    if !state.is_terminal() {
+    if !ended {
         *response.status_mut() = StatusCode::ACCEPTED;
         response.headers_mut().insert("retry-after", LOOK_AGAIN.into());
     }

@@ -37,7 +37,7 @@ pub struct Settings {
     pub longest_wait: Duration,
     /// How many connections may be open at once; more wait to be accepted.
     pub connections: usize,
-    /// How many calls may be worked on at once; more are answered 503.
+    /// How many calls may be worked on at once, a quarter of them by one caller; more are answered 503.
     pub in_flight: usize,
     /// How many calls may wait for a request's end at once, a quarter of them by one caller; more are answered 503.
     pub waiting: usize,

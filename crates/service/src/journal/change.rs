@@ -37,8 +37,8 @@ pub struct Change {
 }
 
 impl Journal {
-    /// Lets `event` happen to a request, and returns how it then stands. Trying again forgets what came of the time
-    /// before: its action task, plan, report and error.
+    /// Lets `event` happen to a request, and returns how it then stands, without its plan and report, which are large.
+    /// Trying again forgets what came of the time before: its action task, plan, report and error.
     ///
     /// # Errors
     /// If that can't happen in its state, if there is no such request, or if it can't be written: then nothing changed.
@@ -46,7 +46,7 @@ impl Journal {
         self.alter(id, Some(event), change).await
     }
 
-    /// Adds to what is known of a request, in whatever state it is.
+    /// Adds to what is known of a request, in whatever state it is; the same is returned.
     ///
     /// # Errors
     /// If there is no such request, or it can't be written.
@@ -58,7 +58,7 @@ impl Journal {
         let texts = Texts::of(&change)?;
         let (id, now) = (id.clone(), self.now());
         let write = move |tx: &Transaction<'_>| {
-            let (n, mut request) = rows::find(tx, &id)?.ok_or(JournalError::Unknown(id))?;
+            let (n, mut request) = rows::glimpse(tx, &id)?.ok_or(JournalError::Unknown(id))?;
             let (by, why) = (change.by.clone(), change.why.clone());
             if let Some(event) = event {
                 request.state = next(request.state, event)?;
@@ -67,8 +67,6 @@ impl Journal {
                     request.retries = request.retries.saturating_add(1);
                     request.action_task = None;
                     request.error = None;
-                    request.plan = None;
-                    request.report = None;
                 }
             }
             learn(&mut request, change);
@@ -121,8 +119,6 @@ fn learn(request: &mut Request, change: Change) {
     set(&mut request.decision, change.decision);
     set(&mut request.builds, change.builds);
     set(&mut request.action_task, change.action_task);
-    set(&mut request.plan, change.plan);
-    set(&mut request.report, change.report);
     set(&mut request.error, change.error.map(|error| bounds::cut(&error, bounds::REASON).to_owned()));
     request.with_dependencies = change.with_dependencies.unwrap_or(request.with_dependencies);
 }
@@ -184,8 +180,10 @@ mod tests {
         };
         place.journal.apply(&id, Event::Failed, learnt).await.unwrap();
         let cancel = Change { with_dependencies: Some(true), ..Change::default() };
-        let request = place.journal.apply(&id, Event::CancelAsked, cancel).await.unwrap();
-        assert_eq!(place.journal.get(&id).await.unwrap(), Some(request.clone()));
+        let told = place.journal.apply(&id, Event::CancelAsked, cancel).await.unwrap();
+        let request = place.journal.get(&id).await.unwrap().unwrap();
+        let small = Request { plan: None, report: None, ..request.clone() };
+        assert_eq!(told, small, "what is large is not read while others wait to write");
         assert_eq!(
             (request.plan, request.report, request.error.as_deref()),
             (Some(plan), Some(true.into()), Some("x"))

@@ -21,17 +21,29 @@ pub struct Purged {
     pub audit: usize,
 }
 
+/// What one transaction has forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Chunk {
+    gone: usize,
+    /// Whether there may be more.
+    more: bool,
+}
+
+impl Chunk {
+    fn of(gone: usize) -> Self {
+        Self { gone, more: gone == CHUNK as usize }
+    }
+}
+
 impl Journal {
     /// Forgets what has been kept for its time. A request is forgotten only after its end; the same one delivered
     /// again later is a new one to the journal, though its tasks have the ids that they had.
     ///
     /// # Errors
-    /// If it can't be written; what was forgotten until then stays so.
+    /// If it can't be written; what was forgotten until then stays so. Likewise if this is dropped before it is ready.
     pub async fn purge(&self) -> Result<Purged, JournalError> {
         let keep = self.inner.settings.keep;
         let now = self.now();
-        // First what there may be most of, so that no write takes long.
-        self.forget(before(now, keep.requests), lines).await?;
         Ok(Purged {
             requests: self.forget(before(now, keep.requests), requests).await?,
             letters: self.forget(before(now, keep.letters), letters).await?,
@@ -42,13 +54,13 @@ impl Journal {
     async fn forget(
         &self,
         before: i64,
-        chunk: fn(&Transaction<'_>, i64) -> Result<usize, JournalError>,
+        chunk: fn(&Transaction<'_>, i64) -> Result<Chunk, JournalError>,
     ) -> Result<usize, JournalError> {
         let mut gone = 0;
         loop {
-            let more = self.inner.store.write(move |tx| chunk(tx, before)).await?;
-            gone += more;
-            if more < CHUNK as usize {
+            let forgotten = self.inner.store.write(move |tx| chunk(tx, before)).await?;
+            gone += forgotten.gone;
+            if !forgotten.more {
                 return Ok(gone);
             }
         }
@@ -61,41 +73,40 @@ fn before(now: Millis, keep: Duration) -> i64 {
 
 const OLD: &str = "state NOT IN ('received', 'ready', 'asked', 'cancelling') AND changed < ?";
 
-/// Lines of old requests.
-fn lines(tx: &Transaction<'_>, before: i64) -> Result<usize, JournalError> {
-    let sql = format!(
-        "DELETE FROM lines WHERE n IN
-         (SELECT n FROM lines WHERE request IN (SELECT n FROM requests WHERE {OLD}) LIMIT ?)"
-    );
-    Ok(tx.prepare_cached(&sql)?.execute(params![before, CHUNK])?)
-}
-
-fn requests(tx: &Transaction<'_>, before: i64) -> Result<usize, JournalError> {
+fn requests(tx: &Transaction<'_>, before: i64) -> Result<Chunk, JournalError> {
     let mut statement = tx.prepare_cached(&format!("SELECT n FROM requests WHERE {OLD} LIMIT ?"))?;
     let old = statement.query_map(params![before, CHUNK], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
-    for n in &old {
+    let mut left = CHUNK;
+    for (gone, n) in old.iter().enumerate() {
+        // There may be many of them: they go before their request, some at a time.
+        let sql = "DELETE FROM lines WHERE n IN (SELECT n FROM lines WHERE request = ? LIMIT ?)";
+        let lines = tx.prepare_cached(sql)?.execute(params![n, left])?;
+        left = left.saturating_sub(u32::try_from(lines).unwrap_or(CHUNK));
+        if left == 0 {
+            return Ok(Chunk { gone, more: true });
+        }
         for sql in [
-            "DELETE FROM lines WHERE request = ?",
             "DELETE FROM steps WHERE request = ?",
             "DELETE FROM outcomes WHERE request = ?",
             "DELETE FROM requests WHERE n = ?",
         ] {
             tx.prepare_cached(sql)?.execute([n])?;
         }
+        left -= 1;
     }
-    Ok(old.len())
+    Ok(Chunk::of(old.len()))
 }
 
-fn letters(tx: &Transaction<'_>, before: i64) -> Result<usize, JournalError> {
+fn letters(tx: &Transaction<'_>, before: i64) -> Result<Chunk, JournalError> {
     let sql = "DELETE FROM letters WHERE n IN (SELECT n FROM letters WHERE at < ? LIMIT ?)";
     let gone = tx.prepare_cached(sql)?.execute(params![before, CHUNK])?;
     tx.prepare_cached("DELETE FROM wishes WHERE letter NOT IN (SELECT n FROM letters)")?.execute([])?;
-    Ok(gone)
+    Ok(Chunk::of(gone))
 }
 
-fn audit(tx: &Transaction<'_>, before: i64) -> Result<usize, JournalError> {
+fn audit(tx: &Transaction<'_>, before: i64) -> Result<Chunk, JournalError> {
     let sql = "DELETE FROM audit WHERE n IN (SELECT n FROM audit WHERE at < ? LIMIT ?)";
-    Ok(tx.prepare_cached(sql)?.execute(params![before, CHUNK])?)
+    Ok(Chunk::of(tx.prepare_cached(sql)?.execute(params![before, CHUNK])?))
 }
 
 #[cfg(test)]
@@ -137,9 +148,27 @@ mod tests {
             .unwrap();
         assert_eq!(left, 0);
         place.clock.go(10 * DAY);
-        assert_eq!(journal.purge().await.unwrap(), Purged { audit: 3, ..Purged::default() });
+        assert_eq!(journal.purge().await.unwrap(), Purged { audit: 4, ..Purged::default() });
         // Numbers are not given out again, though the step that had the last one is forgotten.
         let again = place.again(quiet()).await;
         assert_eq!(*again.subscribe().borrow(), seq);
+    }
+    #[tokio::test]
+    async fn a_request_with_many_lines_is_forgotten_in_parts() {
+        let place = Place::new().await;
+        let journal = &place.journal;
+        let [first, last] = ["first", "last"].map(|key| add(journal, key));
+        for id in [first.await.id, last.await.id] {
+            let line = || NewLine { request: id.clone(), at: journal.now(), text: "x".to_owned() };
+            journal.log(std::iter::repeat_with(line).take(CHUNK as usize + 100).collect()).await.unwrap();
+            journal.apply(&id, Event::Failed, Change::default()).await.unwrap();
+        }
+        let before = journal.now().epoch() + 1;
+        let mut chunks = Vec::new();
+        while chunks.last().is_none_or(|chunk: &Chunk| chunk.more) {
+            chunks.push(journal.inner.store.write(move |tx| requests(tx, before)).await.unwrap());
+        }
+        let chunk = |gone, more| Chunk { gone, more };
+        assert_eq!(chunks, [chunk(0, true), chunk(1, true), chunk(1, false)]);
     }
 }

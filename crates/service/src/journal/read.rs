@@ -83,8 +83,14 @@ impl<T> Listed<T> {
 }
 
 /// What can be said of a request without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glance {
+    /// How it came.
+    pub door: Door,
+    /// Who asks, by name.
+    pub asker: String,
+    /// The project of its push: as the asker names it, then as it is.
+    pub project: Option<String>,
     /// Its state.
     pub state: State,
     /// How much there is to read, in bytes: input, plan and report.
@@ -100,11 +106,18 @@ impl Journal {
         let id = id.clone();
         let read = move |tx: &Transaction<'_>| {
             let mut statement = tx.prepare_cached(
-                "SELECT state, octet_length(authority) + octet_length(asked) + coalesce(octet_length(plan), 0) \
-                 + coalesce(octet_length(report), 0) FROM requests LEFT JOIN outcomes ON request = n WHERE id = ?",
+                "SELECT door, asker, project, state, octet_length(authority) + octet_length(asked) \
+                 + coalesce(octet_length(plan), 0) + coalesce(octet_length(report), 0) \
+                 FROM requests LEFT JOIN outcomes ON request = n WHERE id = ?",
             )?;
             let glance = |row: &Row<'_>| {
-                Ok(Glance { state: rows::word(row, 0, State::named)?, bytes: row.get::<_, i64>(1)?.unsigned_abs() })
+                Ok(Glance {
+                    door: rows::word(row, 0, Door::named)?,
+                    asker: row.get(1)?,
+                    project: row.get(2)?,
+                    state: rows::word(row, 3, State::named)?,
+                    bytes: row.get::<_, i64>(4)?.unsigned_abs(),
+                })
             };
             Ok(statement.query_row([id.as_str()], glance).optional()?)
         };

@@ -15,7 +15,8 @@ use crate::state::State;
 /// less.
 const UNSURE: Duration = Duration::from_secs(600);
 
-/// What a request that came in turned out to be. Whichever it is, it is on disk.
+/// What a request that came in turned out to be. Whichever it is, it is on disk. It comes without its plan and report,
+/// which are large.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
     /// It is new.
@@ -75,7 +76,7 @@ impl Journal {
             if let Some(window) = window {
                 new.key = windowed(tx, &new.key, &texts.authority, now, window)?;
             }
-            if let Some((n, found)) = rows::find(tx, &new.id())? {
+            if let Some((n, found)) = rows::glimpse(tx, &new.id())? {
                 let same = found.asked == new.asked;
                 if same && window.is_some() {
                     tx.prepare_cached("UPDATE requests SET seen = ?2 WHERE n = ?1")?
@@ -212,11 +213,12 @@ mod tests {
         let place = Place::new().await;
         let first = add(&place.journal, "click-1").await;
         let decision = TaskId::from_bytes([1; 16]);
-        let change = Change { decision: Some(decision), ..Change::default() };
+        let change = Change { decision: Some(decision), plan: Some(true.into()), ..Change::default() };
         place.journal.apply(&first.id, Event::Allowed, change).await.unwrap();
         let again = place.journal.receive(wish("click-1", "add-new-jobs")).await.unwrap();
         let Received::Known(again) = again else { panic!("{again:?}") };
-        assert_eq!((again.id, again.state, again.decision), (first.id, State::Ready, Some(decision)));
+        assert_eq!((&again.id, again.state, again.decision), (&first.id, State::Ready, Some(decision)));
+        assert_eq!(again.plan, None, "what is large is not read while others wait to write");
     }
 
     #[tokio::test]

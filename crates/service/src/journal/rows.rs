@@ -37,12 +37,15 @@ pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<(i64, Request)> {
     Ok((row.get(0)?, request))
 }
 
+/// The request of that id without its plan and report, and its row's number.
+pub(super) fn glimpse(tx: &Transaction<'_>, id: &RequestId) -> rusqlite::Result<Option<(i64, Request)>> {
+    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM requests WHERE id = ?"))?;
+    statement.query_map([id.as_str()], request)?.next().transpose()
+}
+
 /// The whole request of that id, and its row's number.
 pub(super) fn find(tx: &Transaction<'_>, id: &RequestId) -> rusqlite::Result<Option<(i64, Request)>> {
-    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM requests WHERE id = ?"))?;
-    let Some((n, mut found)) = statement.query_map([id.as_str()], request)?.next().transpose()? else {
-        return Ok(None);
-    };
+    let Some((n, mut found)) = glimpse(tx, id)? else { return Ok(None) };
     let mut statement = tx.prepare_cached("SELECT plan, report FROM outcomes WHERE request = ?")?;
     let mut rows = statement.query(params![n])?;
     if let Some(row) = rows.next()? {

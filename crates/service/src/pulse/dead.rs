@@ -168,6 +168,7 @@ mod tests {
     use std::time::Duration;
 
     use taskgraft_client::pulse::Subscription;
+    use taskgraft_testkit::LATE;
     use taskgraft_testkit::rabbit::Rabbit;
 
     use super::*;
@@ -208,7 +209,7 @@ mod tests {
             broker.consume(Subscription { queue: grave.queue, topology: Topology::default(), prefetch: 100 });
         let mut seen = BTreeSet::new();
         while seen.len() < 7 {
-            let next = tokio::time::timeout(Duration::from_secs(60), consumer.next());
+            let next = tokio::time::timeout(LATE, consumer.next());
             let letter = next.await.expect("all others in time").unwrap();
             seen.insert(letter.message_id.clone().unwrap());
             letter.ack().await;
@@ -260,7 +261,7 @@ mod tests {
         let (tell, buried) = oneshot::channel();
         letters.send((grave.letter(&letter(0)), tell)).await.unwrap();
         let burying = tokio::spawn(bury(grave.publisher(&broker), burials, stopping));
-        let accepted = tokio::time::timeout(std::time::Duration::from_secs(60), silent.accept()).await;
+        let accepted = tokio::time::timeout(LATE, silent.accept()).await;
         let _connection = accepted.expect("it is published").unwrap();
         stop.send_replace(true);
         // Shorter than it waits for a broker.

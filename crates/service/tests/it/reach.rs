@@ -7,10 +7,9 @@ use taskgraft_client::{Client, Config, SystemClock};
 use taskgraft_local::Server;
 use taskgraft_service::journal::{Journal, Settings};
 use taskgraft_service::reach::{Missing, Need, Pace, Reach};
+use taskgraft_testkit::LATE;
 use tokio::sync::watch;
 
-/// Long enough for a busy machine, short enough to be told.
-const LATE: Duration = Duration::from_secs(120);
 const PACE: Pace =
     Pace { every: Duration::from_millis(50), within: Duration::from_secs(5), lately: Duration::from_millis(100) };
 

@@ -120,7 +120,7 @@ fn once<T: Clone + PartialEq>(named: &[T]) -> Vec<T> {
 /// That all of it can be tried again: nothing is changed before that is known.
 async fn check(requests: &[RequestId], messages: &[i64], journal: &Journal) -> Result<(), Failure> {
     for id in requests {
-        let request = journal.get(id).await?.ok_or_else(|| JournalError::Unknown(id.clone()))?;
+        let request = whole(journal, id).await?;
         next(request.state, Event::Retried).map_err(JournalError::from)?;
     }
     for message in messages {
@@ -143,7 +143,8 @@ fn stands(letter: &Letter) -> String {
 pub(super) async fn cancel(args: &Cancel, journal: &Journal, out: &Out) -> Result<(), Failure> {
     // Whoever said once that they go too need not say it again.
     let change = Change { with_dependencies: args.with_dependencies.then_some(true), ..by_hand() };
-    let mut requests = vec![journal.apply(&args.request, Event::CancelAsked, change).await?];
+    journal.apply(&args.request, Event::CancelAsked, change).await?;
+    let mut requests = vec![whole(journal, &args.request).await?];
     let verdict = args.then.wait_for(journal, &mut requests, State::Cancelled, args.then.end()).await?;
     if args.then.json {
         out.json(&Told { requests: &requests, messages: &[] })?;
@@ -232,11 +233,15 @@ impl Then {
     }
 }
 
+async fn whole(journal: &Journal, id: &RequestId) -> Result<Request, JournalError> {
+    journal.get(id).await?.ok_or_else(|| JournalError::Unknown(id.clone()))
+}
+
 async fn ended(journal: &Journal, id: &RequestId) -> Result<Request, Failure> {
     let mut steps = journal.subscribe();
     loop {
         steps.mark_unchanged();
-        let request = journal.get(id).await?.ok_or_else(|| JournalError::Unknown(id.clone()))?;
+        let request = whole(journal, id).await?;
         if request.state.is_terminal() {
             return Ok(request);
         }

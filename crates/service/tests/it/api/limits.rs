@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use taskgraft_service::Event;
 use taskgraft_service::http::Settings;
 use taskgraft_service::journal::{Audited, Change};
+use taskgraft_testkit::LATE;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -184,7 +185,7 @@ async fn until(site: &Site, says: &str) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), said).await.unwrap_or_else(|_| panic!("never {says}"));
+    tokio::time::timeout(LATE, said).await.unwrap_or_else(|_| panic!("never {says}"));
 }
 
 /// Calls until that is the answer.
@@ -201,7 +202,7 @@ async fn until_status(site: &Site, path: &str, body: Option<&Value>, status: u16
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), answered).await.unwrap_or_else(|_| panic!("never {status}"));
+    tokio::time::timeout(LATE, answered).await.unwrap_or_else(|_| panic!("never {status}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,7 +233,7 @@ async fn who_waits_for_a_result_keeps_nobody_from_working_and_only_so_many_wait(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_slow_to_say_what_they_want_keeps_nobody_from_working() {
-    let site = Site::with(Settings { in_flight: 1, read_within: Duration::from_secs(60), ..settings() }).await;
+    let site = Site::with(Settings { in_flight: 1, read_within: LATE, ..settings() }).await;
     for endpoint in ["plan", "requests"] {
         let mut slow = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
         let head = format!(
@@ -246,22 +247,50 @@ async fn who_is_slow_to_say_what_they_want_keeps_nobody_from_working() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn large_bodies_share_the_room_that_there_is_and_small_ones_need_none() {
-    let site = Site::with(Settings { room_bytes: 100_000, read_within: Duration::from_secs(60), ..settings() }).await;
-    let plan = format!("{BASE}/plan");
-    let large = json!({"push": "x".repeat(150_000), "labels": ["a"]});
-    assert_eq!(site.post(&plan, &large).await.status, 400);
+/// Sends most of 160,000 bytes, and has the room for them until this is dropped.
+async fn all_the_room(site: &Site) -> TcpStream {
     let mut slow = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
     let head = format!(
-        "POST {plan} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 160000\r\n\r\n{}",
+        "POST {BASE}/plan HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 160000\r\n\r\n{}",
         " ".repeat(150_000)
     );
     slow.write_all(head.as_bytes()).await.unwrap();
+    slow
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_share_the_room_that_there_is_and_small_ones_need_none() {
+    let site = Site::with(Settings { room_bytes: 100_000, read_within: LATE, ..settings() }).await;
+    let plan = format!("{BASE}/plan");
+    let large = json!({"push": "x".repeat(150_000), "labels": ["a"]});
+    assert_eq!(site.post(&plan, &large).await.status, 400);
+    let slow = all_the_room(&site).await;
     until_status(&site, &plan, Some(&large), 503).await;
     assert_eq!(site.post(&plan, &json!({"push": "x", "labels": ["a"]})).await.status, 400, "small ones are read");
     drop(slow);
     until_status(&site, &plan, Some(&large), 400).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_is_not_refused_though_there_is_no_room_to_show_it() {
+    let site = Site::with(Settings { room_bytes: 100_000, read_within: LATE, ..settings() }).await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
+    let path = format!("{BASE}/requests");
+    let slow = all_the_room(&site).await;
+    let large = json!({"push": "x".repeat(150_000), "labels": ["a"]});
+    until_status(&site, &format!("{BASE}/plan"), Some(&large), 503).await;
+    let wanted = json!({"push": "lander@aaaaaaaa", "action": "x", "input": "x".repeat(40_000)});
+    let taken = site.signed(&ann, &path, Some("k"), &wanted).await;
+    let id = taken.body["id"].as_str().unwrap();
+    assert_eq!((taken.status, &taken.body), (202, &json!({"id": id, "state": "received"})));
+    let place = format!("{path}/{id}");
+    assert_eq!(taken.headers["location"].to_str().unwrap(), place);
+    assert_eq!(site.get(&place).await.status, 503);
+    let cancelled = site.signed(&ann, &format!("{place}/cancel"), None, &json!({})).await;
+    assert_eq!((cancelled.status, &cancelled.body), (202, &json!({"id": id, "state": "cancelling"})));
+    assert!(site.refusals().await.is_empty(), "nothing was refused");
+    drop(slow);
+    until_status(&site, &place, None, 200).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use taskgraft_core::plan::{Policy, Request};
 use taskgraft_engine::{Artifacts, Cache, Lookups, Push};
+use taskgraft_testkit::LATE;
 
 use super::site::{BASE, DOCUMENT, Site, claim, header};
 
@@ -173,7 +174,7 @@ async fn whoever_watches_over_the_service_sees_how_it_is() {
     assert_eq!(site.get("/live").await.body, json!({"live": true}));
     assert_eq!(site.get("/ready").await.body, json!({"ready": true}));
     *site.trouble.lock().unwrap() = Some("the broker is away".to_owned());
-    let late = tokio::time::timeout(Duration::from_secs(60), async {
+    let late = tokio::time::timeout(LATE, async {
         while site.get("/ready").await.status == 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
