@@ -103,17 +103,20 @@ fn people_are_told_a_line_for_each_message_and_a_count() {
 fn garbage_has_its_line_too_and_nothing_is_hidden_by_a_refusal() {
     let good = r#"{"version": "1", "project": "try", "requester": "ann", "resultset_id": 7, "decisionTaskID": "AWMGHageTsSoYmoMR1_cRw", "requested_jobs": ["a"]}"#;
     let long = "x".repeat(3 << 20);
-    let text = format!("{good}\ngarbage\n\n{long}\n{{\"payload\": {good}, \"routingKey\": \"autoland\"}}\n\u{1b}[2J\n");
+    let to = |address: &str| format!("{{\"payload\": {good}, {address}}}");
+    let (autoland, elsewhere) = (to("\"routingKey\": \"autoland\""), to("\"exchange\": \"exchange/other/clicks\""));
+    let text = format!("{good}\ngarbage\n\n{long}\n{autoland}\n\u{1b}[2J\n{elsewhere}\n");
     let told = lines(&replayed(&text, &["--json"]));
     let kinds: Vec<_> =
         told.iter().map(|line| (line["line"].as_u64().unwrap(), line["kind"].as_str().unwrap())).collect();
-    assert_eq!(
-        kinds,
-        [(1, "add-new-jobs"), (2, "unreadable"), (4, "unreadable"), (5, "unreadable"), (6, "unreadable")]
-    );
+    let (jobs, unreadable) = ("add-new-jobs", "unreadable");
+    assert_eq!(kinds, [(1, jobs), (2, unreadable), (4, unreadable), (5, jobs), (6, unreadable), (7, jobs)]);
     assert_eq!((&told[0]["outcome"], &told[1]["asked"]), (&json!("understood"), &Value::Null));
     assert!(told[2]["reason"].as_str().unwrap().contains("are the most that is read"), "{}", told[2]);
-    assert!(told[3]["reason"].as_str().unwrap().contains("the routing key is `autoland`"), "{}", told[3]);
+    for (at, reason) in [(3, "the routing key is `autoland`"), (5, "the exchange `exchange/other/clicks` is none of")] {
+        assert_eq!((&told[at]["outcome"], &told[at]["asked"]), (&json!("refused"), &told[0]["asked"]));
+        assert!(told[at]["reason"].as_str().unwrap().contains(reason), "{}", told[at]);
+    }
 
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("service.toml");

@@ -39,11 +39,13 @@ proptest! {
         let facts = (jobs, resultset, decision);
         let read = |at: usize| {
             let body = new_jobs(&facts, at & 1 > 0, at & 2 > 0, at & 4 > 0).to_string();
-            Message::read(None, Some("try"), body.as_bytes())
+            let (message, addressed) = Message::delivered(None, Some("try"), body.as_bytes()).unwrap();
+            assert_eq!(addressed, Ok(()));
+            message
         };
-        let first = read(0).unwrap();
+        let first = read(0);
         for at in 1..8 {
-            prop_assert_eq!(&read(at).unwrap(), &first);
+            prop_assert_eq!(&read(at), &first);
         }
         let Wants::NewJobs { push, jobs } = first.wants else { panic!("it asks for jobs") };
         prop_assert_eq!(push, match &facts.2 {
@@ -119,16 +121,16 @@ fn fuzz_reading_messages() {
             .chance(50)
             .then(|| format!("exchange/treeherder/v1/{}", rng.pick(&["job-actions", "resultset-actions", "x"])));
         let key = rng.chance(30).then(|| any_text(rng));
-        match Message::read(exchange.as_deref(), key.as_deref(), &body) {
-            Ok(message) => {
-                let text = format!("{} {}", message.project, message.requester);
+        match Message::delivered(exchange.as_deref().map(str::parse), key.as_deref(), &body) {
+            Ok((message, addressed)) => {
+                let wrong = addressed.err().map(|wrong| wrong.to_string()).unwrap_or_default();
+                let text = format!("{} {} {wrong}", message.project, message.requester);
                 assert!(!text.chars().any(char::is_control), "{text:?}");
                 if let Wants::NewJobs { jobs, .. } = &message.wants {
                     assert!(!jobs.is_empty() && !jobs.iter().any(|job| job.chars().any(char::is_control)));
                 }
                 // What is inferred is what it would have been told.
-                let name = message.exchange.to_string();
-                assert_eq!(Message::read(Some(&name), key.as_deref(), &body), Ok(message));
+                assert_eq!(Message::read(Some(message.exchange.clone()), &body), Ok(message));
             }
             Err(error) => {
                 let text = error.to_string();

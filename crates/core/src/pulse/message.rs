@@ -41,6 +41,8 @@ pub enum Wants {
         job: Job,
         /// What.
         action: JobAction,
+        /// The build system that it ran in, where that is told.
+        system: Option<String>,
     },
 }
 

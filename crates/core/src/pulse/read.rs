@@ -1,6 +1,6 @@
 //! From bytes to a message.
 
-use super::exchange::{Exchange, InvalidExchange, Kind};
+use super::exchange::{Exchange, Kind};
 use super::field::{Fields, shown};
 use super::guid;
 use super::message::{Job, JobAction, Message, Push, PushAction, Wants};
@@ -33,9 +33,6 @@ pub enum Unreadable {
     /// The body is JSON of another shape.
     #[error("the message is not a JSON object")]
     NoObject,
-    /// It came from an exchange that nothing is known about.
-    #[error(transparent)]
-    Exchange(#[from] InvalidExchange),
     /// No exchange was told, and the fields are those of none.
     #[error(
         "the message has the fields of none of Treeherder's: `requested_jobs` or `buildernames`; `resultset_id` and \
@@ -75,32 +72,15 @@ pub enum Unreadable {
     /// A job that can't be told from others.
     #[error("`job_guid` is of no Taskcluster task (<task id or UUID>/<run>), and there is no `job_id`")]
     NoJob,
-    /// It is addressed to others than it speaks of.
-    #[error("the routing key is {key}, but the message is `{expected}`'s")]
-    RoutingKey {
-        /// The message's.
-        key: String,
-        /// What its fields make.
-        expected: String,
-    },
 }
 
 impl Message {
-    /// Understands a message. `exchange` and `routing_key` are those it was delivered with, where they are known; then its
-    /// body has to agree with them. Fields that aren't known are passed over.
+    /// Understands a message as one of `exchange`; where that isn't known, its fields say what it is. Fields that aren't
+    /// known are passed over.
     ///
     /// # Errors
     /// For what is not one of Treeherder's messages of version 1, or is above a bound.
-    pub fn read(exchange: Option<&str>, routing_key: Option<&str>, body: &[u8]) -> Result<Self, Unreadable> {
-        let exchange = exchange.map(str::parse).transpose()?;
-        Self::read_from(exchange, routing_key, body)
-    }
-
-    /// The same for an exchange of which is known what is published there, whatever its name.
-    ///
-    /// # Errors
-    /// As [`Message::read`].
-    pub fn read_from(exchange: Option<Exchange>, routing_key: Option<&str>, body: &[u8]) -> Result<Self, Unreadable> {
+    pub fn read(exchange: Option<Exchange>, body: &[u8]) -> Result<Self, Unreadable> {
         let fields = Fields::read(body)?;
         let exchange = match exchange {
             Some(exchange) => exchange,
@@ -116,11 +96,7 @@ impl Message {
             Kind::PushAction => on_push(&fields)?,
             Kind::JobAction => on_job(&fields)?,
         };
-        let message = Self { exchange, project, requester, wants };
-        if let Some(key) = routing_key {
-            check_key(&message, fields.text("build_system_type", MAX_TEXT)?, key)?;
-        }
-        Ok(message)
+        Ok(Self { exchange, project, requester, wants })
     }
 }
 
@@ -203,22 +179,8 @@ fn on_job(fields: &Fields) -> Result<Wants, Unreadable> {
         Some((task, _)) => Job::Task(task),
         None => Job::Number(number.ok_or(Unreadable::NoJob)?),
     };
-    Ok(Wants::OnJob { job, action })
-}
-
-/// Whether a message was published under the key that its fields make. Who may publish is decided by exchange, and a queue
-/// is bound by key: neither may be got around by what the body says.
-fn check_key(message: &Message, build_system: Option<&str>, key: &str) -> Result<(), Unreadable> {
-    let project = &message.project;
-    let expected = match (message.action(), message.kind()) {
-        (Some(action), Kind::JobAction) => {
-            let told = key.split('.').next().unwrap_or_default();
-            format!("{}.{project}.{action}", build_system.unwrap_or(told))
-        }
-        (Some(action), Kind::AddNewJobs | Kind::PushAction) => format!("{project}.{action}"),
-        (None, Kind::AddNewJobs | Kind::PushAction | Kind::JobAction) => project.clone(),
-    };
-    if key == expected { Ok(()) } else { Err(Unreadable::RoutingKey { key: shown(key), expected: shown(&expected) }) }
+    let system = fields.text("build_system_type", MAX_TEXT)?.map(str::to_owned);
+    Ok(Wants::OnJob { job, action, system })
 }
 
 #[cfg(test)]
@@ -227,7 +189,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn read(value: &Value) -> Result<Message, Unreadable> {
-        Message::read(None, None, value.to_string().as_bytes())
+        Message::read(None, value.to_string().as_bytes())
     }
 
     fn with(mut value: Value, field: &str, other: Value) -> Value {
@@ -255,7 +217,8 @@ mod tests {
         let kinds = [jobs(), push(), job()].map(|value| read(&value).unwrap());
         assert_eq!(kinds.each_ref().map(Message::kind), Kind::ALL);
         assert_eq!(kinds[0].wants, Wants::NewJobs { push: Push::Number(87376), jobs: vec!["a".into(), "b".into()] });
-        assert_eq!(kinds[2].wants, Wants::OnJob { job: Job::Number(7), action: JobAction::Retrigger });
+        let system = Some("buildbot".to_owned());
+        assert_eq!(kinds[2].wants, Wants::OnJob { job: Job::Number(7), action: JobAction::Retrigger, system });
         assert_eq!(read(&with(jobs(), "action", json!("cancel_all"))), Err(Unreadable::NoKind), "of two kinds");
     }
 
@@ -264,7 +227,8 @@ mod tests {
         let guid = "bfcfef92-9000-4121-ac73-d634028e5705/0";
         let read = read(&with(job(), "job_guid", json!(guid))).unwrap();
         let task = Job::Task("v8_vkpAAQSGsc9Y0Ao5XBQ".parse().unwrap());
-        assert_eq!(read.wants, Wants::OnJob { job: task, action: JobAction::Retrigger });
+        let Wants::OnJob { job, .. } = read.wants else { panic!("it is about a job") };
+        assert_eq!(job, task);
     }
 
     #[test]
@@ -276,38 +240,6 @@ mod tests {
         }
         assert_eq!(named(&json!({"requester": "a".repeat(300)})), None);
         assert_eq!(requester(b"{"), None);
-    }
-
-    #[test]
-    fn a_routing_key_has_to_agree_with_the_body() {
-        let read = |value: &Value, key: &str| Message::read(None, Some(key), value.to_string().as_bytes());
-        for (value, right) in [(jobs(), "try"), (push(), "try.cancel_all"), (job(), "buildbot.try.retrigger")] {
-            assert!(read(&value, right).is_ok(), "{right}");
-            for wrong in ["", "autoland", "autoland.cancel_all", "try.cancel", "taskcluster.try.retrigger", "#"] {
-                assert!(matches!(read(&value, wrong), Err(Unreadable::RoutingKey { .. })), "{right} {wrong}");
-            }
-        }
-        let unsaid = with(job(), "build_system_type", Value::Null);
-        assert!(read(&unsaid, "taskcluster.try.retrigger").is_ok());
-        assert!(read(&unsaid, "a.b.try.retrigger").is_err());
-        let hostile = with(job(), "build_system_type", json!("a\u{0}\u{1b}[2J"));
-        let said = read(&hostile, "buildbot.try.retrigger").unwrap_err().to_string();
-        assert!(!said.chars().any(char::is_control), "{said:?}");
-    }
-
-    #[test]
-    fn an_exchange_has_to_agree_with_the_body() {
-        let from = |kind: Kind, value: &Value| {
-            let name = format!("exchange/treeherder-stage/v1/{}", kind.exchange());
-            Message::read(Some(&name), None, value.to_string().as_bytes())
-        };
-        assert_eq!(
-            from(Kind::PushAction, &push()).unwrap().exchange.name,
-            "exchange/treeherder-stage/v1/resultset-actions"
-        );
-        assert_eq!(from(Kind::PushAction, &jobs()), Err(Unreadable::Missing("action")));
-        assert_eq!(from(Kind::AddNewJobs, &push()), Err(Unreadable::Missing("requested_jobs")));
-        assert_eq!(from(Kind::JobAction, &jobs()), Err(Unreadable::Missing("action")));
     }
 
     #[test]
@@ -335,6 +267,7 @@ mod tests {
             (with(push(), "times", json!(0)), "`times` must be a number from 1 to 100"),
             (with(push(), "action", json!("delete_all")), "the action `delete_all` is none of cancel_all"),
             (with(job(), "action", json!("\u{1b}[31m")), "without control characters"),
+            (with(job(), "build_system_type", json!("a\u{1b}[2J")), "without control characters"),
             (with(job(), "job_id", Value::Null), "`job_guid` is of no Taskcluster task"),
             (json!([1]), "not a JSON object"),
             (json!({}), "none of Treeherder's"),
@@ -348,12 +281,12 @@ mod tests {
     #[test]
     fn what_is_no_json_or_too_much_is_refused() {
         for body in [&b""[..], b"{", b"garbage", b"\xff", b"{\"a\": \"\\ud800\"}", b"{\"a\\u0000\": 1}"] {
-            assert!(matches!(Message::read(None, None, body), Err(Unreadable::NoJson(_))), "{body:?}");
+            assert!(matches!(Message::read(None, body), Err(Unreadable::NoJson(_))), "{body:?}");
         }
         let deep = "[".repeat(100_000);
-        assert!(matches!(Message::read(None, None, deep.as_bytes()), Err(Unreadable::NoJson(_))));
+        assert!(matches!(Message::read(None, deep.as_bytes()), Err(Unreadable::NoJson(_))));
         let large = vec![b' '; MAX_BODY_BYTES + 1];
-        assert_eq!(Message::read(None, None, &large), Err(Unreadable::TooLarge(large.len())));
+        assert_eq!(Message::read(None, &large), Err(Unreadable::TooLarge(large.len())));
     }
 
     #[test]

@@ -143,7 +143,7 @@ async fn settle(intake: &Intake, journal: &Journal, letter: &Letter) -> Result<S
     let raw = Raw { exchange, routing_key, message_id: message_id.as_deref(), redelivered: false, body };
     let mut taken = match intake.read(raw) {
         Ok(taken) => taken,
-        Err(unreadable) => return Ok(Settled::Dead(unreadable.to_string())),
+        Err(why) => return Ok(Settled::Dead(why.to_string())),
     };
     // What has no name of its own is named after the letter: tried again at any time, it is one request.
     if taken.within.take().is_some() {

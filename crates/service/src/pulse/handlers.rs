@@ -28,7 +28,7 @@ pub fn asked(message: &Message, talos: &[String]) -> Asked {
             let (action, input) = on_push(*action, *times, talos);
             (push, None, action, None, input)
         }
-        Wants::OnJob { job, action } => {
+        Wants::OnJob { job, action, .. } => {
             let (push, subject) = match job {
                 Job::Task(task) => (PushName::OfTask(*task), Subject::Task(*task)),
                 Job::Number(id) => (
@@ -78,7 +78,7 @@ mod tests {
     fn of(fields: Value) -> Asked {
         let mut message = json!({"version": 1, "project": "try", "requester": "ann@lander.example"});
         message.as_object_mut().unwrap().extend(fields.as_object().cloned().unwrap());
-        let message = Message::read(None, None, message.to_string().as_bytes()).unwrap();
+        let message = Message::read(None, message.to_string().as_bytes()).unwrap();
         asked(&message, &TALOS.map(str::to_owned))
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_request_is_its_messages_whoever_delivers_it() {
         let body =
             br#"{"version": 1, "project": "try", "requester": "ann", "resultset_id": 7, "action": "cancel_all"}"#;
-        let message = Message::read(None, None, body).unwrap();
+        let message = Message::read(None, body).unwrap();
         let request = |key: &str| request(&message, key.to_owned(), &[]);
         assert_eq!(request("k").id(), request("k").id());
         assert_ne!(request("k").id(), request("l").id());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ring::digest::{Context, SHA256};
-use taskgraft_core::pulse::{Exchange, InvalidExchange, Kind, MAX_BODY_BYTES, Message, Unreadable};
+use taskgraft_core::pulse::{Exchange, InvalidExchange, Kind, Message, Misaddressed, Unreadable};
 
 use super::handlers::{self, TALOS};
 use crate::config::{Config, DUPLICATE_WINDOW};
@@ -45,6 +45,17 @@ pub struct Taken {
     pub redelivered: bool,
 }
 
+/// Why a message becomes no request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// It is none of those that are known.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// It is addressed to others than it speaks of.
+    #[error(transparent)]
+    Misaddressed(#[from] Misaddressed),
+}
+
 impl Default for Intake {
     /// As without a configuration.
     fn default() -> Self {
@@ -62,10 +73,7 @@ impl Intake {
     }
 
     /// The exchange of that name: a handler's, else one of Treeherder's.
-    ///
-    /// # Errors
-    /// If nothing is known of it.
-    pub fn exchange(&self, name: &str) -> Result<Exchange, InvalidExchange> {
+    fn exchange(&self, name: &str) -> Result<Exchange, InvalidExchange> {
         match self.kinds.get(name) {
             Some(kind) => Ok(Exchange { name: name.to_owned(), kind: *kind }),
             // Bound by an earlier configuration, or by hand.
@@ -73,15 +81,26 @@ impl Intake {
         }
     }
 
-    /// Understands a message.
+    /// Understands a message, and says whether it is addressed to those it speaks of, as far as its address is known.
     ///
     /// # Errors
     /// If it is none of those that are known.
-    pub fn read(&self, raw: Raw<'_>) -> Result<Taken, Unreadable> {
-        if raw.body.len() > MAX_BODY_BYTES {
-            return Err(Unreadable::TooLarge(raw.body.len()));
-        }
-        let message = Message::read_from(Some(self.exchange(raw.exchange)?), Some(raw.routing_key), raw.body)?;
+    pub fn understand(
+        &self,
+        exchange: Option<&str>,
+        routing_key: Option<&str>,
+        body: &[u8],
+    ) -> Result<(Message, Result<(), Misaddressed>), Unreadable> {
+        Message::delivered(exchange.map(|name| self.exchange(name)), routing_key, body)
+    }
+
+    /// The request that a message is.
+    ///
+    /// # Errors
+    /// If it is none of those that are known, or addressed to others than it speaks of.
+    pub fn read(&self, raw: Raw<'_>) -> Result<Taken, NotTaken> {
+        let (message, addressed) = self.understand(Some(raw.exchange), Some(raw.routing_key), raw.body)?;
+        addressed?;
         Ok(self.take(&message, raw))
     }
 
@@ -138,6 +157,7 @@ fn hash(raw: Raw<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use taskgraft_core::pulse::MAX_BODY_BYTES;
 
     use super::*;
 
@@ -186,10 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_or_from_elsewhere_is_not_read() {
+    fn what_is_too_large_from_elsewhere_or_to_others_is_not_taken() {
         let large = vec![b' '; MAX_BODY_BYTES + 1];
-        assert_eq!(intake().read(raw(EXCHANGE, &large)), Err(Unreadable::TooLarge(large.len())));
+        assert_eq!(intake().read(raw(EXCHANGE, &large)), Err(Unreadable::TooLarge(large.len()).into()));
         let body = body("try");
-        assert!(matches!(intake().read(raw("exchange/other/else", &body)), Err(Unreadable::Exchange(_))));
+        let refused = intake().read(raw("exchange/other/else", &body));
+        assert!(matches!(refused, Err(NotTaken::Misaddressed(Misaddressed::Exchange(_)))), "{refused:?}");
+        let refused = intake().read(Raw { routing_key: "autoland.cancel_all", ..raw(EXCHANGE, &body) });
+        assert!(matches!(refused, Err(NotTaken::Misaddressed(Misaddressed::RoutingKey { .. }))), "{refused:?}");
     }
 }

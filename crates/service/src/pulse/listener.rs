@@ -210,7 +210,7 @@ impl Desk<'_> {
         };
         let done = match self.intake.read(raw) {
             Ok(taken) => self.receive(raw, taken).await,
-            Err(unreadable) => self.give_up(raw, unreadable.to_string()).await,
+            Err(why) => self.give_up(raw, why.to_string()).await,
         };
         if done.is_ok() && !delivery.ack().await {
             Counters::count(&self.counters.unacknowledged);

@@ -71,7 +71,7 @@ pub enum Outcome {
     Understood,
     /// Its push or job can't be found.
     Unresolved,
-    /// It may not be done.
+    /// It may not be done: by the policy, or since it is addressed to others than it speaks of.
     Refused,
     /// It can't be done on that push.
     Impossible,
@@ -143,36 +143,37 @@ impl Replay {
 
     /// What there is to say about a line.
     pub async fn line(&self, line: u64, text: &[u8]) -> Line {
-        let (delivered, message) = match self.read(text) {
-            Ok(read) => read,
-            Err(reason) => {
-                let (kind, outcome, reason) = ("unreadable", Outcome::Unreadable, Some(reason));
-                return Line { line, kind, asked: None, policy: None, outcome, reason };
-            }
+        match Delivered::read(text) {
+            Ok(delivered) => self.delivered(line, &delivered).await,
+            Err(why) => unreadable(line, why.to_owned()),
+        }
+    }
+
+    /// What there is to say about a message; `line` is its number.
+    pub async fn delivered(&self, line: u64, delivered: &Delivered<'_>) -> Line {
+        let Delivered { exchange, routing_key, body } = delivered;
+        let understood = self.intake.understand(exchange.as_deref(), routing_key.as_deref(), body);
+        let (message, addressed) = match understood {
+            Ok(understood) => understood,
+            Err(why) => return unreadable(line, why.to_string()),
         };
         let taken = self.intake.take(
             &message,
             Raw {
                 exchange: &message.exchange.name,
-                routing_key: delivered.routing_key.as_deref().unwrap_or_default(),
+                routing_key: routing_key.as_deref().unwrap_or_default(),
                 message_id: None,
                 redelivered: false,
-                body: &delivered.body,
+                body,
             },
         );
         let kind = message.kind().as_str();
         let wanted = Wanted { requester: message.requester.clone(), asked: taken.request.asked.clone() };
-        let (policy, (outcome, reason)) = self.judge(&message, taken).await;
+        let (policy, (outcome, reason)) = match addressed {
+            Ok(()) => self.judge(&message, taken).await,
+            Err(why) => (None, (Outcome::Refused, Some(why.to_string()))),
+        };
         Line { line, kind, asked: Some(wanted), policy, outcome, reason }
-    }
-
-    fn read<'a>(&self, text: &'a [u8]) -> Result<(Delivered<'a>, Message), String> {
-        let delivered = Delivered::read(text)?;
-        let exchange = delivered.exchange.as_deref().map(|name| self.intake.exchange(name)).transpose();
-        let exchange = exchange.map_err(|why| why.to_string())?;
-        let message = Message::read_from(exchange, delivered.routing_key.as_deref(), &delivered.body);
-        let message = message.map_err(|why| why.to_string())?;
-        Ok((delivered, message))
     }
 
     fn project(&self, called: &str) -> Option<(&str, &Project)> {
@@ -237,6 +238,11 @@ impl Replay {
         push.check(&said.unwrap_or_default()).map_err(|error| (Outcome::Refused, Some(failed(error))))?;
         push.parameters.level().map_err(|error| (Outcome::Unresolved, Some(failed(error))))
     }
+}
+
+fn unreadable(line: u64, why: String) -> Line {
+    let outcome = Outcome::Unreadable;
+    Line { line, kind: outcome.as_str(), asked: None, policy: None, outcome, reason: Some(why) }
 }
 
 fn failed(error: impl fmt::Display) -> String {
@@ -365,8 +371,30 @@ mod tests {
         let told = line(None, text);
         assert_eq!((&told["outcome"], &told["kind"]), (&json!("understood"), &json!("add-new-jobs")));
         assert_eq!(told["asked"]["push"], json!({"decision": "AWMGHageTsSoYmoMR1_cRw"}));
-        let other = line(None, &text.replace("\"try\",\n", "\"autoland\",\n"));
-        assert_eq!(other["kind"], "unreadable", "{other}");
+    }
+
+    #[test]
+    fn what_is_addressed_to_others_than_it_speaks_of_is_refused_and_understood() {
+        let addressed = |exchange: &str, key: &str| {
+            let config = RULES.replace("ACTION", "*");
+            let payload: Value = serde_json::from_str(CANCEL).unwrap();
+            let text = json!({"exchange": exchange, "routingKey": key, "payload": payload}).to_string();
+            line(Some(&config), &text)
+        };
+        let exchange = |name: &str| format!("exchange/treeherder/v1/{name}");
+        let right = addressed(&exchange("resultset-actions"), "try.cancel_all");
+        assert_eq!((&right["outcome"], &right["policy"]["verdict"]), (&json!("unresolved"), &json!("allowed")));
+        let cases = [
+            (exchange("resultset-actions"), "autoland.cancel_all", "the routing key is `autoland.cancel_all`"),
+            (exchange("job-actions"), "try.cancel_all", "of kind job-action, but this one is of kind push-action"),
+            ("exchange/other/clicks".to_owned(), "try.cancel_all", "the exchange `exchange/other/clicks` is none of"),
+        ];
+        for (exchange, key, reason) in cases {
+            let told = addressed(&exchange, key);
+            assert_eq!((&told["kind"], &told["asked"]), (&right["kind"], &right["asked"]));
+            assert_eq!((&told["outcome"], &told["policy"]), (&json!("refused"), &Value::Null));
+            assert!(told["reason"].as_str().unwrap().contains(reason), "{told}");
+        }
     }
 
     #[test]
