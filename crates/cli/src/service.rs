@@ -21,9 +21,9 @@ use crate::exit::{Failure, Kind, chain};
 use crate::log::{self, Format};
 use crate::output::Out;
 
-/// The most bytes of downloads that are kept on disk, and of pushes that are kept in memory.
+/// The most bytes of downloads that are kept on disk, and of memory that what is kept read of them takes.
 const DISK: u64 = 8 << 30;
-const MEMORY: u64 = 1 << 30;
+const MEMORY: u64 = 512 << 20;
 /// Where `taskgraft up` keeps its service, below its data directory.
 pub(crate) const DIR: &str = "service";
 /// How a service is told to be for this machine alone.

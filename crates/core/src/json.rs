@@ -30,7 +30,7 @@ use crate::graph::{GraphError, Label, Node, Task, TaskGraph};
 
 pub use head::Head;
 pub use value::{BadValue, parse};
-pub use write::to_string_sorted;
+pub use write::{to_string_sorted, to_string_sorted_within};
 
 /// The largest full-task-graph.json that is read, in bytes. The largest known ones are a sixteenth of it.
 pub const MAX_GRAPH_BYTES: usize = 4 << 30;
@@ -208,6 +208,14 @@ impl GraphFile {
         self.spans.labels.is_empty()
     }
 
+    /// How many bytes of memory it takes now, about, beside the file: where its tasks stand, and those that were asked for
+    /// as far as they are kept.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let places = 2 * size_of::<Span>() + self.sorted.as_ref().map_or(0, |_| size_of::<u32>());
+        self.len() * places + self.kept.memory()
+    }
+
     /// All labels in their order.
     pub fn labels(&self) -> impl Iterator<Item = Cow<'_, str>> {
         // Every label was read once by `Spans::push`.
@@ -243,7 +251,22 @@ impl GraphFile {
         self.checked(|file| file.closure_here(labels))
     }
 
+    /// How many bytes the definitions of the tasks have that [`Self::closure`] gives, as they stand in the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::closure`], but for circles.
+    pub fn weight<L: AsRef<str>>(&self, labels: &[L]) -> Result<usize, ReadError> {
+        let nodes = self.checked(|file| file.needed(labels))?;
+        Ok(nodes.values().map(|node| node.task.definition.len()).sum())
+    }
+
     fn closure_here<L: AsRef<str>>(&self, labels: &[L]) -> Result<TaskGraph, ReadError> {
+        Ok(TaskGraph::of(self.needed(labels)?.into_values().collect())?)
+    }
+
+    /// The tasks with these labels and all that they need, by place.
+    fn needed<L: AsRef<str>>(&self, labels: &[L]) -> Result<HashMap<usize, Arc<Node>>, ReadError> {
         let labels = labels.iter().map(AsRef::as_ref);
         let unknown: Vec<String> = labels.clone().filter(|label| !self.contains(label)).map(str::to_owned).collect();
         if !unknown.is_empty() {
@@ -259,7 +282,7 @@ impl GraphFile {
             queue.extend(needs.iter());
             tasks.insert(at, node);
         }
-        Ok(TaskGraph::of(tasks.into_values().collect())?)
+        Ok(tasks)
     }
 
     fn found(&self, at: usize) -> Result<Found, ReadError> {

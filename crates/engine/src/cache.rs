@@ -46,13 +46,13 @@ impl Cache {
     }
 
     /// The same for a process that lives on: at most `disk` bytes are kept in the directory, also while it runs, and of
-    /// what decision tasks left as much as makes `memory` bytes of artifacts is kept read. A file that another process
+    /// what decision tasks left as much is kept read as takes about `memory` bytes of memory. A file that another process
     /// left is used only if it is what its digest says.
     ///
     /// # Errors
     /// If the directory can't be made or listed.
     pub fn remembering(dir: &Path, disk: u64, memory: u64) -> io::Result<Self> {
-        Self::within(dir, disk, Some(Arc::new(Memory::new(memory))))
+        Self::within(dir, disk, Some(Arc::new(Memory::new(memory).growing(Left::memory))))
     }
 
     fn within(dir: &Path, max: u64, memory: Option<Arc<Memory<Run, Left>>>) -> io::Result<Self> {

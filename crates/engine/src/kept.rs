@@ -16,6 +16,9 @@ use crate::planner::EarlierWork;
 use crate::push::{Push, PushError};
 use crate::{Lookups, Memory, Planned, PlannerError, history, lookup, planner};
 
+/// How many bytes what was looked up of a label takes.
+const LABEL: u64 = 1024;
+
 /// Pushes that previews are made of. What was looked up about one counts for a while, counted from when it was first
 /// asked about, and is forgotten all at once.
 #[derive(Debug)]
@@ -51,10 +54,12 @@ struct Known {
 
 impl Previews {
     /// Previews by what `client` sees, each look-up counting for `fresh`; pushes with `labels` labels altogether are
-    /// held at most, but always one.
+    /// held at most, fewer where many of their tasks were asked for, but always one.
     #[must_use]
     pub fn new(client: Client, artifacts: Artifacts, fresh: Duration, labels: u64) -> Self {
-        Self { client, artifacts, pushes: Memory::for_a_while(labels, fresh) }
+        let grown = |seen: &Seen| seen.push.graph.memory() as u64;
+        let pushes = Memory::for_a_while(labels.saturating_mul(LABEL), fresh).growing(grown);
+        Self { client, artifacts, pushes }
     }
 
     /// The push of a decision task.
@@ -64,14 +69,14 @@ impl Previews {
     pub async fn push(&self, decision: TaskId) -> Result<Arc<Seen>, PushError> {
         let load = async {
             let push = Push::load(&self.client, &self.artifacts, decision).await?;
-            let labels = push.graph.len() as u64;
+            let bytes = push.graph.len() as u64 * LABEL;
             let kept = Kept {
                 client: self.client.clone(),
                 artifacts: self.artifacts.clone(),
                 earlier: OnceCell::new(),
                 known: Mutex::default(),
             };
-            Ok((Arc::new(Seen { push, lookups: Lookups::Kept(Arc::new(kept)) }), labels))
+            Ok((Arc::new(Seen { push, lookups: Lookups::Kept(Arc::new(kept)) }), bytes))
         };
         self.pushes.get(decision, Box::pin(load)).await
     }
@@ -84,6 +89,17 @@ impl Previews {
 }
 
 impl Seen {
+    /// How many bytes there are of the tasks that a request is about and of all that these need, as the push's graph has
+    /// them.
+    ///
+    /// # Errors
+    /// If that can't be read.
+    pub fn weight(&self, request: &Request) -> Result<usize, PlannerError> {
+        let graph = &self.push.graph;
+        let known: Vec<&String> = request.labels.iter().filter(|label| graph.contains(label)).collect();
+        Ok(graph.weight(&known)?)
+    }
+
     /// Plans a request on it, by the rules of [`Policy::Graft`]. Nothing is created.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ pub struct Memory<K, T> {
     max: u64,
     /// How long a value counts after its making began; for good where this is not set.
     fresh: Option<Duration>,
+    /// What a value weighs beside what it weighed when it was made.
+    grown: fn(&T) -> u64,
     /// The last used last.
     entries: Mutex<Vec<Entry<K, T>>>,
     hits: AtomicU64,
@@ -31,13 +33,19 @@ impl<K: Eq, T> Memory<K, T> {
     /// A memory of values that never change, for as much as weighs `max`.
     #[must_use]
     pub fn new(max: u64) -> Self {
-        Self { max, fresh: None, entries: Mutex::default(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self { max, fresh: None, grown: |_| 0, entries: Mutex::default(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// The same for values that count only so long.
     #[must_use]
     pub fn for_a_while(max: u64, fresh: Duration) -> Self {
         Self { fresh: Some(fresh), ..Self::new(max) }
+    }
+
+    /// The same for values that come to weigh more: so much, by now, beside what they weighed when they were made.
+    #[must_use]
+    pub fn growing(self, grown: fn(&T) -> u64) -> Self {
+        Self { grown, ..self }
     }
 
     /// How often a value was there, and how often it had to be made.
@@ -78,7 +86,9 @@ impl<K: Eq, T> Memory<K, T> {
     /// Forgets the longest unused until the rest fits.
     fn forget(&self) {
         let mut entries = self.lock();
-        let size = |entry: &Entry<K, T>| entry.value.get().map_or(0, |(_, size)| *size);
+        let size = |entry: &Entry<K, T>| {
+            entry.value.get().map_or(0, |(value, size)| size.saturating_add((self.grown)(value)))
+        };
         let mut all: u64 = entries.iter().map(size).sum();
         while all > self.max && entries.len() > 1 {
             all -= size(&entries.remove(0));
@@ -111,6 +121,20 @@ mod tests {
         assert_eq!(memory.counts(), (2, 4));
         get(&memory, 2, 100).await;
         assert_eq!(memory.counts(), (3, 4), "larger than all that may be kept, and still kept while nothing else is");
+    }
+
+    #[tokio::test]
+    async fn what_has_grown_weighs_more() {
+        let memory = Memory::<u8, AtomicU64>::new(10).growing(|value| value.load(Ordering::SeqCst));
+        let get = |n| memory.get(n, async { Ok::<_, ()>((Arc::default(), 4)) });
+        let first = get(1).await.unwrap();
+        get(2).await.unwrap();
+        get(1).await.unwrap();
+        assert_eq!(memory.counts(), (1, 2));
+        first.store(3, Ordering::SeqCst);
+        get(1).await.unwrap();
+        get(2).await.unwrap();
+        assert_eq!(memory.counts(), (2, 3), "2 had to go");
     }
 
     #[tokio::test]

@@ -22,6 +22,10 @@ use crate::project::Project;
 /// The largest parameters.yml and label-to-taskid.json that are read, in bytes.
 const MAX_SMALL: u64 = 64 << 20;
 
+/// How large parameters are in memory, by their text, and a task id with its place among others, in bytes.
+const PARSED: u64 = 4;
+const ENTRY: usize = 64;
+
 /// What a decision task left: the whole graph, what of it was scheduled, and for whom.
 #[derive(Clone)]
 pub struct Push {
@@ -250,6 +254,11 @@ pub(crate) struct Left {
 }
 
 impl Left {
+    /// How many bytes of memory its graph takes now, beside the file.
+    pub(crate) fn memory(&self) -> u64 {
+        self.graph.memory() as u64
+    }
+
     pub(crate) fn only(parameters: Parameters) -> Result<Self, ReadError> {
         Ok(Self { parameters, graph: Arc::new(GraphFile::read("{}".into())?), labels: Arc::default() })
     }
@@ -278,14 +287,16 @@ async fn remembered(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Re
     Ok(reading.await?.0)
 }
 
-/// What a decision task left, and how many bytes its graph has.
+/// What a decision task left, and how many bytes of memory all but its graph takes, about.
 async fn read(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Result<(Left, u64), PushError> {
-    let (parameters, (graph, bytes), labels) = future::try_join3(
-        read_parameters(artifacts, task, run),
-        read_sized_graph(artifacts, task, run),
+    let ((parameters, text), graph, labels) = future::try_join3(
+        read_sized_parameters(artifacts, task, run),
+        read_graph(artifacts, task, run),
         read_labels(artifacts, task, run),
     )
     .await?;
+    let label = |label: &String| (label.len() + ENTRY) as u64;
+    let bytes = PARSED * text + labels.keys().map(label).sum::<u64>();
     Ok((Left { parameters, graph: Arc::new(graph), labels: Arc::new(labels) }, bytes))
 }
 
@@ -295,24 +306,22 @@ pub(crate) async fn read_parameters(
     task: TaskId,
     run: Option<u16>,
 ) -> Result<Parameters, PushError> {
+    Ok(read_sized_parameters(artifacts, task, run).await?.0)
+}
+
+async fn read_sized_parameters(
+    artifacts: &Artifacts,
+    task: TaskId,
+    run: Option<u16>,
+) -> Result<(Parameters, u64), PushError> {
     let bytes = artifacts.read(Wanted { task, run, name: "public/parameters.yml", max: MAX_SMALL }).await?;
-    Ok(parameters::read_parameters(&bytes)?)
+    Ok((parameters::read_parameters(&bytes)?, bytes.len() as u64))
 }
 
 /// A decision task's whole graph.
 pub(crate) async fn read_graph(artifacts: &Artifacts, task: TaskId, run: Option<u16>) -> Result<GraphFile, PushError> {
-    Ok(read_sized_graph(artifacts, task, run).await?.0)
-}
-
-async fn read_sized_graph(
-    artifacts: &Artifacts,
-    task: TaskId,
-    run: Option<u16>,
-) -> Result<(GraphFile, u64), PushError> {
     let wanted = Wanted { task, run, name: "public/full-task-graph.json", max: MAX_GRAPH_BYTES as u64 };
-    let bytes = artifacts.read(wanted).await?;
-    let size = bytes.len() as u64;
-    Ok((GraphFile::read(bytes)?, size))
+    Ok(GraphFile::read(artifacts.read(wanted).await?)?)
 }
 
 /// The tasks that a decision, action or cron task made or reused, by label.

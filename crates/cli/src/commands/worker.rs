@@ -65,8 +65,8 @@ pub(crate) struct Args {
     /// How many MiB of decision tasks' artifacts are kept on disk
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     disk_cache: u64,
-    /// Of how many MiB of task graphs the structure is kept in memory, about a tenth of that
-    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    /// How many MiB of memory that takes which is kept read of them
+    #[arg(long, value_name = "MIB", default_value_t = 512)]
     memory_cache: u64,
     /// Serve logs of running actions from this address; else long ones are uploaded bit by bit
     #[arg(long, value_name = "ADDRESS:PORT")]

@@ -35,7 +35,7 @@ impl Node {
     }
 
     /// Its definition with this parent as `make` makes it, which has to be the same each time. It is kept for the first
-    /// parent: previews of one push all have the same.
+    /// parent, so that has to be one that others will have too: previews of one push all have the same.
     ///
     /// # Errors
     /// What `make` fails with.

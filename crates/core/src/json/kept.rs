@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::ReadError;
 use crate::graph::Node;
 
-/// The most text, in bytes as it stands in the file, whose tasks are kept. In memory a task is about four times as large.
+/// The most text, in bytes as it stands in the file, whose tasks are kept.
 const MAX_KEPT: usize = 16 << 20;
+
+/// How large a task is in memory, by its text, once a plan was made of it.
+const PARSED: usize = 4;
 
 /// A task, and where what it depends on stands.
 #[derive(Clone)]
@@ -41,11 +44,20 @@ impl Kept {
         tasks().put(at, &found, MAX_KEPT);
         Ok(found)
     }
+
+    /// How many bytes of memory all of them take, about.
+    pub(super) fn memory(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes * PARSED
+    }
 }
 
 impl Tasks {
     /// Keeps a task; where that is too much, instead of all others.
     fn put(&mut self, at: usize, found: &Found, most: usize) {
+        // Two may have read it at once.
+        if self.found.contains_key(&at) {
+            return;
+        }
         let bytes = found.node.task.definition.len();
         if self.bytes.saturating_add(bytes) > most {
             *self = Self::default();
@@ -87,9 +99,22 @@ mod tests {
         let found: Vec<Found> = (0..3).map(|at| file.found(at).unwrap()).collect();
         let size = found[0].node.task.definition.len();
         for (at, found) in found.iter().enumerate() {
+            // Twice, as by two who read it at once.
             tasks.put(at, found, 2 * size);
-            assert!(tasks.bytes <= 2 * size);
+            tasks.put(at, found, 2 * size);
+            assert_eq!(tasks.bytes, tasks.found.len() * size);
         }
         assert_eq!(tasks.found.keys().collect::<Vec<_>>(), [&2]);
+    }
+
+    #[test]
+    fn a_graph_weighs_what_is_kept_of_it() {
+        let file = file();
+        let before = file.memory();
+        file.closure(&["a"]).unwrap();
+        assert_eq!(file.memory() - before, PARSED * file.weight(&["a"]).unwrap());
+        let kept = file.memory();
+        file.closure(&["b"]).unwrap();
+        assert_eq!(file.memory(), kept, "it was there");
     }
 }

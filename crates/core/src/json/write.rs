@@ -1,6 +1,7 @@
 //! Writing JSON byte for byte as the reference does: Python's `json.dumps(…, sort_keys=True, indent=2,
 //! separators=(",", ": "))`.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
 use std::ops::Range;
@@ -12,23 +13,45 @@ use serde_json::ser::{CharEscape, Formatter};
 /// Python prints them, no newline at the end. All keys have to be texts.
 #[must_use]
 pub fn to_string_sorted(value: &impl Serialize) -> String {
-    let mut out = String::new();
+    let Ok(text) = to_string_sorted_within(value, |_| Ok::<_, Infallible>(()));
+    text
+}
+
+/// The same while there is room for it: that is asked for from time to time, with the bytes that it has by then or soon
+/// after. While it is put in order it is in memory twice.
+///
+/// # Errors
+/// What asking for room fails with.
+pub fn to_string_sorted_within<E>(
+    value: &impl Serialize,
+    mut room: impl FnMut(usize) -> Result<(), E>,
+) -> Result<String, E> {
+    let (mut out, mut refused) = (String::new(), None);
+    let mut room = |bytes| room(bytes).map_err(|why| refused = Some(why)).is_ok();
     let sorted = Sorted {
         out: &mut out,
+        room: &mut room,
+        granted: STEP,
         level: 0,
         objects: Vec::new(),
         entries: Vec::new(),
         keys: String::new(),
         in_key: false,
     };
-    // Writing to a text can't fail.
+    // Writing to a text fails of nothing else.
     let _ = value.serialize(&mut serde_json::Serializer::with_formatter(io::sink(), sorted));
-    out
+    refused.map_or(Ok(out), Err)
 }
+
+/// For how many bytes more room is asked at once.
+const STEP: usize = 64 * 1024;
 
 /// Writes to a text rather than to the writer that it is given, since what was written may have to be put in order.
 struct Sorted<'a> {
     out: &'a mut String,
+    room: &'a mut dyn FnMut(usize) -> bool,
+    /// For how many bytes there is room.
+    granted: usize,
     level: usize,
     /// The objects that are being written, outermost first.
     objects: Vec<Object>,
@@ -55,11 +78,25 @@ struct Entry {
 }
 
 impl Sorted<'_> {
-    fn new_line(&mut self) {
+    /// Whether there is room for what was written and `more` bytes.
+    fn reserve(&mut self, more: usize) -> io::Result<()> {
+        let bytes = self.out.len() + more;
+        if bytes > self.granted {
+            self.granted = bytes + STEP;
+            if !(self.room)(self.granted) {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn new_line(&mut self) -> io::Result<()> {
+        self.reserve(1 + 2 * self.level)?;
         self.out.push('\n');
         for _ in 0..self.level {
             self.out.push_str("  ");
         }
+        Ok(())
     }
 
     /// A text that needs no escapes.
@@ -77,12 +114,13 @@ impl Sorted<'_> {
     }
 
     /// Ends what `open` began; on a line of its own unless there is nothing inside.
-    fn close(&mut self, open: char, close: char) {
+    fn close(&mut self, open: char, close: char) -> io::Result<()> {
         self.level -= 1;
         if !self.out.ends_with(open) {
-            self.new_line();
+            self.new_line()?;
         }
         self.out.push(close);
+        Ok(())
     }
 
     /// Puts an object's entries in the order of their keys: by bytes, which for UTF-8 is by code point.
@@ -152,6 +190,7 @@ impl Formatter for Sorted<'_> {
             self.keys.push_str(fragment);
         }
         let mut rest = fragment;
+        self.reserve(rest.len())?;
         while let Some(at) = rest.bytes().position(|byte| !matches!(byte, b' '..=b'~')) {
             // All before `at` is ASCII, so a character starts there.
             let (plain, special) = rest.split_at(at);
@@ -161,6 +200,7 @@ impl Formatter for Sorted<'_> {
                 write_units(char, self.out);
             }
             rest = chars.as_str();
+            self.reserve(rest.len())?;
         }
         self.out.push_str(rest);
         Ok(())
@@ -197,13 +237,11 @@ impl Formatter for Sorted<'_> {
         if !first {
             self.out.push(',');
         }
-        self.new_line();
-        Ok(())
+        self.new_line()
     }
 
     fn end_array<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
-        self.close('[', ']');
-        Ok(())
+        self.close('[', ']')
     }
 
     fn begin_object<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
@@ -217,7 +255,7 @@ impl Formatter for Sorted<'_> {
             self.out.push(',');
         }
         self.entries.push(Entry { start: self.out.len(), key: self.keys.len()..self.keys.len() });
-        self.new_line();
+        self.new_line()?;
         self.in_key = true;
         Ok(())
     }
@@ -249,8 +287,7 @@ impl Formatter for Sorted<'_> {
             }
             self.entries.truncate(object.first);
         }
-        self.close('{', '}');
-        Ok(())
+        self.close('{', '}')
     }
 }
 
@@ -301,6 +338,23 @@ mod tests {
         for (float, expected) in floats {
             assert_eq!(to_string_sorted(&json!(float)), expected);
         }
+    }
+
+    #[test]
+    fn no_more_is_written_than_there_is_room_for() {
+        let value = json!({"z": vec![json!({"b": [[], [1]], "a": "x".repeat(1000)}); 1000], "a": "é".repeat(50_000)});
+        let whole = to_string_sorted(&value);
+        let mut most = 0;
+        let written = to_string_sorted_within(&value, |bytes| {
+            assert!(bytes > most, "{bytes} was granted before");
+            most = bytes;
+            Ok::<_, ()>(())
+        });
+        assert_eq!(written.as_ref(), Ok(&whole));
+        assert!((whole.len()..whole.len() + 2 * STEP).contains(&most), "{most} of {}", whole.len());
+        assert_eq!(to_string_sorted_within(&value, |bytes| if bytes < whole.len() / 2 { Ok(()) } else { Err(7) }), Err(7));
+        let little = to_string_sorted_within(&json!([1]), |_| Err(7));
+        assert_eq!(little.as_deref(), Ok("[\n  1\n]"), "little needs none");
     }
 
     #[derive(Serialize)]

@@ -39,7 +39,14 @@ pub(super) fn template(node: &Node, request: &Request, facts: &Facts, policy: Po
         (None, Policy::Graft) => Some(request.decision.map(|id| id.to_string()).unwrap_or_default()),
         (None, Policy::Reference) => Some(String::new()),
     };
-    let definition = node.opened(parent, opened)?;
+    let definition = if request.action_task.is_some() {
+        // No other action has this parent: what is kept is without it.
+        let mut definition = Arc::unwrap_or_clone(node.opened(None, opened)?);
+        with_parent(&mut definition, parent.as_deref())?;
+        Arc::new(definition)
+    } else {
+        node.opened(parent, opened)?
+    };
     if let Err(error) = crate::definition::copies(&node.task.attributes) {
         return Err(broken(error));
     }
@@ -55,10 +62,12 @@ fn opened(task: &Task, parent: Option<&str>) -> Result<Value, Refusal> {
     if !definition.is_object() {
         return Err(broken("an object is needed"));
     }
-    if let Some(parent) = parent {
-        crate::definition::set_parent(&mut definition, parent).map_err(broken)?;
-    }
+    with_parent(&mut definition, parent)?;
     Ok(definition)
+}
+
+fn with_parent(definition: &mut Value, parent: Option<&str>) -> Result<(), Refusal> {
+    parent.map_or(Ok(()), |parent| crate::definition::set_parent(definition, parent).map_err(broken))
 }
 
 fn broken(problem: impl ToString) -> Refusal {

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Foreseen<'p> {
     #[serde(flatten)]
     pub(super) plan: Option<&'p Plan>,
-    pub(super) buildbot: &'p Named,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) buildbot: Option<&'p Named>,
 }
 
 /// The builders that a preview names.

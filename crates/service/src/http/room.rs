@@ -36,7 +36,20 @@ impl Room {
     /// # Errors
     /// If others have it.
     pub(super) fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), Problem> {
-        let needed = bytes.saturating_sub(SMALL).min(self.bytes);
+        self.hold_within(held, bytes, self.bytes)
+    }
+
+    /// The same for what anybody may ask for and what lasts: however large it is it leaves a quarter to others, though
+    /// not to another as large.
+    ///
+    /// # Errors
+    /// If others have it.
+    pub(super) fn hold_most(&self, held: &mut Held, bytes: usize) -> Result<(), Problem> {
+        self.hold_within(held, bytes, self.bytes / 4 * 3)
+    }
+
+    fn hold_within(&self, held: &mut Held, bytes: usize, most: usize) -> Result<(), Problem> {
+        let needed = bytes.saturating_sub(SMALL).min(most);
         let more = needed.saturating_sub(held.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
         let full =
             || Problem::new(Kind::Overloaded, "what is large has to wait until other large calls are done").after(1);
@@ -54,6 +67,14 @@ impl Room {
 }
 
 impl Held {
+    /// Gives back what is more than `bytes` altogether need.
+    pub(super) fn only(&mut self, bytes: usize) {
+        let needed = bytes.saturating_sub(SMALL);
+        if let Some(permit) = &mut self.permit {
+            drop(permit.split(permit.num_permits().saturating_sub(needed)));
+        }
+    }
+
     /// A body that has the room until it was sent.
     pub(super) fn until_sent(self, bytes: Bytes) -> Body {
         if self.permit.is_none() {
@@ -85,6 +106,13 @@ mod tests {
         let mut all = Held::default();
         room.hold(&mut all, 1 << 40).unwrap();
         assert_eq!(room.left.available_permits(), 0);
+        all.only(SMALL + 300);
+        assert_eq!(room.left.available_permits(), 700);
+        drop(all);
+        let mut most = Held::default();
+        room.hold_most(&mut most, 1 << 40).unwrap();
+        assert!(room.hold_most(&mut Held::default(), 1 << 40).is_err());
+        room.hold(&mut Held::default(), SMALL + 250).unwrap();
     }
 
     #[tokio::test]

@@ -294,6 +294,41 @@ async fn what_was_taken_is_not_refused_though_there_is_no_room_to_show_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_preview_is_of_what_could_be_asked_for_at_most() {
+    let site = Site::start().await;
+    site.push("aaaaaaaa", &[]).await;
+    let preview = async |jobs: usize| {
+        let unknown = (1..jobs).map(|n| format!("unknown-{n}"));
+        let labels: Vec<String> = std::iter::once("test-0-0".to_owned()).chain(unknown).collect();
+        let body = json!({"push": "lander@aaaaaaaa", "labels": labels, "times": 100, "partial": true});
+        site.post(&format!("{BASE}/plan"), &body).await
+    };
+    let most = preview(100).await;
+    assert_eq!((most.status, most.body["tasks"].as_array().unwrap().len()), (200, 101), "with the build");
+    let more = preview(101).await;
+    assert_eq!((more.status, &more.body["type"]), (422, &json!("urn:taskgraft:problem:no-plan")));
+    assert_eq!(more.body["detail"], "10100 tasks would be created, and one request creates 10000 at most");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_previews_share_the_room_and_small_ones_need_none() {
+    let site = Site::with(Settings { room_bytes: 100_000, read_within: LATE, ..settings() }).await;
+    site.push("aaaaaaaa", &[]).await;
+    let plan = format!("{BASE}/plan");
+    let preview = |labels: &str, times| json!({"push": "lander@aaaaaaaa", "labels": [labels], "times": times});
+    let whole = preview("*", 20);
+    assert_eq!(site.post(&plan, &whole).await.body["tasks"].as_array().unwrap().len(), 400);
+    let slow = all_the_room(&site).await;
+    until_status(&site, &plan, Some(&whole), 503).await;
+    let refused = site.post(&plan, &whole).await;
+    assert_eq!(refused.body["type"], "urn:taskgraft:problem:overloaded");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(site.post(&plan, &preview("build-0", 1)).await.status, 200, "a small one");
+    drop(slow);
+    until_status(&site, &plan, Some(&whole), 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn more_requests_than_may_be_unfinished_are_not_taken() {
     let site = Site::with(Settings { backlog: 1, ..settings() }).await;
     let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
