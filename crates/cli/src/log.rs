@@ -76,12 +76,12 @@ impl io::Write for Masked {
 }
 
 /// `line` in one line, whatever was sent to be logged in it: what would begin another, or move a terminal's cursor, is
-/// escaped. Escapes for colours stay where there are colours; what is logged has none of its own then.
+/// escaped. Where there are colours, escapes for them stay, and no others: a field may hold what anybody sent.
 fn one_line(line: &str, ansi: bool) -> String {
     let text = line.strip_suffix('\n').unwrap_or(line);
     let mut safe = String::with_capacity(line.len());
-    for char in text.chars() {
-        if char.is_control() && !(ansi && char == '\u{1b}') {
+    for (at, char) in text.char_indices() {
+        if char.is_control() && !(ansi && is_colour(&text[at..])) {
             safe.extend(char.escape_default());
         } else {
             safe.push(char);
@@ -89,6 +89,12 @@ fn one_line(line: &str, ansi: bool) -> String {
     }
     safe.push('\n');
     safe
+}
+
+/// Whether a text begins with an escape for a colour or another look of letters: `ESC [ digits ; m`.
+fn is_colour(text: &str) -> bool {
+    let numbers = text.strip_prefix("\u{1b}[").unwrap_or_default();
+    numbers.trim_start_matches(|char: char| char.is_ascii_digit() || char == ';').starts_with('m')
 }
 
 #[cfg(test)]
@@ -99,6 +105,11 @@ mod tests {
     fn what_is_logged_begins_no_line_of_its_own() {
         let forged = "WARN a: b why=x\nERROR forged\r\u{9b}2J\u{1b}[31m\n";
         assert_eq!(one_line(forged, false), "WARN a: b why=x\\nERROR forged\\r\\u{9b}2J\\u{1b}[31m\n");
-        assert_eq!(one_line("\u{1b}[33mWARN\u{1b}[0m ä\n", true), "\u{1b}[33mWARN\u{1b}[0m ä\n");
+        let coloured = "\u{1b}[1;33mWARN\u{1b}[m ä\n";
+        assert_eq!(one_line(coloured, true), coloured);
+        for escape in ["[2J", "[31", "]0;title\u{7}", "c", "[3;1H", "[?1049h", "[31\u{1b}m", "m", ""] {
+            let line = one_line(&format!("WARN why=\u{1b}{escape}"), true);
+            assert!(!line.contains('\u{1b}'), "{line:?}");
+        }
     }
 }

@@ -33,7 +33,14 @@ impl<K: Eq, T> Memory<K, T> {
     /// A memory of values that never change, for as much as weighs `max`.
     #[must_use]
     pub fn new(max: u64) -> Self {
-        Self { max, fresh: None, grown: |_| 0, entries: Mutex::default(), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self {
+            max,
+            fresh: None,
+            grown: |_| 0,
+            entries: Mutex::default(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
     }
 
     /// The same for values that count only so long.
@@ -86,9 +93,8 @@ impl<K: Eq, T> Memory<K, T> {
     /// Forgets the longest unused until the rest fits.
     fn forget(&self) {
         let mut entries = self.lock();
-        let size = |entry: &Entry<K, T>| {
-            entry.value.get().map_or(0, |(value, size)| size.saturating_add((self.grown)(value)))
-        };
+        let size =
+            |entry: &Entry<K, T>| entry.value.get().map_or(0, |(value, size)| size.saturating_add((self.grown)(value)));
         let mut all: u64 = entries.iter().map(size).sum();
         while all > self.max && entries.len() > 1 {
             all -= size(&entries.remove(0));

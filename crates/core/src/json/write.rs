@@ -352,7 +352,10 @@ mod tests {
         });
         assert_eq!(written.as_ref(), Ok(&whole));
         assert!((whole.len()..whole.len() + 2 * STEP).contains(&most), "{most} of {}", whole.len());
-        assert_eq!(to_string_sorted_within(&value, |bytes| if bytes < whole.len() / 2 { Ok(()) } else { Err(7) }), Err(7));
+        assert_eq!(
+            to_string_sorted_within(&value, |bytes| if bytes < whole.len() / 2 { Ok(()) } else { Err(7) }),
+            Err(7)
+        );
         let little = to_string_sorted_within(&json!([1]), |_| Err(7));
         assert_eq!(little.as_deref(), Ok("[\n  1\n]"), "little needs none");
     }

@@ -44,27 +44,54 @@ pub enum FindError {
 /// # Errors
 /// If Taskcluster doesn't answer, or the group is too large to be searched to its end.
 pub(super) async fn find(client: &Client, group: TaskId, prepared: &Prepared) -> Result<Option<Found>, FindError> {
-    Ok(find_all(client, group, prepared).await?.into_iter().next())
+    search(client, group, prepared).await?.one()
 }
 
-/// All action tasks of `group` that carry the request's key, those first that may still do the work.
+/// Every action task of `group` that carries the request's key, those first that may still do the work.
 ///
 /// # Errors
 /// As [`find`].
 pub(super) async fn find_all(client: &Client, group: TaskId, prepared: &Prepared) -> Result<Vec<Found>, FindError> {
-    let own = client.config().credentials.as_ref().map(|credentials| credentials.client_id.as_str());
-    search(client.queue().list_task_group(group, PAGE), MAX_PAGES, prepared, own).await
+    search(client, group, prepared).await?.every()
 }
 
-async fn search(
+/// What was found of a group.
+struct Searched {
+    /// Those first that may still do the work.
+    found: Vec<Found>,
+    /// How many tasks were looked at, where there are more.
+    cut: Option<usize>,
+}
+
+impl Searched {
+    /// One that may still do the work is the one, whatever was not looked at.
+    fn one(self) -> Result<Option<Found>, FindError> {
+        match (self.found.into_iter().next(), self.cut) {
+            (Some(found), cut) if cut.is_none() || !lost(found.state) => Ok(Some(found)),
+            (_, Some(most)) => Err(FindError::Large(most)),
+            (found, None) => Ok(found),
+        }
+    }
+
+    fn every(self) -> Result<Vec<Found>, FindError> {
+        self.cut.map_or(Ok(self.found), |most| Err(FindError::Large(most)))
+    }
+}
+
+async fn search(client: &Client, group: TaskId, prepared: &Prepared) -> Result<Searched, FindError> {
+    let own = client.config().credentials.as_ref().map(|credentials| credentials.client_id.as_str());
+    look_through(client.queue().list_task_group(group, PAGE), MAX_PAGES, prepared, own).await
+}
+
+async fn look_through(
     pages: impl Stream<Item = Result<TaskGroupList, Error>>,
     max_pages: usize,
     prepared: &Prepared,
     own: Option<&str>,
-) -> Result<Vec<Found>, FindError> {
+) -> Result<Searched, FindError> {
     let mut pages = pin!(pages);
     let mut found: Vec<Found> = Vec::new();
-    let mut searched = 0;
+    let (mut searched, mut cut) = (0, None);
     loop {
         let page = match pages.try_next().await {
             Ok(Some(page)) => page,
@@ -76,14 +103,12 @@ async fn search(
         found.extend(page.tasks.iter().filter_map(|member| carries(member, prepared, own)));
         searched += 1;
         if searched == max_pages && page.continuation_token.is_some() {
-            if found.iter().all(|found| lost(found.state)) {
-                return Err(FindError::Large(max_pages * usize::from(PAGE)));
-            }
+            cut = Some(max_pages * usize::from(PAGE));
             break;
         }
     }
     found.sort_by_key(|found| (lost(found.state), found.task));
-    Ok(found)
+    Ok(Searched { found, cut })
 }
 
 /// Whether a task in this state will not do the work any more.
@@ -159,7 +184,7 @@ mod tests {
         Ok(serde_json::from_value(list).unwrap())
     }
 
-    async fn searched(pages: Vec<Result<TaskGroupList, Error>>) -> Result<Vec<TaskId>, FindError> {
+    async fn searched(pages: Vec<Result<TaskGroupList, Error>>) -> Searched {
         let sending = Sending::Hook { group: "g".to_owned(), id: "h".to_owned(), payload: json!({}) };
         let prepared = Prepared {
             action: "poke".to_owned(),
@@ -170,21 +195,31 @@ mod tests {
             ours: true,
             sending,
         };
-        let found = search(stream::iter(pages), 2, &prepared, None).await?;
-        Ok(found.into_iter().map(|found| found.task).collect())
+        look_through(stream::iter(pages), 2, &prepared, None).await.unwrap()
+    }
+
+    async fn one(pages: Vec<Result<TaskGroupList, Error>>) -> Result<Option<TaskId>, FindError> {
+        Ok(searched(pages).await.one()?.map(|found| found.task))
+    }
+
+    async fn every(pages: Vec<Result<TaskGroupList, Error>>) -> Result<Vec<TaskId>, FindError> {
+        Ok(searched(pages).await.every()?.into_iter().map(|found| found.task).collect())
     }
 
     #[tokio::test]
     async fn what_was_not_searched_to_its_end_is_not_known_to_be_absent() {
         let other = |n, last| page(n, "other", "pending", last);
-        assert_eq!(searched(vec![other(1, false), other(2, true)]).await.unwrap(), []);
-        let large = searched(vec![other(1, false), other(2, false), page(3, "mine", "pending", true)]).await;
+        let absent = || vec![other(1, false), other(2, true)];
+        assert_eq!((one(absent()).await.unwrap(), every(absent()).await.unwrap()), (None, Vec::new()));
+        let large = one(vec![other(1, false), other(2, false), page(3, "mine", "pending", true)]).await;
         assert!(matches!(large, Err(FindError::Large(2000))), "{large:?}");
-        let failed = searched(vec![other(1, false), page(2, "mine", "failed", false), other(3, true)]).await;
+        let failed = one(vec![other(1, false), page(2, "mine", "failed", false), other(3, true)]).await;
         assert!(matches!(failed, Err(FindError::Large(_))), "there may be one that has not failed: {failed:?}");
-        let found = searched(vec![other(1, false), page(2, "mine", "pending", false), other(3, true)]).await.unwrap();
-        assert_eq!(found, [TaskId::from_bytes([2; 16])]);
-        let both = searched(vec![page(1, "mine", "failed", false), page(2, "mine", "pending", true)]).await.unwrap();
+        let live = || vec![other(1, false), page(2, "mine", "pending", false), other(3, true)];
+        assert_eq!(one(live()).await.unwrap(), Some(TaskId::from_bytes([2; 16])));
+        let more = every(live()).await;
+        assert!(matches!(more, Err(FindError::Large(2000))), "there may be another one: {more:?}");
+        let both = every(vec![page(1, "mine", "failed", false), page(2, "mine", "pending", true)]).await.unwrap();
         assert_eq!(both, [2, 1].map(|n| TaskId::from_bytes([n; 16])), "what may still do the work comes first");
     }
 }

@@ -1,11 +1,11 @@
 //! What became of a request that was sent.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use taskgraft_core::ids::TaskId;
 use taskgraft_engine::action::{self, ActionReport};
 use taskgraft_engine::trigger::{self, Left, Outcome};
-use taskgraft_engine::{End, Following, PLAN_ARTIFACT};
+use taskgraft_engine::{End, Following, PLAN_ARTIFACT, REPORT_ARTIFACT};
 
 use super::builds;
 use super::setback::{Setback, passes};
@@ -19,6 +19,8 @@ use crate::state::Event;
 const MAX_PLAN: usize = 4 << 20;
 /// The longest report.
 const MAX_REPORT: usize = 16 << 20;
+/// Where a log is.
+const LOG_ARTIFACT: &str = "public/logs/live.log";
 
 /// What became of a request, as it is kept.
 #[derive(Debug, Serialize)]
@@ -38,6 +40,19 @@ struct Came<'a> {
     /// What became of builders that were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     buildbot: Vec<BuildReport>,
+    /// What is too long to be kept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<LeftOut>,
+}
+
+/// A part that is too long to be kept with its request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct LeftOut {
+    /// `plan`, or the report's `report`, `jobs` or `log`.
+    what: &'static str,
+    bytes: usize,
+    /// The action task's artifact that has it; none: it is the tasks that depend on the action task.
+    artifact: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,13 +83,19 @@ impl Work {
         let buildbot = builds::told(request);
         let error =
             [error, builds::lacking(&buildbot)].into_iter().flatten().reduce(|one, other| format!("{one}; {other}"));
-        let came = Came { action_task: task, ended: end.as_str(), jobs, report: left.report.as_ref(), log, buildbot };
         let event = if error.is_none() { Event::Succeeded } else { Event::Failed };
-        let report = serde_json::to_value(&came).unwrap_or_default();
         let plan =
             trigger::left(&self.artifacts, task, PLAN_ARTIFACT).await.map_err(|error| Setback::failed(true, error))?;
-        let plan = plan.filter(|text| text.len() <= MAX_PLAN).and_then(|text| serde_json::from_slice(&text).ok());
-        let change = Change { plan, report: Some(bounded(report)), error: error.clone(), ..Change::default() };
+        let (plan, left_out) = match plan {
+            Some(text) if text.len() > MAX_PLAN => {
+                (None, vec![LeftOut { what: "plan", bytes: text.len(), artifact: Some(PLAN_ARTIFACT) }])
+            }
+            plan => (plan.and_then(|text| serde_json::from_slice(&text).ok()), Vec::new()),
+        };
+        let report = left.report.as_ref();
+        let came = Came { action_task: task, ended: end.as_str(), jobs, report, log, buildbot, left_out };
+        let report = Some(came.within(MAX_REPORT));
+        let change = Change { plan, report, error: error.clone(), ..Change::default() };
         self.journal.apply(&request.id, event, change).await?;
         match error {
             None => tracing::info!(jobs = came.jobs.len(), "done"),
@@ -98,13 +119,49 @@ impl Work {
     }
 }
 
-/// Without what the action task says where that is too long.
-fn bounded(mut report: Value) -> Value {
-    if report.to_string().len() > MAX_REPORT
-        && let Some(fields) = report.as_object_mut()
-    {
-        fields.remove("report");
-        fields.remove("jobs");
+impl Came<'_> {
+    /// It as it is kept: what makes it longer than `most` bytes is left out, which it says.
+    fn within(&self, most: usize) -> Value {
+        let mut report = serde_json::to_value(self).unwrap_or_default();
+        let mut left_out = self.left_out.clone();
+        let jobs = self.report.map(|_| REPORT_ARTIFACT);
+        for (what, artifact) in [("report", Some(REPORT_ARTIFACT)), ("jobs", jobs), ("log", Some(LOG_ARTIFACT))] {
+            if report.to_string().len() > most
+                && let Some(part) = report.as_object_mut().and_then(|fields| fields.remove(what))
+            {
+                left_out.push(LeftOut { what, bytes: part.to_string().len(), artifact });
+                report["left_out"] = json!(left_out);
+            }
+        }
+        report
     }
-    report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_to_be_kept_says_so_and_where_it_is() {
+        let (task, label) = (TaskId::from_bytes([1; 16]), "j".repeat(100));
+        let job = || Job { label: &label, task_id: task };
+        let came = |jobs, log| Came {
+            action_task: task,
+            ended: "failed",
+            jobs,
+            report: None,
+            log,
+            buildbot: Vec::new(),
+            left_out: vec![LeftOut { what: "plan", bytes: 5_000_000, artifact: Some(PLAN_ARTIFACT) }],
+        };
+        let short = came(vec![job()], vec!["why".to_owned()]).within(1000);
+        assert_eq!((&short["jobs"][0]["label"], &short["log"]), (&json!(label), &json!(["why"])));
+        assert_eq!(short["left_out"], json!([{"what": "plan", "bytes": 5_000_000, "artifact": PLAN_ARTIFACT}]));
+        let long = came((0..20).map(|_| job()).collect(), vec!["x".repeat(2000)]).within(1000);
+        let left_out: Vec<_> = long["left_out"].as_array().into_iter().flatten().map(|part| &part["what"]).collect();
+        assert_eq!(left_out, ["plan", "jobs", "log"]);
+        assert_eq!(long["left_out"][1]["artifact"], Value::Null, "they are what depends on the action task");
+        assert_eq!((long.get("jobs"), &long["ended"]), (None, &json!("failed")));
+        assert!(long.to_string().len() <= 1000, "{long}");
+    }
 }

@@ -212,11 +212,10 @@ fn key(call: &Call, in_body: Option<&str>) -> Result<String, Problem> {
 fn asked(wanted: Wanted) -> Result<Asked, Problem> {
     let Wanted { project, push, action, task_id, input, .. } = wanted;
     let malformed = |place: &str, detail: String| Problem::new(Kind::MalformedBody, detail).at(place);
-    if action.is_empty() || action.len() > MAX_KEY {
-        return Err(malformed("action", format!("1 to {MAX_KEY} characters are needed")));
-    }
-    if project.as_ref().is_some_and(|project| project.is_empty() || project.len() > MAX_KEY) {
-        return Err(malformed("project", format!("1 to {MAX_KEY} characters are needed")));
+    let names = [("action", Some(&action)), ("project", project.as_ref())];
+    let is_name = |name: &String| (1..=MAX_KEY).contains(&name.len()) && !name.contains(char::is_control);
+    if let Some((place, _)) = names.into_iter().find(|(_, name)| name.is_some_and(|name| !is_name(name))) {
+        return Err(malformed(place, format!("1 to {MAX_KEY} characters are needed, and no control characters")));
     }
     let push = match (push, task_id) {
         (Some(push), _) => match push.parse::<PushRef>().map_err(|error| malformed("push", error.to_string()))? {

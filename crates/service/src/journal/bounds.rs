@@ -1,12 +1,15 @@
 //! How large what the journal keeps may be, in bytes.
 
+use taskgraft_core::pulse::MAX_BODY_BYTES;
+
 use super::JournalError;
 
 /// A request's key, an asker's name, an exchange, a routing key.
 pub(super) const NAME: usize = 1024;
 
-/// What is asked, and on what authority, as JSON.
-pub(super) const ASKED: usize = 1024 * 1024;
+/// What is asked, and on what authority, as JSON: whatever the doors let in, which bound it themselves. It is what
+/// `http.max_body` can be at most.
+pub(super) const ASKED: usize = 16 * 1024 * 1024;
 
 /// A plan or a report, as JSON.
 pub(super) const OUTCOME: usize = 64 * 1024 * 1024;
@@ -17,8 +20,9 @@ pub(super) const REASON: usize = 8 * 1024;
 /// A log line. Longer ones are cut.
 pub(super) const LINE: usize = 16 * 1024;
 
-/// A message that nobody understood. Of a longer one the beginning is kept.
-pub(super) const BODY: usize = 1024 * 1024;
+/// A message that nobody understood: as long as one may be that is read, so that it can be tried again. Of a longer one
+/// the beginning is kept.
+pub(super) const BODY: usize = MAX_BODY_BYTES;
 
 /// How many log lines a request has at most.
 pub(super) const LINES: i64 = 10_000;

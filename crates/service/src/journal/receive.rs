@@ -295,7 +295,7 @@ mod tests {
     async fn what_is_too_large_is_not_received() {
         let place = Place::new().await;
         let mut large = wish("click-1", "add-new-jobs");
-        large.asked.input = "x".repeat(2 * 1024 * 1024).into();
+        large.asked.input = "x".repeat(bounds::ASKED).into();
         let refused = place.journal.receive(large).await;
         assert!(matches!(refused, Err(JournalError::TooLarge { what: "what is asked", .. })), "{refused:?}");
         assert!(place.journal.receive(wish(&"k".repeat(2000), "add-new-jobs")).await.is_err());

@@ -1,6 +1,7 @@
 //! `taskgraft requests show`.
 
 use serde::Serialize;
+use serde_json::Value;
 use taskgraft_core::ids::RequestId;
 use taskgraft_service::Request;
 use taskgraft_service::journal::{Journal, JournalError, Step};
@@ -29,6 +30,19 @@ struct Shown {
     steps: Vec<Step>,
 }
 
+/// What is too long to be kept with the request, and where it is.
+fn left_out(request: &Request) -> Vec<String> {
+    let parts = request.report.as_ref().and_then(|report| report.get("left_out")?.as_array());
+    let told = |part: &Value| {
+        let place = match part["artifact"].as_str() {
+            Some(artifact) => format!("the action task's {artifact}"),
+            None => "the tasks that depend on the action task".to_owned(),
+        };
+        Some(format!("{}, of {} bytes: see {place}", part["what"].as_str()?, part["bytes"]))
+    };
+    parts.into_iter().flatten().filter_map(told).collect()
+}
+
 pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(), Failure> {
     let unknown = || JournalError::Unknown(args.request.clone());
     let request = journal.get(&args.request).await?.ok_or_else(unknown)?;
@@ -51,6 +65,9 @@ pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(),
     fact("push", request.decision.map(|task| task.to_string()));
     fact("action task", request.action_task.map(|task| task.to_string()));
     fact("error", request.error.clone());
+    for part in left_out(&request) {
+        fact("left out", Some(part));
+    }
     fact("retries", Some(request.retries).filter(|retries| *retries > 0).map(|retries| retries.to_string()));
     for step in &steps {
         let what = if step.what.as_str() == step.state.as_str() {

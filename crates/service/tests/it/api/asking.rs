@@ -57,6 +57,31 @@ async fn what_is_asked_is_written_down_once_with_the_askers_own_scopes() {
     assert!(site.refusals().await[0].entry.why.starts_with("key-reused"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_limits_let_in_is_written_down() {
+    let site = Site::start().await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
+    let labels: Vec<String> = (0..10_000).map(|n| format!("{n:0512}")).collect();
+    let mut large = wanted();
+    large["input"] = json!({"tasks": labels});
+    let answer = site.signed(&ann, &format!("{BASE}/requests"), Some("large"), &large).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(site.journal.get(&id(&answer.body)).await.unwrap().unwrap().asked.input, large["input"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_would_steer_a_terminal_are_not_taken() {
+    let site = Site::start().await;
+    let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
+    for place in ["project", "action"] {
+        let mut wanted = wanted();
+        wanted[place] = json!("\u{1b}[2Jlander");
+        let refused = site.signed(&ann, &format!("{BASE}/requests"), Some(place), &wanted).await;
+        assert_eq!((refused.status, &refused.body["place"]), (400, &json!(place)), "{}", refused.body);
+    }
+    assert_eq!(site.requests().await, 0);
+}
+
 /// The how-to's script, as it stands there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_asks_as_the_how_to_says() {
