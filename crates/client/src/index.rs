@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt as _;
+use futures_util::{Stream, TryStreamExt as _};
 use http::Method;
 use taskgraft_core::api::index::{
     FindTasksAtIndexRequest, IndexedTask, InsertTaskRequest, ListNamespacesResponse, ListTasksResponse, Namespace,
@@ -65,21 +65,25 @@ impl<'a> Index<'a> {
         pages.try_fold(Vec::new(), collect).await
     }
 
-    /// The namespaces directly below a path; the empty path is the root.
+    /// The namespaces directly below a path, sorted by name; the empty path is the root.
     ///
     /// # Errors
     /// As any call.
     pub async fn list_namespaces(self, path: &str) -> Result<Vec<Namespace>, Error> {
-        let call = match path {
-            "" => Self::call("listNamespaces", Method::GET, &["namespaces"]).map(Call::with_slash),
-            _ => Self::call("listNamespaces", Method::GET, &["namespaces", path]),
-        };
-        let pages = pages(self.client, call, |page: &ListNamespacesResponse| page.continuation_token.clone());
         let collect = |mut all: Vec<_>, page: ListNamespacesResponse| async move {
             all.extend(page.namespaces);
             Ok(all)
         };
-        pages.try_fold(Vec::new(), collect).await
+        self.namespaces(path).try_fold(Vec::new(), collect).await
+    }
+
+    /// The same page by page, each asked for when it is wanted: there may be more than one wants to read.
+    pub fn namespaces(self, path: &str) -> impl Stream<Item = Result<ListNamespacesResponse, Error>> + Send + use<'a> {
+        let call = match path {
+            "" => Self::call("listNamespaces", Method::GET, &["namespaces"]).map(Call::with_slash),
+            _ => Self::call("listNamespaces", Method::GET, &["namespaces", path]),
+        };
+        pages(self.client, call, |page: &ListNamespacesResponse| page.continuation_token.clone())
     }
 
     /// Puts a task at an index path. A lower rank than what is there changes nothing.

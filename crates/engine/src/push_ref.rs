@@ -1,8 +1,10 @@
 //! How people name a push: a decision task's id, a URL that shows it, or `PROJECT@REVISION`.
 
 use std::fmt;
+use std::pin::pin;
 use std::str::FromStr;
 
+use futures_util::TryStreamExt as _;
 use taskgraft_client::{Client, Error};
 use taskgraft_core::ids::TaskId;
 
@@ -126,9 +128,13 @@ impl PushRef {
         }
         let mut begun = Vec::new();
         for domain in &roots {
-            let revisions = client.index().list_namespaces(&below(domain)).await?;
-            let fits = revisions.into_iter().filter(|found| found.name.starts_with(revision));
-            begun.extend(fits.map(|found| (decision(domain, &found.name), found.name)));
+            // A project may have very many, of which few fit.
+            let below = below(domain);
+            let mut revisions = pin!(client.index().namespaces(&below));
+            while let Some(page) = revisions.try_next().await? {
+                let fits = page.namespaces.into_iter().filter(|found| found.name.starts_with(revision));
+                begun.extend(fits.map(|found| (decision(domain, &found.name), found.name)));
+            }
         }
         if begun.is_empty() {
             return Err(unknown());

@@ -14,7 +14,7 @@ use super::jobs::{Jobs, States};
 use super::metrics::Metrics;
 use super::places::Places;
 use super::problem::{Kind, Problem};
-use super::pushes::Listed;
+use super::pushes::Known;
 use super::rate::Rate;
 use super::room::Room;
 use super::settings::Settings;
@@ -83,8 +83,8 @@ pub(super) struct App {
     pub(super) previews: Previews,
     /// Decision tasks by `PROJECT@REVISION`.
     pub(super) names: Memory<String, TaskId>,
-    /// Pushes by project, newest first.
-    pub(super) lists: Memory<String, Vec<Listed>>,
+    /// Pushes by project.
+    pub(super) lists: Memory<String, Known>,
     /// What a push's graph says of its jobs, by decision task and its number of runs.
     pub(super) jobs: Memory<(TaskId, usize), Jobs>,
     pub(super) states: Memory<TaskId, States>,

@@ -1,9 +1,11 @@
 //! Pushes: by project, newest first, and one with what it offers.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Response;
+use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use serde_json::Value;
 use taskgraft_client::Client;
@@ -36,10 +38,21 @@ pub(super) struct Listed {
     expires: Millis,
 }
 
+/// The pushes of a project.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// The newest first.
+    pushes: Vec<Listed>,
+    /// Whether the index has more than was looked at.
+    incomplete: bool,
+}
+
 /// A page of pushes.
 #[derive(Serialize)]
 struct Pushes {
     pushes: Vec<Listed>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    incomplete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -83,27 +96,20 @@ pub(super) async fn list(app: Arc<App>, call: Call) -> Result<Response<Body>, Pr
     }
     let page = Page::<(i64, String)>::of(&call)?;
     let look = async {
-        let pushes = of_project(&app.client, project).await?;
-        let weight = pushes.len() as u64 + 1;
-        Ok::<_, Problem>((Arc::new(pushes), weight))
+        let known = of_project(&app.client, project, app.settings.index_pages).await?;
+        let weight = known.pushes.len() as u64 + 1;
+        Ok::<_, Problem>((Arc::new(known), weight))
     };
-    let pushes = app.in_time(app.lists.get(project.to_owned(), look)).await?;
+    let known = app.in_time(app.lists.get(project.to_owned(), look)).await?;
     let key = |push: &Listed| (-push.expires.epoch(), push.revision.clone());
-    let behind = pushes.iter().filter(|push| page.after.as_ref().is_none_or(|after| key(push) > *after)).cloned();
+    let behind = known.pushes.iter().filter(|push| page.after.as_ref().is_none_or(|after| key(push) > *after)).cloned();
     let (pushes, next) = page.cut(behind, key);
-    reply::json(&Pushes { pushes, next })
+    reply::json(&Pushes { pushes, incomplete: known.incomplete, next })
 }
 
 /// The pushes of a project that the index knows by revision, in any trust domain, newest first.
-async fn of_project(client: &Client, project: &str) -> Result<Vec<Listed>, taskgraft_client::Error> {
-    let mut revisions = Vec::new();
-    for domain in client.index().list_namespaces("").await? {
-        let below = format!("{}.v2.{project}.revision", domain.namespace);
-        let found = client.index().list_namespaces(&below).await?;
-        revisions.extend(found.into_iter().map(|revision| (revision.expires, below.clone(), revision.name)));
-    }
-    revisions.sort_unstable_by(|a, b| b.cmp(a));
-    revisions.truncate(MAX_PUSHES);
+async fn of_project(client: &Client, project: &str, pages: usize) -> Result<Known, taskgraft_client::Error> {
+    let (revisions, incomplete) = revisions(client, project, pages).await?;
     let paths: Vec<String> =
         revisions.iter().map(|(_, below, revision)| format!("{below}.{revision}.taskgraph.decision")).collect();
     let mut pushes = Vec::new();
@@ -112,7 +118,45 @@ async fn of_project(client: &Client, project: &str) -> Result<Vec<Listed>, taskg
         pushes.extend(found.into_values().filter_map(|task| listed(project, task)));
     }
     pushes.sort_unstable_by(|a, b| (b.expires, &a.revision).cmp(&(a.expires, &b.revision)));
-    Ok(pushes)
+    Ok(Known { pushes, incomplete })
+}
+
+/// When the index forgets a revision, what it is below, and the revision.
+type Revision = (Millis, String, String);
+
+/// The newest revisions of a project, and whether the index has some that were not looked at. It lists them by name, which
+/// says nothing of their age, so all have to be looked at: one page for each of a page of trust domains, and so many more.
+async fn revisions(
+    client: &Client,
+    project: &str,
+    mut pages: usize,
+) -> Result<(Vec<Revision>, bool), taskgraft_client::Error> {
+    let Some(domains) = pin!(client.index().namespaces("")).try_next().await? else { return Ok((Vec::new(), false)) };
+    let mut incomplete = domains.continuation_token.is_some();
+    let mut newest = Vec::new();
+    for domain in domains.namespaces {
+        let below = format!("{}.v2.{project}.revision", domain.namespace);
+        let mut listing = pin!(client.index().namespaces(&below));
+        while let Some(page) = listing.try_next().await? {
+            newest.extend(page.namespaces.into_iter().map(|found| (found.expires, below.clone(), found.name)));
+            if newest.len() > 2 * MAX_PUSHES {
+                cut(&mut newest);
+            }
+            if page.continuation_token.is_some() {
+                incomplete |= pages == 0;
+                let Some(left) = pages.checked_sub(1) else { break };
+                pages = left;
+            }
+        }
+    }
+    cut(&mut newest);
+    Ok((newest, incomplete))
+}
+
+/// Leaves the newest.
+fn cut(revisions: &mut Vec<Revision>) {
+    revisions.sort_unstable_by(|a, b| b.cmp(a));
+    revisions.truncate(MAX_PUSHES);
 }
 
 fn listed(project: &str, task: IndexedTask) -> Option<Listed> {

@@ -55,6 +55,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How long what was looked up counts: previews and lists may be that old. What is done is looked up anew.
     pub fresh: Duration,
+    /// How many pages of a project's revisions are read from the index to list its pushes, beside one for each trust domain.
+    pub index_pages: usize,
     /// The most labels, of all pushes together, that are kept in memory; the push last asked for is kept whatever it has.
     pub memory_labels: u64,
 }
@@ -80,6 +82,7 @@ impl Default for Settings {
             event_buffer: 256,
             heartbeat: Duration::from_secs(15),
             fresh: Duration::from_secs(5),
+            index_pages: 100,
             memory_labels: 500_000,
         }
     }

@@ -1,11 +1,18 @@
 //! Pushes, jobs and plans.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
+use taskgraft_core::api::index::InsertTaskRequest;
+use taskgraft_core::ids::TaskId;
 use taskgraft_core::plan::{Policy, Request};
+use taskgraft_core::time::Millis;
 use taskgraft_engine::{Artifacts, Cache, Lookups, Push};
+use taskgraft_service::http::Settings;
 use taskgraft_testkit::LATE;
 
 use super::site::{BASE, DOCUMENT, Site, claim, header};
@@ -48,6 +55,36 @@ async fn a_projects_pushes_are_listed_the_newest_first() {
             "{query}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_are_more_revisions_than_are_looked_at_the_list_says_so() {
+    let site = Site::with(Settings { index_pages: 1, fresh: Duration::ZERO, ..Settings::default() }).await;
+    let client = &site.client();
+    let expires = Millis::from(Timestamp::now() + SignedDuration::from_hours(24));
+    let entry = &InsertTaskRequest { task_id: TaskId::from_bytes([1; 16]), rank: 0, data: json!({}), expires };
+    let insert = async |revisions: Range<usize>| {
+        let inserted = stream::iter(revisions).for_each_concurrent(50, |n| async move {
+            let path = format!("lander.v2.lander.revision.{n:08}.taskgraph.decision");
+            client.index().insert_task(&path, entry).await.unwrap();
+        });
+        inserted.await;
+    };
+    let listed = async |project: &str| {
+        let listed = site.get(&format!("{BASE}/pushes?project={project}&limit=1000")).await.body;
+        let rest = match listed["next"].as_str() {
+            Some(next) => site.get(&format!("{BASE}/pushes?project={project}&limit=1000&cursor={next}")).await.body,
+            None => json!({"pushes": []}),
+        };
+        let count = |page: &Value| page["pushes"].as_array().unwrap().len();
+        (count(&listed) + count(&rest), listed["incomplete"] == true)
+    };
+    // A page of the index has 1000 of them.
+    insert(0..2000).await;
+    assert_eq!(listed("lander").await, (2000, false));
+    insert(2000..2001).await;
+    assert_eq!(listed("lander").await, (2000, true));
+    assert_eq!(listed("other").await, (0, false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
