@@ -129,6 +129,9 @@ pub struct Request {
     pub changed: Millis,
     /// How often it was tried again.
     pub retries: u32,
+    /// How often that was because somebody had cancelled it, whether or not that came to a good end. What it asks for is
+    /// then made anew, so this is part of the names by which what was made is found.
+    pub undone: u32,
 }
 
 impl Request {

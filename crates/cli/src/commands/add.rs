@@ -198,6 +198,7 @@ impl Asker<'_> {
             subject: None,
             input: serde_json::json!({"tasks": self.request.labels, "times": times(&self.request)}),
             key: self.request.id.to_string(),
+            undone: 0,
             fresh: !self.may_be_known(),
             shown: plan.map(Plan::outline),
         };

@@ -90,7 +90,7 @@ pub(crate) async fn run(args: &Args, env: &Env, out: &Out) -> Result<(), Failure
     let Some(action) = args.action.clone() else { return list(&offer, args.json, out) };
     let key = asking::request_id(args.request_id.as_deref(), env.task_id.as_deref())?;
     let known = args.request_id.is_some() || env.task_id.is_some();
-    let ask = Ask { action, subject, input, key: key.to_string(), fresh: !known, shown: None };
+    let ask = Ask { action, subject, input, key: key.to_string(), undone: 0, fresh: !known, shown: None };
     let prepared = match Prepared::new(&client, &offer, ask).await {
         Ok(prepared) => prepared,
         Err(error) => {

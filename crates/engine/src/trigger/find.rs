@@ -24,8 +24,24 @@ pub(super) struct Found {
     pub(super) task: TaskId,
     /// Its state.
     pub(super) state: TaskState,
+    /// Whose it is.
+    pub(super) ours: Ours,
+}
+
+impl Found {
+    /// Whether it did the work that is asked for now, or may still do it.
+    pub(super) fn counts(&self) -> bool {
+        self.ours.is_current && !lost(self.state)
+    }
+}
+
+/// How an action task of the same request relates to what is asked for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ours {
     /// Whether it was asked for the same.
     pub(super) same: bool,
+    /// Whether it goes by the name that the request goes by now, and not by one from before it was undone.
+    pub(super) is_current: bool,
 }
 
 /// Why it is not known whether a request's action task exists.
@@ -39,7 +55,7 @@ pub enum FindError {
     Large(usize),
 }
 
-/// The action task of `group` that carries the request's key; of several, one that may still do the work.
+/// The action task of `group` that carries the request's key of now; of several, one that may still do the work.
 ///
 /// # Errors
 /// If Taskcluster doesn't answer, or the group is too large to be searched to its end.
@@ -47,7 +63,8 @@ pub(super) async fn find(client: &Client, group: TaskId, prepared: &Prepared) ->
     search(client, group, prepared).await?.one()
 }
 
-/// Every action task of `group` that carries the request's key, those first that may still do the work.
+/// Every action task of `group` that carries the request's key, or one from before it was undone, those first that may still
+/// do the work.
 ///
 /// # Errors
 /// As [`find`].
@@ -66,8 +83,8 @@ struct Searched {
 impl Searched {
     /// One that may still do the work is the one, whatever was not looked at.
     fn one(self) -> Result<Option<Found>, FindError> {
-        match (self.found.into_iter().next(), self.cut) {
-            (Some(found), cut) if cut.is_none() || !lost(found.state) => Ok(Some(found)),
+        match (self.found.into_iter().find(|found| found.ours.is_current), self.cut) {
+            (Some(found), cut) if cut.is_none() || found.counts() => Ok(Some(found)),
             (_, Some(most)) => Err(FindError::Large(most)),
             (found, None) => Ok(found),
         }
@@ -117,23 +134,26 @@ pub(super) fn lost(state: TaskState) -> bool {
 }
 
 fn carries(member: &TaskDefinitionAndStatus, prepared: &Prepared, own: Option<&str>) -> Option<Found> {
-    let same = is_ours(&member.task.extra, prepared, own)?;
-    Some(Found { task: member.status.task_id, state: member.status.state, same })
+    let ours = ours(&member.task.extra, prepared, own)?;
+    Some(Found { task: member.status.task_id, state: member.status.state, ours })
 }
 
-/// Whether a task with this `extra` is an action task of the same asker, for the same action, under the same key; and
-/// then, whether it was asked for the same.
-pub(super) fn is_ours(extra: &Value, prepared: &Prepared, own: Option<&str>) -> Option<bool> {
+/// Whether a task with this `extra` is an action task of the same asker, for the same action, under one of the request's
+/// keys; and then, what it was asked for.
+pub(super) fn ours(extra: &Value, prepared: &Prepared, own: Option<&str>) -> Option<Ours> {
     let action = extra.get("action")?;
     let context = action.get("context")?;
     let input = context.get("input")?;
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let asker = text(context, "clientId").is_none_or(|theirs| own.is_none_or(|own| own == theirs));
     let name = text(action, "name").is_none_or(|theirs| theirs == prepared.action);
-    let key = reserved::key_of(input) == Some(prepared.key.as_str());
+    let key = reserved::key_of(input)?;
+    let is_current = key == prepared.key;
+    let keyed = is_current || prepared.undone.iter().any(|undone| undone == key);
     let subject =
         context.get("taskId").is_none_or(|theirs| theirs.as_str() == prepared.subject.as_ref().map(TaskId::as_str));
-    (asker && name && key).then(|| subject && without_key(input) == without_key(&prepared.input))
+    let same = || subject && without_key(input) == without_key(&prepared.input);
+    (asker && name && keyed).then(|| Ours { same: same(), is_current })
 }
 
 fn without_key(input: &Value) -> Value {
@@ -190,6 +210,7 @@ mod tests {
             action: "poke".to_owned(),
             subject: None,
             key: "mine".to_owned(),
+            undone: vec!["before".to_owned()],
             input: json!({"taskgraft": {"key": "mine"}}),
             carries_key: true,
             ours: true,
@@ -221,5 +242,10 @@ mod tests {
         assert!(matches!(more, Err(FindError::Large(2000))), "there may be another one: {more:?}");
         let both = every(vec![page(1, "mine", "failed", false), page(2, "mine", "pending", true)]).await.unwrap();
         assert_eq!(both, [2, 1].map(|n| TaskId::from_bytes([n; 16])), "what may still do the work comes first");
+        let undone = |last| vec![page(1, "before", "completed", last)];
+        assert_eq!(every(undone(true)).await.unwrap(), [TaskId::from_bytes([1; 16])]);
+        assert_eq!(one(undone(true)).await.unwrap(), None, "what was undone is not what is looked for");
+        let large = one(undone(false).into_iter().chain([other(2, false)]).collect()).await;
+        assert!(matches!(large, Err(FindError::Large(_))), "{large:?}");
     }
 }

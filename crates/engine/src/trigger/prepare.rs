@@ -33,6 +33,8 @@ pub struct Ask {
     pub input: Value,
     /// The asker's name for the request: the same one does the work once.
     pub key: String,
+    /// How often what came of it was undone. Then it goes by another name each time, so that all of it is made anew.
+    pub undone: u32,
     /// Whether that name stands for this and nothing else, whatever happens: it was drawn for it, or whoever asks sees to
     /// that. It is then sealed, and nobody has to search a group for what else it may have been used for.
     pub fresh: bool,
@@ -49,6 +51,8 @@ pub struct Prepared {
     pub subject: Option<TaskId>,
     /// The name of the request, which the asker uses to ask for it again.
     pub key: String,
+    /// The names that it went by before, each until what came of it was undone.
+    pub undone: Vec<String>,
     /// The validated input, defaults filled in, as it is sent.
     pub input: Value,
     /// Whether the input carries the key, so that what comes of it can be found again.
@@ -153,7 +157,9 @@ impl Prepared {
         let chosen = offer.catalog.choose(&ask.action, definition.as_ref().map(|task| &task.tags))?;
         let ours = offer.catalog.is_ours();
         let input = checked(chosen, ask.input, ours)?;
-        let reserved = named(&ask.key, ask.fresh, ask.subject, &input)?;
+        let time = |n| named(&time(&ask.key, n), ask.fresh, ask.subject, &input);
+        let undone = (0..ask.undone).map(|n| Ok(time(n)?.key)).collect::<Result<_, ReservedError>>()?;
+        let reserved = time(ask.undone)?;
         let key = reserved.key.clone();
         let reserved = match ask.shown {
             Some(outline) => reserved.shown(outline),
@@ -176,7 +182,7 @@ impl Prepared {
                 Sending::Task(Definition { way, context, decision: offer.decision, input })
             }
         };
-        Ok(Self { action: ask.action, subject: ask.subject, key, input, carries_key, ours, sending })
+        Ok(Self { action: ask.action, subject: ask.subject, key, undone, input, carries_key, ours, sending })
     }
 }
 
@@ -231,6 +237,11 @@ fn member(id: TaskId, task: &Value, group: TaskId) -> Result<TaskDefinition, Pre
     let definition: TaskDefinition = serde_json::from_value(task.clone()).map_err(unreadable)?;
     let theirs = definition.task_group_id;
     if theirs == group { Ok(definition) } else { Err(PrepareError::Elsewhere { task: id, theirs, group }) }
+}
+
+/// What goes by `key` after it was undone so often.
+fn time(key: &str, undone: u32) -> String {
+    if undone == 0 { key.to_owned() } else { format!("{key}.undone.{undone}") }
 }
 
 /// The key, sealed if it is fresh.
@@ -313,6 +324,7 @@ mod tests {
             subject: None,
             input,
             key: "k".to_owned(),
+            undone: 0,
             fresh: false,
             shown: Some(shown),
         };
@@ -340,6 +352,31 @@ mod tests {
             assert_eq!((reserved.is_object(), reserved.get("plan").is_some()), (carries, carries), "{schema}");
             let Sending::Hook { payload, .. } = prepared.sending else { panic!("a hook") };
             assert_eq!(payload["user"], prepared.input);
+        }
+    }
+
+    #[test]
+    fn what_was_undone_goes_by_another_name_each_time_and_is_known_by_all() {
+        let offer = offer(&Value::Null, true);
+        let times: Vec<Prepared> = (0..3)
+            .map(|undone| {
+                let (key, input) = ("R".to_owned(), json!({"tasks": ["x"]}));
+                let ask = Ask {
+                    action: "add-new-jobs".to_owned(),
+                    subject: None,
+                    input,
+                    key,
+                    undone,
+                    fresh: true,
+                    shown: None,
+                };
+                Prepared::on(&offer, ask, None, Timestamp::UNIX_EPOCH).unwrap()
+            })
+            .collect();
+        let keys: Vec<String> = times.iter().map(|time| time.key.clone()).collect();
+        assert!(keys[0].starts_with("R.for.") && keys[2].starts_with("R.undone.2.for."), "{keys:?}");
+        for (n, time) in times.iter().enumerate() {
+            assert_eq!((reserved::key_of(&time.input), &time.undone[..]), (Some(keys[n].as_str()), &keys[..n]));
         }
     }
 

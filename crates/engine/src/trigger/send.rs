@@ -8,7 +8,7 @@ use taskgraft_client::{Client, Credentials, Error};
 use taskgraft_core::ids::derive::{self, MAX_K};
 use taskgraft_core::ids::{RequestKey, TaskId};
 
-use super::find::{FindError, Found, find, find_all, is_ours, lost};
+use super::find::{FindError, Found, find, find_all, lost, ours};
 use super::offer::Offer;
 use super::prepare::{Definition, PrepareError, Prepared, Sending};
 
@@ -96,17 +96,17 @@ pub async fn earlier(client: &Client, offer: &Offer, prepared: &Prepared) -> Res
     }
 }
 
-/// An action task that carries a request's key.
+/// An action task that carries a request's key, or one from before it was undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begun {
     /// The task.
     pub task: TaskId,
-    /// Whether it did the work, or may still do it.
+    /// Whether it did the work that is asked for now, or may still do it.
     pub counts: bool,
 }
 
-/// Every action task that tries under the same key have made, also those that have failed; what counts comes first. None of
-/// what [can't be found](Prepared::can_be_found). Nothing is sent.
+/// Every action task that tries of the same request have made, also those that have failed and those from before it was
+/// undone; what counts comes first. None of what [can't be found](Prepared::can_be_found). Nothing is sent.
 ///
 /// # Errors
 /// If Taskcluster doesn't answer, or the group is too large to be searched.
@@ -114,19 +114,26 @@ pub async fn begun(client: &Client, offer: &Offer, prepared: &Prepared) -> Resul
     let mut begun: Vec<Begun> = match &prepared.sending {
         Sending::Hook { .. } if prepared.carries_key => {
             let found = find_all(client, offer.group, prepared).await.map_err(SendError::Unsearched)?;
-            found.into_iter().map(|found| Begun { task: found.task, counts: !lost(found.state) }).collect()
+            found.into_iter().map(|found| Begun { task: found.task, counts: found.counts() }).collect()
         }
         Sending::Hook { .. } => Vec::new(),
-        Sending::Task(_) => created(client, offer, prepared).await?,
+        Sending::Task(_) => {
+            let mut begun = Vec::new();
+            for key in prepared.undone.iter().chain([&prepared.key]) {
+                begun.extend(created(client, offer, prepared, key).await?);
+            }
+            begun
+        }
     };
     begun.sort_by_key(|begun| !begun.counts);
     Ok(begun)
 }
 
-async fn created(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<Vec<Begun>, SendError> {
+async fn created(client: &Client, offer: &Offer, prepared: &Prepared, key: &str) -> Result<Vec<Begun>, SendError> {
     let asker = client.config().credentials.as_ref().map(|credentials| credentials.client_id.as_str());
     let asker = asker.unwrap_or_default();
-    let request = request(offer, prepared, asker);
+    let request = request(offer, &prepared.action, key, asker);
+    let is_current = key == prepared.key;
     let mut created = Vec::new();
     for k in 0..=MAX_K {
         let task = derive::action_task(&request.id(), k);
@@ -136,7 +143,7 @@ async fn created(client: &Client, offer: &Offer, prepared: &Prepared) -> Result<
             Err(error) => return Err(SendError::Refused(error)),
         };
         match adopted(client, prepared, task, asker).await {
-            Ok(task) => created.push(Begun { task, counts: !lost(status.state) }),
+            Ok(task) => created.push(Begun { task, counts: is_current && !lost(status.state) }),
             // Somebody else's.
             Err(SendError::OtherRequest { .. }) => {}
             Err(error) => return Err(error),
@@ -159,7 +166,7 @@ pub async fn send(client: &Client, offer: &Offer, prepared: &Prepared) -> Result
 /// The action task that carries the key, unless it has failed.
 fn taken(found: Option<Found>, prepared: &Prepared) -> Result<Option<TaskId>, SendError> {
     match found {
-        Some(found) if !found.same => Err(SendError::OtherRequest { key: prepared.key.clone(), task: found.task }),
+        Some(found) if !found.ours.same => Err(SendError::OtherRequest { key: prepared.key.clone(), task: found.task }),
         Some(found) if !lost(found.state) => Ok(Some(found.task)),
         Some(_) | None => Ok(None),
     }
@@ -211,18 +218,18 @@ enum Place {
 }
 
 /// What the ids of its action task follow from.
-fn request(offer: &Offer, prepared: &Prepared, asker: &str) -> RequestKey {
+fn request(offer: &Offer, action: &str, key: &str, asker: &str) -> RequestKey {
     RequestKey::Requester {
         client_id: asker.to_owned(),
         group: offer.group,
-        action: prepared.action.clone(),
-        key: prepared.key.clone(),
+        action: action.to_owned(),
+        key: key.to_owned(),
     }
 }
 
 /// The first id of the action task that isn't one of an earlier try that failed.
 async fn place(client: &Client, offer: &Offer, prepared: &Prepared, asker: &str) -> Result<Place, SendError> {
-    let request = request(offer, prepared, asker);
+    let request = request(offer, &prepared.action, &prepared.key, asker);
     for k in 0..=MAX_K {
         let id = derive::action_task(&request.id(), k);
         match client.queue().status(id).await {
@@ -277,9 +284,6 @@ async fn settled(client: &Client, id: TaskId, error: Error) -> Result<Sent, Send
 async fn adopted(client: &Client, prepared: &Prepared, id: TaskId, asker: &str) -> Result<TaskId, SendError> {
     let task = client.queue().task(id).await.map_err(SendError::Refused)?;
     // Without a key in it, the id alone must do.
-    let same = if prepared.carries_key { is_ours(&task.extra, prepared, Some(asker)) } else { Some(true) };
-    match same {
-        Some(true) => Ok(id),
-        Some(false) | None => Err(SendError::OtherRequest { key: prepared.key.clone(), task: id }),
-    }
+    let same = !prepared.carries_key || ours(&task.extra, prepared, Some(asker)).is_some_and(|ours| ours.same);
+    if same { Ok(id) } else { Err(SendError::OtherRequest { key: prepared.key.clone(), task: id }) }
 }

@@ -127,8 +127,8 @@ impl Master {
         let found = self.find(&wanted.request, wanted.received).await;
         self.outage.learn(self.config.clock.now(), &found);
         let mut found = found?;
-        // What was taken back before is not what is wanted now, though it may take a moment to end.
-        found.retain(|forced| forced.undone == wanted.undone || !matches!(forced.ended, None | Some("cancelled")));
+        // What was there before the request was undone is not what is wanted now.
+        found.retain(|forced| forced.undone == wanted.undone);
         Ok(found)
     }
 

@@ -50,25 +50,22 @@ impl Masters {
         self.0.values().all(Vec::is_empty)
     }
 
-    /// Cancels what has not ended of a request's builds on these masters of a project, and says what that was. On each
-    /// it is tried, whatever the others say.
-    ///
-    /// # Errors
-    /// If a master doesn't answer, refuses, or is not in the configuration any more.
-    pub async fn cancel(
+    /// Cancels what has not ended of a request's builds on these masters of a project, and says of each what that was, or
+    /// why it could not be: the master doesn't answer, refuses, or is not in the configuration any more.
+    pub async fn cancel<'m>(
         &self,
         project: &str,
-        masters: impl IntoIterator<Item = &str>,
+        masters: impl IntoIterator<Item = &'m str>,
         (request, received): (&RequestId, Timestamp),
-    ) -> Result<Vec<Forced>, Error> {
+    ) -> Vec<(&'m str, Result<Vec<Forced>, Error>)> {
         let each = masters.into_iter().map(|name| async move {
-            match self.of(project).iter().find(|master| master.name() == name) {
+            let answer = match self.of(project).iter().find(|master| master.name() == name) {
                 Some(master) => master.cancel(request, received).await,
                 None => Err(Error::NoMaster(name.to_owned())),
-            }
+            };
+            (name, answer)
         });
         let each: Vec<_> = each.collect();
-        let done: Result<Vec<_>, Error> = future::join_all(each).await.into_iter().collect();
-        Ok(done?.into_iter().flatten().collect())
+        future::join_all(each).await
     }
 }

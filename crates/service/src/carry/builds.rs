@@ -14,9 +14,10 @@ use taskgraft_engine::Push;
 use super::ground::Place;
 use super::setback::Setback;
 use super::turn::{Turn, Work};
+use super::undo::{Taken, of_its};
 use crate::authority::permit_builds;
-use crate::buildbot::{self, Build, BuildReport, Builds, Error, Wanted};
-use crate::journal::Change;
+use crate::buildbot::{self, Build, BuildReport, Builds, Wanted};
+use crate::journal::{Change, JournalError};
 use crate::log;
 use crate::log::mask;
 use crate::pulse::policy;
@@ -26,6 +27,9 @@ use crate::state::{Event, State};
 impl Work {
     /// Has a request sent: first it is decided, unless it was, what of it is for Buildbot.
     pub(super) async fn begin(&self, request: &Request) -> Result<Turn, Setback> {
+        if request.state == State::Received {
+            self.end_undoing(request).await?;
+        }
         let adds = request.asked.action == buildbot::ADD && !self.masters.is_empty();
         let forces = request.builds.as_ref().map_or(adds, |builds| !builds.is_empty());
         let place = if forces && request.state == State::Received { Some(self.place(request).await?) } else { None };
@@ -117,7 +121,7 @@ impl Work {
         let masters = self.masters.of(request.project.as_deref().unwrap_or_default());
         let wanted = Wanted {
             request: request.id.clone(),
-            undone: self.journal.times(&request.id, Event::CancelAsked).await?,
+            undone: request.undone,
             received: request.received.0,
             sent: request.changed.0,
             builds: builds.clone(),
@@ -147,19 +151,27 @@ impl Work {
         Ok(Turn::Over)
     }
 
-    /// Cancels the builds that carry the request's mark, if it has any, and says so.
-    pub(super) async fn take_back_builds(&self, request: &Request) -> Result<Option<String>, Setback> {
-        let (Some(builds), Some(project)) = (request.forces(), request.project.as_deref()) else { return Ok(None) };
+    /// Cancels the builds that carry the request's mark, if it has any.
+    pub(super) async fn take_back_builds(&self, request: &Request, taken: &mut Taken) -> Result<(), JournalError> {
+        let (Some(builds), Some(project)) = (request.forces(), request.project.as_deref()) else { return Ok(()) };
         let masters = builds.builders.keys().map(String::as_str);
-        let cancelled = self.masters.cancel(project, masters, (&request.id, request.received.0)).await;
-        let cancelled = cancelled.map_err(uncancelled)?.len();
+        let (mut cancelled, mut whole) = (0, true);
+        for (master, answer) in self.masters.cancel(project, masters, (&request.id, request.received.0)).await {
+            match answer {
+                Ok(builds) => cancelled += builds.len(),
+                Err(error) => {
+                    whole = false;
+                    let why = format!("cancel builds on {master}: failed to {error}");
+                    taken.lacks(Setback::failed(error.passes(), mask(&why)))?;
+                }
+            }
+        }
         tracing::info!(builds = cancelled, "cancelled builds");
-        Ok(Some(format!("{cancelled} of its builds were cancelled")))
+        if whole || cancelled > 0 {
+            taken.done.push(of_its(cancelled, "builds"));
+        }
+        Ok(())
     }
-}
-
-fn uncancelled(error: Error) -> Setback {
-    Setback::failed(error.passes(), mask(&format!("cancel builds: failed to {error}")))
 }
 
 /// What there is to wait for.

@@ -49,6 +49,7 @@ impl Work {
             subject: found.subject,
             input: request.action_input().unwrap_or_default(),
             key: request.id.to_string(),
+            undone: request.undone,
             // The journal has seen to it that the same id never stands for anything else.
             fresh: true,
             shown: None,

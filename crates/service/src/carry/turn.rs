@@ -32,7 +32,7 @@ pub(super) struct Work {
     pub(super) projects: BTreeMap<String, Project>,
     /// Where builds are forced.
     pub(super) masters: Arc<Masters>,
-    /// How long nobody needs to answer before what has not begun, or a build that was not forced, has failed.
+    /// How long nobody needs to answer before what has not begun, a build that was not forced, or undoing has failed.
     pub(super) give_up: Duration,
     /// Since when requests are tried: while nothing ran, nobody could have answered.
     pub(super) since: Timestamp,
@@ -126,9 +126,10 @@ impl Work {
         }
     }
 
-    /// Whether what has not begun has waited long enough. What was sent is followed for as long as it takes.
+    /// Whether what has not begun, or is to be undone, has waited long enough. What was sent is followed for as long as it
+    /// takes.
     fn has_given_up(&self, request: &Request) -> bool {
-        matches!(request.state, State::Received | State::Ready) && self.is_past(request)
+        matches!(request.state, State::Received | State::Ready | State::Cancelling) && self.is_past(request)
     }
 
     /// Whether a request has been where it is for longer than nobody needs to answer.

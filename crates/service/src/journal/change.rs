@@ -65,6 +65,8 @@ impl Journal {
                 request.changed = now;
                 if event == Event::Retried {
                     request.retries = request.retries.saturating_add(1);
+                    let cancelled = steps::last_of(tx, n, &[Event::CancelAsked, Event::Retried])?;
+                    request.undone = request.undone.saturating_add((cancelled == Some(Event::CancelAsked)).into());
                     request.action_task = None;
                     request.error = None;
                 }
@@ -127,7 +129,7 @@ fn learn(request: &mut Request, change: Change) {
 fn update(tx: &Transaction<'_>, n: i64, request: &Request, builds: Option<&str>) -> Result<(), JournalError> {
     let mut statement = tx.prepare_cached(
         "UPDATE requests SET project = ?, state = ?, decision = ?, builds = coalesce(?, builds), action_task = ?, \
-         error = ?, with_dependencies = ?, changed = ?, retries = ? WHERE n = ?",
+         error = ?, with_dependencies = ?, changed = ?, retries = ?, undone = ? WHERE n = ?",
     )?;
     statement.execute(params![
         request.project,
@@ -139,6 +141,7 @@ fn update(tx: &Transaction<'_>, n: i64, request: &Request, builds: Option<&str>)
         request.with_dependencies,
         request.changed.epoch(),
         request.retries,
+        request.undone,
         n,
     ])?;
     Ok(())
@@ -213,17 +216,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_sent_before_it_was_tried_again_is_not_sent_now() {
+    async fn the_last_of_some_events_is_told() {
         let place = Place::new().await;
         let id = add(&place.journal, "click-1").await.id;
         let mut told = Vec::new();
         let tries = [Event::Allowed, Event::Sent, Event::Failed, Event::Retried, Event::Allowed, Event::Sent];
         for event in tries {
             place.journal.apply(&id, event, Change::default()).await.unwrap();
-            told.push(place.journal.was_sent(&id).await.unwrap());
+            place.journal.facts(&id, Change::default()).await.unwrap();
+            told.push(place.journal.last_of(&id, &[Event::Sent, Event::Retried]).await.unwrap());
         }
-        assert_eq!(told, [false, true, true, false, false, true]);
-        assert_eq!(place.journal.times(&id, Event::Sent).await.unwrap(), 2);
+        let (sent, retried) = (Some(Event::Sent), Some(Event::Retried));
+        assert_eq!(told, [None, sent, sent, retried, retried, sent]);
+        assert_eq!(place.journal.last_of(&"nobody".parse().unwrap(), &Event::ALL).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn each_time_it_is_tried_again_because_it_was_cancelled_counts_once() {
+        use Event::{Allowed, CancelAsked, Cancelled, Failed, Retried};
+        let place = Place::new().await;
+        let id = add(&place.journal, "click-1").await.id;
+        let tries: [(&[Event], u32); 5] = [
+            (&[Failed, Retried], 0),
+            (&[Allowed, CancelAsked, CancelAsked, Cancelled, Retried], 1),
+            (&[Failed, Retried], 1),
+            (&[CancelAsked, Failed, CancelAsked, Failed, Retried], 2),
+            (&[CancelAsked, Cancelled], 2),
+        ];
+        for (events, undone) in tries {
+            let mut request = place.journal.get(&id).await.unwrap().unwrap();
+            for event in events {
+                request = place.journal.apply(&id, *event, Change::default()).await.unwrap();
+            }
+            assert_eq!(request.undone, undone, "{events:?}");
+            assert_eq!(place.journal.get(&id).await.unwrap(), Some(request));
+        }
     }
 
     #[tokio::test]

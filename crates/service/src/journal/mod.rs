@@ -49,11 +49,12 @@ use steps::Tides;
 /// What the file is called where nothing else names it.
 pub const FILE: &str = "journal.sqlite";
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
+    include_str!("migrations/0005.sql"),
 ];
 
 /// How much of the file each connection keeps in memory, in KiB: memory is flat as soon as that is full.

@@ -176,6 +176,7 @@ fn fresh(new: NewRequest, now: Millis) -> Request {
         received: now,
         changed: now,
         retries: 0,
+        undone: 0,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::state::State;
 
 /// The columns that [`request`] reads.
 pub(super) const COLUMNS: &str = "n, id, key, door, asker, authority, asked, project, state, decision, action_task, \
-     error, with_dependencies, received, changed, retries, builds";
+     error, with_dependencies, received, changed, retries, undone, builds";
 
 /// A request without its plan and report, and its row's number.
 pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<(i64, Request)> {
@@ -32,7 +32,8 @@ pub(super) fn request(row: &Row<'_>) -> rusqlite::Result<(i64, Request)> {
         received: moment(row, 13)?,
         changed: moment(row, 14)?,
         retries: row.get(15)?,
-        builds: optional(row, 16)?,
+        undone: row.get(16)?,
+        builds: optional(row, 17)?,
     };
     Ok((row.get(0)?, request))
 }

@@ -100,34 +100,16 @@ impl Journal {
         self.inner.store.read(read).await
     }
 
-    /// Whether a request counts as sent since it was received, or last tried again.
+    /// Which of these events has happened to a request last, if any has.
     ///
     /// # Errors
     /// If the file can't be read.
-    pub async fn was_sent(&self, id: &RequestId) -> Result<bool, JournalError> {
+    pub async fn last_of(&self, id: &RequestId, events: &'static [Event]) -> Result<Option<Event>, JournalError> {
         let id = id.clone();
         let read = move |tx: &Transaction<'_>| {
-            let (sent, retried) = (Event::Sent.as_str(), Event::Retried.as_str());
-            let mut statement = tx.prepare_cached(
-                "SELECT what = ?2 FROM steps JOIN requests ON requests.n = steps.request \
-                 WHERE id = ?1 AND what IN (?2, ?3) ORDER BY seq DESC LIMIT 1",
-            )?;
-            Ok(statement.query_row([id.as_str(), sent, retried], |row| row.get(0)).optional()?.unwrap_or(false))
-        };
-        self.inner.store.read(read).await
-    }
-
-    /// How often an event has happened to a request.
-    ///
-    /// # Errors
-    /// If the file can't be read.
-    pub async fn times(&self, id: &RequestId, event: Event) -> Result<u32, JournalError> {
-        let id = id.clone();
-        let read = move |tx: &Transaction<'_>| {
-            let mut statement = tx.prepare_cached(
-                "SELECT count(*) FROM steps JOIN requests ON requests.n = steps.request WHERE id = ? AND what = ?",
-            )?;
-            Ok(statement.query_row([id.as_str(), event.as_str()], |row| row.get(0))?)
+            let mut statement = tx.prepare_cached("SELECT n FROM requests WHERE id = ?")?;
+            let n = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
+            Ok(n.map(|n| last_of(tx, n, events)).transpose()?.flatten())
         };
         self.inner.store.read(read).await
     }
@@ -147,6 +129,20 @@ fn step(row: &Row<'_>) -> rusqlite::Result<Step> {
         what: rows::word(row, 3, What::named)?,
         state: rows::word(row, 4, State::named)?,
     })
+}
+
+/// Which of these events has happened last to the request in row `n`.
+pub(super) fn last_of(tx: &Transaction<'_>, n: i64, events: &[Event]) -> rusqlite::Result<Option<Event>> {
+    let mut statement = tx.prepare_cached("SELECT what FROM steps WHERE request = ? ORDER BY seq DESC")?;
+    let mut rows = statement.query([n])?;
+    while let Some(row) = rows.next()? {
+        if let What::Event(event) = rows::word(row, 0, What::named)?
+            && events.contains(&event)
+        {
+            return Ok(Some(event));
+        }
+    }
+    Ok(None)
 }
 
 /// Writes a step down, and returns its number.

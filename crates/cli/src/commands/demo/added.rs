@@ -118,6 +118,7 @@ async fn ask(through: &Through<'_>, plan: &Plan, labels: &[&str], times: u32) ->
         subject: None,
         input: json!({"tasks": labels, "times": times}),
         key: plan.request.id.to_string(),
+        undone: 0,
         fresh: true,
         shown: Some(plan.outline()),
     };

@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "A request that failed or was refused or cancelled begins anew, under the same id: what exists of \
-it is found, and nothing is made twice. A message that nobody understood is read once more.
+it is found, and nothing is made twice; what was cancelled is made anew. A message that nobody understood is read once more.
 
 Examples:
   taskgraft requests retry R7Qm2dpaTTqn5JcG_bOa6Q

@@ -2,13 +2,14 @@
 
 use serde_json::json;
 use taskgraft_core::ids::RequestId;
+use taskgraft_core::state::TaskState;
 use taskgraft_service::State;
 use taskgraft_service::buildbot::{BuildReport, Outcome};
 use taskgraft_service::{Event, Request};
 use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Book, Serving, TRIGGER, ann, wish};
+use super::{Book, Serving, TRIGGER, ann, made, state, wish};
 use crate::hooked::{hooked, is_trigger, ours};
 use crate::pushes::members;
 use crate::server::Up;
@@ -129,4 +130,54 @@ fn a_master_that_is_down_is_waited_for_and_given_up_in_the_end() {
     assert_eq!((request.state, told(&request)[0].waits), (State::Failed, false), "{request:?}");
     assert!(members(&up).contains_key("lint-python"), "the other half is done");
     assert_eq!(request.report.unwrap()["jobs"][0]["label"], json!("lint-python"));
+}
+
+#[test]
+fn what_was_cancelled_and_is_tried_again_is_built_anew_as_its_other_half_is() {
+    let builders = [("old-long", LONG), ("old-linux", &["true"] as &[&str])];
+    let (up, buildbot) = (up(), Buildbot::start(&builders, &[]));
+    let book = Book::open(&up);
+    let _serving = serving(&up, up.root_url(), (&buildbot.url(), "old-*"), "", "0 s");
+    let id = asked(&book, "both", &["lint-c", "old-long", "old-linux"]);
+    assert_eq!(book.ended(&id).state, State::Done);
+    let first = told(&book.find(&id));
+    book.apply(&id, Event::CancelAsked, <_>::default());
+    assert_eq!(book.ended(&id).state, State::Cancelled);
+    book.apply(&id, Event::Retried, <_>::default());
+    assert_eq!(book.ended(&id).state, State::Done);
+    let second = told(&book.find(&id));
+    let urls = |reports: &[BuildReport]| reports.iter().map(|report| report.url.clone().unwrap()).collect::<Vec<_>>();
+    assert_eq!((first.len(), second.len()), (2, 2));
+    assert!(urls(&first).iter().all(|url| !urls(&second).contains(url)), "{first:?} {second:?}");
+    assert!(second.iter().all(|report| report.outcome == Outcome::Forced), "{second:?}");
+    let members = members(&up);
+    assert_eq!((members["lint-c"].len(), members["Action"].len()), (2, 2));
+}
+
+#[test]
+fn cancelling_ends_though_a_master_is_gone_and_can_be_asked_for_again() {
+    let (up, buildbot, proxy) = (up(), Buildbot::start(&[("old-long", LONG)], &[]), Proxy::start());
+    proxy.forward_to(buildbot.address());
+    let book = Book::open(&up);
+    let hasty = "carry.give_up = \"2 s\"";
+    let first = serving(&up, up.root_url(), (&proxy.url(), "old-*"), hasty, "0 s");
+    let id = asked(&book, "both", &["lint-c", "old-long"]);
+    assert_eq!(book.ended(&id).state, State::Done);
+    let job = made(&book.find(&id), "lint-c");
+    buildbot.kill();
+    book.apply(&id, Event::CancelAsked, <_>::default());
+    let request = book.ended(&id);
+    let why = request.error.as_deref().unwrap();
+    assert_eq!(request.state, State::Failed, "{why}");
+    assert!(why.starts_with("given up: cancel builds on old: failed to") && why.contains("of its tasks"), "{why}");
+    assert_eq!(state(&up, job), TaskState::Exception, "the other half is cancelled");
+    drop(first);
+    buildbot.restart();
+    proxy.forward_to(buildbot.address());
+    let _patient = serving(&up, up.root_url(), (&proxy.url(), "old-*"), "", "0 s");
+    book.apply(&id, Event::CancelAsked, <_>::default());
+    let request = book.ended(&id);
+    assert_eq!(request.state, State::Cancelled, "{:?}", request.error);
+    let (_, why) = book.audited(&id).into_iter().next_back().unwrap();
+    assert_eq!(why, "none of its tasks was left to cancel; 1 of its builds were cancelled");
 }

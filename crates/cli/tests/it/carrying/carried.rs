@@ -7,10 +7,10 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_core::state::TaskState;
 use taskgraft_core::time::Millis;
 use taskgraft_service::journal::Change;
-use taskgraft_service::{Event, PushName, Request, State};
+use taskgraft_service::{Event, PushName, State};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
-use super::{Book, CONFIG, ROLE, Serving, TRIGGER, ann, message, wish};
+use super::{Book, CONFIG, ROLE, Serving, TRIGGER, ann, made, message, state, wish};
 use crate::hooked::{Worker, grant, hooked, ours, templated};
 use crate::pushes::{DECISION, members};
 use crate::server::{Up, wait_for};
@@ -20,18 +20,6 @@ use crate::waiting::until;
 const ACTING: [&str; 3] = ["--no-worker", "--action-worker", "proj-lander/action"];
 const WORKING: [&str; 6] =
     ["--worker", "proj-lander/b-linux", "--worker", "proj-lander/t-linux", "--action-worker", "proj-lander/action"];
-
-fn state(up: &Up, task: TaskId) -> TaskState {
-    wait_for(up.client().queue().status(task)).unwrap().state
-}
-
-/// The job of this label that a request made.
-fn made(request: &Request, label: &str) -> TaskId {
-    let report = request.report.as_ref().unwrap();
-    let jobs = report["jobs"].as_array().unwrap();
-    let job = jobs.iter().find(|job| job["label"] == label).unwrap_or_else(|| panic!("{label} in {report}"));
-    job["task_id"].as_str().unwrap().parse().unwrap()
-}
 
 #[test]
 fn a_request_goes_by_the_pushs_hook_to_green_jobs() {

@@ -166,6 +166,14 @@ fn what_nobody_can_tell_is_not_sent_twice_and_not_called_cancelled() {
             assert!(request.error.unwrap().contains("it is not known whether it was asked for"));
             made += usize::from(fault == Fault::LateAnswer);
             assert_eq!(scene.actions().len(), made, "{fault:?} {happens:?}");
+            if happens.is_some() {
+                // What may run and can't be cancelled is not sent beside it, however often it is tried again.
+                let _serving = scene.serving();
+                scene.book.apply(&id, Event::Retried, Change::default());
+                let request = scene.book.ended(&id);
+                assert!(request.error.unwrap().contains("it is not known whether it was asked for"));
+                assert_eq!(scene.actions().len(), made, "{fault:?}");
+            }
         }
     }
     // Also where the time before is known.

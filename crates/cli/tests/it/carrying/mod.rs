@@ -6,6 +6,7 @@ mod configured;
 mod dies;
 mod recorded;
 mod refused;
+mod undone;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -16,13 +17,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use taskgraft_client::SystemClock;
 use taskgraft_core::ids::{RequestId, TaskId};
+use taskgraft_core::state::TaskState;
 use taskgraft_core::time::Millis;
 use taskgraft_service::journal::{AuditFilter, Change, Journal, Page, Settings};
 use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushName, Request};
 use tokio::runtime::Runtime;
 
 use crate::pushes::DECISION;
-use crate::server::Up;
+use crate::server::{Up, wait_for};
 use crate::waiting::until;
 
 /// All that it takes to ask for the push's generic actions.
@@ -181,4 +183,16 @@ fn wish(key: &str, authority: Authority, tasks: &[&str]) -> NewRequest {
             input: json!({"tasks": tasks}),
         },
     }
+}
+
+fn state(up: &Up, task: TaskId) -> TaskState {
+    wait_for(up.client().queue().status(task)).unwrap().state
+}
+
+/// The job of this label that a request made.
+fn made(request: &Request, label: &str) -> TaskId {
+    let report = request.report.as_ref().unwrap();
+    let jobs = report["jobs"].as_array().unwrap();
+    let job = jobs.iter().find(|job| job["label"] == label).unwrap_or_else(|| panic!("{label} in {report}"));
+    job["task_id"].as_str().unwrap().parse().unwrap()
 }
