@@ -49,8 +49,10 @@ pub(super) async fn follow(app: Arc<App>, call: Call) -> Result<Response<Body>, 
     let request = call.query("request").map(|id| id.parse().map_err(|_| bad("request", "a request's id")));
     let group = call.query("group").map(|id| id.parse().map_err(|_| bad("group", "a task group's id")));
     let (request, group) = (request.transpose()?, group.transpose()?);
-    let seen = match call.header("last-event-id").or(call.query("after")) {
-        Some(id) => id.parse().ok().filter(|id| *id >= 0).ok_or_else(|| bad("Last-Event-ID", "an event's number"))?,
+    // One that is no text is no number either.
+    let last = call.headers.get("last-event-id").map(|id| ("Last-Event-ID", id.to_str().unwrap_or_default()));
+    let seen = match last.or_else(|| Some(("after", call.query("after")?))) {
+        Some((name, id)) => id.parse().ok().filter(|id| *id >= 0).ok_or_else(|| bad(name, "an event's number"))?,
         None => *app.journal.subscribe().borrow(),
     };
     let full = || Problem::new(Kind::Overloaded, "as many follow events as may").after(10);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
+use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 use taskgraft_core::ids::{RequestId, TaskId};
 use taskgraft_service::http::Settings;
@@ -121,11 +122,64 @@ async fn who_comes_back_misses_no_step() {
     }
     let mut all = Stream::open(&site, "?after=0", None).await;
     assert_eq!(all.next(&site).await.data["request"], json!(before));
-    for query in ["?after=x", "?after=-1", "?request=a%20b", "?group=g", "?other=1"] {
-        assert_eq!(site.get(&format!("{BASE}/events{query}")).await.status, 400, "{query}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_followed_is_refused_as_the_document_says() {
+    let site = Site::start().await;
+    let last = |id: &[u8]| ("last-event-id".parse().unwrap(), HeaderValue::from_bytes(id).unwrap());
+    for (query, last, place) in [
+        ("?after=x", None, "after"),
+        ("?after=-1", None, "after"),
+        ("?after=9223372036854775808", None, "after"),
+        ("?after=1&after=1", None, "after"),
+        ("", Some(last(b"x")), "Last-Event-ID"),
+        ("", Some(last(b"-1")), "Last-Event-ID"),
+        ("", Some(last(b"")), "Last-Event-ID"),
+        ("", Some(last(b"\xff")), "Last-Event-ID"),
+        ("?after=1", Some(last(b"x")), "Last-Event-ID"),
+        ("?group=g", None, "group"),
+        ("?request=a%20b", None, "request"),
+        ("?other=1", None, "other"),
+    ] {
+        let headers = last.into_iter().collect();
+        // Holds the answer against the document.
+        let answer = site.call(Method::GET, &format!("{BASE}/events{query}"), headers, None).await;
+        let told = (answer.status, &answer.body["type"], &answer.body["place"]);
+        assert_eq!(told, (400, &json!("urn:taskgraft:problem:bad-parameter"), &json!(place)), "{query}");
     }
-    let headers = HeaderMap::from_iter([("last-event-id".parse().unwrap(), "x".parse().unwrap())]);
-    assert_eq!(site.call(reqwest::Method::GET, &format!("{BASE}/events"), headers, None).await.status, 400);
+    let posted = site.post(&format!("{BASE}/events"), &json!({})).await;
+    assert_eq!((posted.status, &posted.body["type"]), (405, &json!("urn:taskgraft:problem:wrong-method")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_begins_as_the_document_says_and_only_so_many_follow() {
+    // One address has a quarter.
+    let site = Site::with(Settings { subscribers: 4, ..Settings::default() }).await;
+    // Nobody has to sign to read, and a browser's page can't.
+    let (begun, stream) = site.begin(&format!("{BASE}/events?after=0")).await;
+    assert_eq!((begun.status, &begun.headers["content-type"]), (200, &HeaderValue::from_static("text/event-stream")));
+    assert!(begun.body.as_str().unwrap().starts_with("retry: "), "{}", begun.body);
+    let full = site.get(&format!("{BASE}/events")).await;
+    assert_eq!((full.status, &full.body["type"]), (503, &json!("urn:taskgraft:problem:overloaded")));
+    let after: u64 = full.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!(after > 0, "{after}");
+    drop(stream);
+    let again = async {
+        while site.begin(&format!("{BASE}/events")).await.0.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LATE, again).await.expect("its place in time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_too_often_is_told_when_to_come_again() {
+    let site = Site::with(Settings { per_minute: 1, ..Settings::default() }).await;
+    let path = format!("{BASE}/events?after=x");
+    assert_eq!(site.get(&path).await.status, 400);
+    let refused = site.get(&path).await;
+    assert_eq!((refused.status, &refused.body["type"]), (429, &json!("urn:taskgraft:problem:too-many")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,7 +36,7 @@ async fn no_call_breaks_the_service_or_gets_an_answer_that_is_not_described() {
         }
         command
             .args(["run", &format!("{}{BASE}/openapi.json", site.url)])
-            // It never ends.
+            // It never ends: events.rs has it.
             .args(["--exclude-operation-id", "events"])
             .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing", "--max-examples", "30"])
             .args(["--seed", "1", "--request-timeout", "20", "--no-color", "--continue-on-failure"])

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use jiff::{SignedDuration, Timestamp};
-use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName};
+use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};
 use taskgraft_client::{Client, Config, Credentials, SystemClock, Upload};
 use taskgraft_core::api::auth::CreateClientRequest;
@@ -175,11 +175,23 @@ impl Site {
         let answer = call.headers(headers).send().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let bytes = answer.bytes().await.unwrap();
+        self.answered(&method, path, (status, headers, &bytes))
+    }
+
+    /// The beginning of an answer that has no end, and what is to come of it; likewise.
+    pub(super) async fn begin(&self, path: &str) -> (Answer, Response) {
+        let mut rest = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        let (status, headers) = (rest.status().as_u16(), rest.headers().clone());
+        let first = tokio::time::timeout(LATE, rest.chunk()).await.expect("its beginning in time").unwrap().unwrap();
+        (self.answered(&Method::GET, path, (status, headers, &first)), rest)
+    }
+
+    fn answered(&self, method: &Method, path: &str, (status, headers, bytes): (u16, HeaderMap, &[u8])) -> Answer {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let is_json = headers[CONTENT_TYPE].to_str().unwrap().contains("json");
         let body = if is_json { serde_json::from_str(&text).unwrap() } else { Value::from(text) };
         let answer = Answer { status, headers, body };
-        self.compare(&method, path.split('?').next().unwrap(), &answer);
+        self.compare(method, path.split('?').next().unwrap(), &answer);
         answer
     }
 
