@@ -1,11 +1,14 @@
 //! `taskgraft listen` before a real RabbitMQ, ended with SIGKILL wherever it can be.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use taskgraft_client::SystemClock;
 use taskgraft_client::pulse::{Broker, Outgoing, Topology};
 use taskgraft_service::journal::{Filter, Journal, Page, Settings};
@@ -124,6 +127,101 @@ fn a_listener_killed_at_any_point_loses_nothing_and_writes_nothing_twice() {
     assert_eq!(place.keys().len(), COUNT + 1);
 }
 
+/// A dry run; killed when the test ends.
+struct Dry {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Dry {
+    fn start(place: &Place, more: &[&str]) -> Self {
+        let mut listen = command([Path::new("listen"), Path::new("--dry-run"), Path::new("--config"), &place.config()]);
+        listen.args(more).env("TASKGRAFT_PULSE_PASSWORD", "guest").stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = listen.spawn().unwrap();
+        let (told, lines) = mpsc::channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).all(|line| told.send(line).is_ok()));
+        Self { child, lines }
+    }
+
+    fn line(&self) -> String {
+        self.lines.recv_timeout(LATE).expect("a line in time")
+    }
+
+    /// Ctrl-C, and all that it says after that.
+    fn interrupt(&mut self) -> Vec<String> {
+        let id = self.child.id().to_string();
+        std::process::Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(self.child.wait().unwrap().success());
+        self.lines.iter().collect()
+    }
+}
+
+impl Drop for Dry {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_dry_run_tells_what_comes_and_leaves_it_to_the_listener() {
+    let place = Place::new();
+    // Into the listener's queue, before anybody looks.
+    place.publish(0..1);
+    let (mut told, mut read) = (Dry::start(&place, &["--json"]), Dry::start(&place, &[]));
+    // Before a queue is bound nobody hears: clicks are sent until both do.
+    let (mut sent, mut heard) = (1, [None, None]);
+    until("a line of both", || {
+        place.publish(sent..sent + 1);
+        sent += 1;
+        for (dry, first) in [&told, &read].into_iter().zip(&mut heard) {
+            *first = first.take().or_else(|| dry.lines.recv_timeout(Duration::from_millis(100)).ok());
+        }
+        heard.iter().all(Option::is_some)
+    });
+    place.publish(sent..sent + 1);
+    sent += 1;
+    let [Some(mut line), Some(mut sentence)] = heard else { panic!("both were heard") };
+    let first: Value = serde_json::from_str(&line).unwrap();
+    let first = first["asked"]["push"]["resultset"]["id"].as_u64().unwrap();
+    assert!(first > 1, "what the queue held before is nobody else's");
+    // Each from then on, in their order.
+    for (number, push) in (1..).zip(first..=sent as u64) {
+        let said: Value = serde_json::from_str(&line).unwrap();
+        let refused = "the project try is not configured";
+        let expected = json!({
+            "line": number, "kind": "add-new-jobs", "outcome": "refused", "reason": refused,
+            "policy": {"verdict": "refused", "why": refused},
+            "asked": {
+                "requester": "ann@lander.example", "project": "try", "action": "add-new-jobs",
+                "input": {"tasks": ["test-unit-1"]}, "push": {"resultset": {"project": "try", "id": push}},
+            },
+        });
+        assert_eq!(said, expected);
+        if push < sent as u64 {
+            line = told.line();
+        }
+    }
+    assert_eq!(told.interrupt(), [""; 0]);
+    let mut count = 1;
+    while !sentence.contains(&format!("on push {sent} of try, ")) {
+        (sentence, count) = (read.line(), count + 1);
+    }
+    assert!(sentence.starts_with(&format!("{count:>5} add-new-jobs (1 job) on push {sent} of try")), "{sentence}");
+    let messages = if count == 1 { "message" } else { "messages" };
+    let closing =
+        [String::new(), format!("add-new-jobs  refused  {count}"), format!("{count} {messages}; nothing was created")];
+    assert_eq!(read.interrupt(), closing);
+    // Nothing was written down, and nothing is missing.
+    assert!(!place.directory.path().join("journal").exists());
+    let mut listener = place.listen();
+    until("all in the journal", || place.directory.path().join("journal").is_file() && place.keys().len() == sent);
+    listener.kill().unwrap();
+    listener.wait().unwrap();
+}
+
 #[test]
 fn what_the_broker_refuses_for_good_ends_the_service_with_the_reason() {
     let place = Place::new();
@@ -168,7 +266,8 @@ fn what_the_broker_refuses_ends_it_with_the_reason() {
     assert!(wrong.contains("ACCESS_REFUSED") && !wrong.contains("s3cret"), "{wrong}");
     let missing = listen("guest");
     assert!(missing.contains(EXCHANGE), "{missing}");
-    let neither = taskgraft(["listen"]);
-    assert_ne!(neither.code, Some(0));
-    assert!(neither.stderr.contains("--config"), "{}", neither.stderr);
+    for args in [&["listen"][..], &["listen", "--dry-run"]] {
+        let neither = taskgraft(args);
+        assert!(neither.code == Some(2) && neither.stderr.contains("--config"), "{}", neither.stderr);
+    }
 }

@@ -1,10 +1,11 @@
-//! A line of a file of messages: a message as it was delivered, or only its body.
+//! A message as it was delivered, or only its body: what a line of a file of messages holds, and what a broker sends.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use taskgraft_client::pulse::Delivery;
 use taskgraft_core::pulse::MAX_BODY_BYTES;
 
 /// The longest line that is read, in bytes: a whole body, and how it was delivered.
@@ -51,6 +52,16 @@ impl<'a> Delivered<'a> {
             routing_key: text(envelope.routing_key).ok_or("`routingKey` must be text")?,
             body,
         })
+    }
+}
+
+impl<'a> From<&'a Delivery> for Delivered<'a> {
+    fn from(delivery: &'a Delivery) -> Self {
+        Self {
+            exchange: Some(delivery.exchange.clone()),
+            routing_key: Some(delivery.routing_key.clone()),
+            body: Cow::Borrowed(&delivery.body),
+        }
     }
 }
 

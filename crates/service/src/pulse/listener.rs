@@ -65,10 +65,7 @@ impl Listener {
     /// # Errors
     /// If there is nothing to listen to.
     pub fn new(config: &Config, secrets: &Secrets) -> Result<Self, ListenError> {
-        let pulse = config.pulse.as_ref().ok_or(ListenError::Nothing("[pulse]"))?;
-        if pulse.handler.is_empty() {
-            return Err(ListenError::Nothing("[[pulse.handler]]"));
-        }
+        let pulse = handled(config)?;
         Ok(Self {
             broker: broker(pulse, secrets)?,
             subscriptions: subscriptions(pulse),
@@ -116,6 +113,12 @@ impl Listener {
         let _ = burying.await;
         ended.map(|_| ()).map_err(ListenError::from)
     }
+}
+
+/// The part of the configuration that says what to listen to.
+pub(super) fn handled(config: &Config) -> Result<&Pulse, ListenError> {
+    let pulse = config.pulse.as_ref().ok_or(ListenError::Nothing("[pulse]"))?;
+    if pulse.handler.is_empty() { Err(ListenError::Nothing("[[pulse.handler]]")) } else { Ok(pulse) }
 }
 
 /// The broker that the configuration names, with the user's password.

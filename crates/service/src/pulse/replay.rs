@@ -1,4 +1,4 @@
-//! Messages gone through once more: what each asks for, whether it is let through, and what comes or would come of it.
+//! Messages gone through, recorded ones or those that come: what each asks for, whether it is let through, and what comes or would come of it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::journal::{Journal, Received};
 /// What is known of a line's message: always the same six fields.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
-    /// The line, from 1.
+    /// The line of the file, or which of the messages that came; from 1.
     pub line: u64,
     /// `add-new-jobs`, `push-action` or `job-action`; `unreadable` for what is no such message.
     pub kind: &'static str,
