@@ -8,7 +8,7 @@ use crate::env::Env;
 use crate::exit::{Failure, Kind, NOTHING};
 
 /// Where artifact references of an offline plan point if nobody says which deployment is meant.
-const NOWHERE: &str = "https://taskcluster.invalid";
+pub(crate) const NOWHERE: &str = "https://taskcluster.invalid";
 
 /// How many hexadecimal digits of its root URL's hash tell a deployment.
 const DEPLOYMENT_DIGITS: usize = 16;

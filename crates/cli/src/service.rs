@@ -1,7 +1,7 @@
 //! From a configuration file and the environment to the service.
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,6 +45,26 @@ pub(crate) fn read(path: &Path) -> Result<Config, Failure> {
     Ok(Config { journal: below(config.journal), pulse, ..config })
 }
 
+/// Whether a journal is there.
+///
+/// # Errors
+/// If that can't be seen: it belongs to somebody else.
+pub(crate) fn is_there(journal: &Path) -> Result<bool, Failure> {
+    // Opened, it tells of its own permissions and of those of all directories above it.
+    match File::open(journal).and_then(|file| file.metadata()) {
+        Ok(found) => Ok(found.is_file()),
+        Err(why) if matches!(why.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(why) => Err(unseen(journal, &why)),
+    }
+}
+
+fn unseen(journal: &Path, why: &io::Error) -> Failure {
+    let failure = Failure::mistake(format!("failed to open {}: {why}", journal.display()));
+    let denied = why.kind() == ErrorKind::PermissionDenied;
+    let way_out = "sudo, or sudo -u USER: a journal is for the user that the service runs as";
+    if denied { failure.note("use", way_out) } else { failure }
+}
+
 /// The journal's file, without which nothing can be received.
 pub(crate) fn journal(config: &Config, path: &Path) -> Result<PathBuf, Failure> {
     let missing = || Failure::mistake(format!("{}: `journal` is missing", path.display()));
@@ -61,6 +81,39 @@ pub(crate) fn start_log(config: &Config, verbose: u8, says_all: bool, env: &Env)
     log::start_keeping(verbose, says_all, format, env.log.as_deref())
 }
 
+/// The file of the journal of a service that may start, as far as that shows without asking anybody or writing anything, and
+/// whatever the environment holds.
+///
+/// # Errors
+/// All that is wrong.
+pub(crate) fn checked(config: &Config, path: &Path, env: &Env) -> Result<PathBuf, Failure> {
+    let root_url = config.root_url.as_deref().or(env.root_url.as_deref());
+    let mut wrong = unmade(config, root_url, env);
+    match &config.journal {
+        Some(journal) if wrong.is_empty() => return Ok(journal.clone()),
+        Some(_) => {}
+        None => wrong.insert(0, "`journal` is missing: add journal = \"journal.sqlite\"".to_owned()),
+    }
+    Err(Failure::mistake(format!("{} can't be served", path.display())).notes("wrong", wrong))
+}
+
+/// Why nothing can be made of what is configured, in words.
+fn unmade(config: &Config, root_url: Option<&str>, env: &Env) -> Vec<String> {
+    // Where no Taskcluster is known, the environment lacks it, which is told elsewhere.
+    let reader = match Client::new(ClientConfig::new(root_url.unwrap_or(connect::NOWHERE))) {
+        Ok(reader) => reader,
+        Err(why) => return vec![format!("failed to {why}")],
+    };
+    let wrong = Service::check(config, &secrets(config, env), &reader);
+    wrong.iter().map(|why| format!("failed to {}", chain(why))).collect()
+}
+
+/// Refuses to go on where something is missing, and tells all that is.
+pub(crate) fn refuse(missing: Vec<String>) -> Result<(), Failure> {
+    let mut missing = missing.into_iter();
+    missing.next().map_or(Ok(()), |first| Err(Failure::mistake(first).notes("and", missing)))
+}
+
 /// What the environment lacks of what the configuration needs, in words.
 pub(crate) fn missing(config: &Config, env: &Env) -> Vec<String> {
     let mut missing = Vec::new();
@@ -70,9 +123,16 @@ pub(crate) fn missing(config: &Config, env: &Env) -> Vec<String> {
     if env.credentials.is_none() {
         missing.push("TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN are not set".to_owned());
     }
-    if config.pulse.is_some() && env.pulse_password.is_none() {
-        missing.push("TASKGRAFT_PULSE_PASSWORD is not set".to_owned());
+    if env.cache_dir.is_none() {
+        missing.push("neither HOME nor XDG_CACHE_HOME says where to keep downloads".to_owned());
     }
+    missing.extend(without_password(config, env));
+    missing
+}
+
+/// What it lacks of the passwords.
+fn without_password(config: &Config, env: &Env) -> Vec<String> {
+    let mut missing: Vec<String> = without_pulse_password(config, env).into_iter().collect();
     let masters = config.project.values().flat_map(|project| &project.buildbot);
     let variables = masters.filter(|master| master.user.is_some()).map(|master| buildbot_variable(&master.name));
     let unset = variables.filter(|name| !env.buildbot_passwords.contains_key(name));
@@ -87,6 +147,12 @@ pub(crate) fn tell_exposed(config: &Config, out: &Out) {
     }
 }
 
+/// That it lacks the password of the pulse user, without which the broker would be met as somebody else.
+pub(crate) fn without_pulse_password(config: &Config, env: &Env) -> Option<String> {
+    let lacks = config.pulse.is_some() && env.pulse_password.is_none();
+    lacks.then(|| "TASKGRAFT_PULSE_PASSWORD is not set".to_owned())
+}
+
 /// What the environment holds of what the configuration needs.
 pub(crate) fn secrets(config: &Config, env: &Env) -> Secrets {
     let masters = config.project.values().flat_map(|project| &project.buildbot);
@@ -97,9 +163,7 @@ pub(crate) fn secrets(config: &Config, env: &Env) -> Secrets {
 
 /// What the service is made of.
 pub(crate) fn parts(config: Config, journal: PathBuf, keeper: Keeper, env: &Env) -> Result<Parts, Failure> {
-    if let Some(missing) = missing(&config, env).into_iter().next() {
-        return Err(Failure::new(Kind::Mistake, missing).note("all that is", "taskgraft serve --check"));
-    }
+    refuse(missing(&config, env))?;
     let env_url = || env.root_url.clone().unwrap_or_default();
     let root_url = config.root_url.clone().unwrap_or_else(env_url);
     let reader = Client::new(ClientConfig::new(root_url.clone()));
@@ -123,18 +187,28 @@ pub(crate) fn parts(config: Config, journal: PathBuf, keeper: Keeper, env: &Env)
 }
 
 /// The configuration of a service beside an embedded Taskcluster: from the file, else one that is for this machine alone.
-pub(crate) fn beside_config(path: Option<&Path>) -> Result<Config, Failure> {
-    let config = match path {
-        Some(path) => read(path)?,
-        None => Config::read(BESIDE).map_err(|invalid| Failure::other(invalid.to_string()))?,
-    };
-    match &config.root_url {
-        Some(root_url) => {
-            Err(Failure::mistake(format!("the configuration names {root_url}, and `up` is a Taskcluster"))
-                .note("leave out", "root_url"))
-        }
-        None => Ok(config),
+///
+/// # Errors
+/// All that keeps it from starting, as far as that shows before anything starts.
+pub(crate) fn beside_config(path: Option<&Path>, env: &Env) -> Result<Config, Failure> {
+    let Some(path) = path else { return Config::read(BESIDE).map_err(|invalid| Failure::other(invalid.to_string())) };
+    let config = read(path)?;
+    if let Some(root_url) = &config.root_url {
+        return Err(Failure::mistake(format!("the configuration names {root_url}, and `up` is a Taskcluster"))
+            .note("leave out", "root_url"));
     }
+    // What becomes of tasks is heard of the embedded queue, and not from a broker as well.
+    let clicks = |pulse: Pulse| {
+        let only_events = pulse.task_events && pulse.handler.is_empty();
+        (!only_events).then_some(Pulse { task_events: false, ..pulse })
+    };
+    let config = Config { pulse: config.pulse.and_then(clicks), ..config };
+    refuse(without_password(&config, env))?;
+    let wrong = unmade(&config, None, env);
+    if wrong.is_empty() {
+        return Ok(config);
+    }
+    Err(Failure::mistake(format!("{} can't be served", path.display())).notes("wrong", wrong))
 }
 
 /// A service beside an embedded Taskcluster, with all its rights; what it keeps is in `dir`.
@@ -147,10 +221,7 @@ pub(crate) async fn beside(
 ) -> Result<Service, Failure> {
     let reader = Client::new(ClientConfig::new(embedded.root_url()));
     let live = Live::default();
-    // What becomes of tasks is heard here, and not from a broker as well.
     tokio::spawn(hand_on(embedded.events(), live.clone()));
-    let clicks = |pulse: Pulse| (!pulse.handler.is_empty()).then_some(Pulse { task_events: false, ..pulse });
-    let config = Config { pulse: config.pulse.and_then(clicks), ..config };
     let parts = Parts {
         secrets: secrets(&config, env),
         reader: reader.map_err(|why| Failure::other(format!("failed to {why}")))?,
@@ -205,4 +276,17 @@ pub(crate) async fn ended(service: &mut Service) -> Failure {
 fn cache(dir: &Path) -> Result<Cache, Failure> {
     let made = Cache::remembering(dir, DISK, MEMORY);
     made.map_err(|why| Failure::other(format!("failed to make {}: {why}", dir.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_not_open_a_journal_is_told_who_may() {
+        let told = |kind: ErrorKind| format!("{:?}", unseen(Path::new("/var/lib/j"), &kind.into()));
+        let denied = told(ErrorKind::PermissionDenied);
+        assert!(denied.contains("failed to open /var/lib/j: permission denied") && denied.contains("sudo"), "{denied}");
+        assert!(!told(ErrorKind::Other).contains("sudo"));
+    }
 }

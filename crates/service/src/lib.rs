@@ -15,6 +15,7 @@ pub mod http;
 pub mod journal;
 mod live;
 pub mod log;
+mod made;
 pub mod pulse;
 pub mod reach;
 mod request;
@@ -23,6 +24,7 @@ mod state;
 
 pub use asked::{Asked, PushName, Subject};
 pub use live::{Live, LiveEvent, TaskEvent};
+pub use made::MakeError;
 pub use request::{Asker, Authority, Door, NewRequest, Request};
 pub use service::{DoorError, Parts, Service, StartError};
 pub use state::{Event, Invalid, State, next};

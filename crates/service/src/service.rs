@@ -6,21 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskgraft_client::pulse::Broker;
-use taskgraft_client::{Client, ConfigError, Credentials};
+use taskgraft_client::{Client, Credentials};
 use taskgraft_engine::Cache;
 use taskgraft_store::{Lock, LockError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::buildbot::Masters;
 use crate::carry::{self, Carrier};
 use crate::config::{Config, Secrets};
 use crate::http;
 use crate::journal::{Journal, JournalError, Settings};
 use crate::live::Live;
 use crate::log::Keeper;
-use crate::pulse::resolver::Resolver;
+use crate::made::{Made, MakeError};
 use crate::pulse::{self, ListenError, Listener};
 use crate::reach::{Need, Pace, Reach};
 
@@ -74,12 +73,13 @@ pub enum StartError {
         /// Why not.
         error: std::io::Error,
     },
-    /// What it is told about can't be asked.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The pulse listener can't be made.
-    #[error(transparent)]
-    Pulse(#[from] ListenError),
+    /// It can't be as its configuration has it: all that is wrong.
+    #[error("{}", all(.0))]
+    Unmade(Vec<MakeError>),
+}
+
+fn all(wrong: &[MakeError]) -> String {
+    wrong.iter().map(MakeError::to_string).collect::<Vec<_>>().join("; failed to ")
 }
 
 /// Why a door is shut while the service runs.
@@ -112,6 +112,12 @@ pub struct Service {
 }
 
 impl Service {
+    /// What keeps one from starting, as far as that shows without asking anybody or writing anything: all of it.
+    #[must_use]
+    pub fn check(config: &Config, secrets: &Secrets, reader: &Client) -> Vec<MakeError> {
+        Made::of(config, secrets, reader).err().unwrap_or_default()
+    }
+
     /// Opens the journal, takes up what is unfinished, and opens the doors.
     ///
     /// # Errors
@@ -119,15 +125,12 @@ impl Service {
     pub async fn start(parts: Parts) -> Result<Self, StartError> {
         let Parts { config, secrets, reader, credentials, cache, journal: path, live, keeper } = parts;
         let unopened = |error| StartError::Journal { path: path.clone(), error };
+        let made = Made::of(&config, &secrets, &reader).map_err(StartError::Unmade)?;
+        let Made { listener, events, masters, resolver } = made;
         let address = config.http.listen;
         let socket = TcpListener::bind(address).await;
         let socket = socket.and_then(|socket| Ok((socket.local_addr()?, socket)));
         let (address, socket) = socket.map_err(|error| StartError::Address { address, error })?;
-        // Somebody may only want to hear what becomes of tasks.
-        let listens = config.pulse.as_ref().is_some_and(|pulse| !pulse.handler.is_empty() || !pulse.task_events);
-        let listener = listens.then(|| Listener::new(&config, &secrets)).transpose()?;
-        let masters = Arc::new(Masters::new(&config.project, &secrets, reader.config())?);
-        let resolver = Resolver::new(reader.clone(), &config.project)?;
         let settings = Settings { keep: (&config.keep).into(), ..Settings::default() };
         let mut lock = carrying(&path)?;
         let journal = Journal::open(&path, settings, Arc::clone(reader.clock())).await.map_err(unopened)?;
@@ -166,8 +169,8 @@ impl Service {
         let mut doors = JoinSet::new();
         doors.spawn(tidy(journal.clone(), close.clone()));
         doors.spawn(answer(socket, http));
-        if let Some(pulse) = config.pulse.as_ref().filter(|pulse| pulse.task_events) {
-            doors.spawn(hear(pulse::broker(pulse, &secrets)?, live.clone(), close.clone()));
+        if let Some(broker) = events {
+            doors.spawn(hear(broker, live.clone(), close.clone()));
         }
         if let Some(listener) = listener {
             doors.spawn(listen(listener, journal.clone(), close));

@@ -36,6 +36,7 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
     let file = args.file.clone();
     let name = Path::new(service::DIR).join(FILE);
     let journal = journal(args.config.as_deref())?.unwrap_or_else(|| data_dir.join(&name));
+    let with = if service::is_there(&journal)? { Some(journal.clone()) } else { None };
     let made = tokio::task::spawn_blocking(move || backup::backup(&data_dir, &[(&journal, &name)], &file)).await;
     let made = made.map_err(|why| Failure::other(chain(&why)))?.map_err(|why| {
         let message = chain(&why);
@@ -48,6 +49,13 @@ pub(crate) async fn run(args: Args, env: &Env, out: &Out) -> Result<(), Failure>
         }
     })?;
     out.note(&format!("{}: {} bytes, {} artifacts", args.file.display(), made.bytes, made.artifacts));
+    out.note(&match &with {
+        Some(journal) => format!("the service's journal {} is in it", journal.display()),
+        None => {
+            "no journal is in it, as none is there; one that the configuration of `up` names comes along with --config"
+                .to_owned()
+        }
+    });
     if made.gone > 0 {
         out.note(&format!("{} artifacts expired meanwhile and are not in it", made.gone));
     }
@@ -59,7 +67,9 @@ fn journal(config: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
     let Some(config) = config else { return Ok(None) };
     let journal = service::read(config)?.journal;
     match &journal {
-        Some(file) if !file.is_file() => Err(Failure::mistake(format!("there is no journal at {}", file.display()))),
+        Some(file) if !service::is_there(file)? => {
+            Err(Failure::mistake(format!("there is no journal at {}", file.display())))
+        }
         Some(_) | None => Ok(journal),
     }
 }

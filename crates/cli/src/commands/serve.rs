@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// The configuration: a TOML file
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
-    /// Only say what was understood, with all defaults, or all that is wrong
+    /// Only say what was understood, with all defaults, or all that is wrong; what the environment lacks is a note
     #[arg(long)]
     check: bool,
 }
@@ -30,13 +30,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
     let config = service::read(&args.config)?;
     service::tell_exposed(&config, out);
+    let journal = service::checked(&config, &args.config, env)?;
     if args.check {
         return check(&config, env, out);
     }
     let keeper = service::start_log(&config, verbose, true, env);
     // Before anything starts: a signal that comes meanwhile is kept.
     let mut stop = Stop::listen()?;
-    let journal = service::journal(&config, &args.config)?;
     let parts = service::parts(config, journal, keeper, env)?;
     let root_url = parts.reader.config().root_url.clone();
     let mut service = service::start(parts).await?;

@@ -86,7 +86,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, verbose: u8, env: &Env, out: &Out) -> Result<(), Failure> {
-    let service = service::beside_config(args.config.as_deref())?;
+    let service = service::beside_config(args.config.as_deref(), env)?;
     service::tell_exposed(&service, out);
     if args.pulse_url.as_deref().is_some_and(is_exposed) {
         out.note("note: --pulse-url: whoever is on the way there can read the password: use amqps://");

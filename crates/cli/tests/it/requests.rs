@@ -150,6 +150,10 @@ async fn what_is_tried_again_or_cancelled_reaches_the_service_that_runs() {
         ["cancelled", "cancel_asked", "retried", "failed", "received"]
     );
     assert!(by[1].1["who"].as_str().unwrap().starts_with("local user"), "{audit}");
+    let nobody = service.requests(&["audit", "--who", "an"]);
+    assert_eq!((nobody.code, &*nobody.stdout), (Some(0), ""));
+    assert!(nobody.stderr.contains("no such entries"), "{}", nobody.stderr);
+    assert_eq!(service.json(&["audit", "--who", "an", "--json"]), serde_json::json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,26 +204,38 @@ async fn whoever_waits_for_a_message_is_told_what_came_of_it() {
         (service.journal.dead_letter(letter()).await.unwrap(), service.journal.dead_letter(letter()).await.unwrap());
     let became = service.receive("click-1").await;
     let mut wishes = service.journal.subscribe_letters();
-    let waiting = |seconds: &str| {
-        let mut retry = command(service.args(&["retry", "--message", &one.to_string(), "--wait", seconds]));
+    let waiting = |more: &[&str]| {
+        let number = one.to_string();
+        let mut retry = command(service.args(&[&["retry", "--message", &number, "--wait"], more].concat()));
         tokio::task::spawn_blocking(move || Ran::from(retry.output().unwrap()))
     };
-    let ran = waiting("0").await.unwrap();
+    let ran = waiting(&["0"]).await.unwrap();
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains("was not read in 0 s"), "{}", ran.stderr);
     wishes.changed().await.unwrap();
     service.journal.settle_letter(one, Settled::Dead("it is no JSON".to_owned())).await.unwrap();
-    let mut settle = async |settled| {
-        let ran = waiting("60");
+    let mut settle = async |more: &[&str], settled| {
+        let ran = waiting(&[&["60"], more].concat());
         wishes.changed().await.unwrap();
         service.journal.settle_letter(one, settled).await.unwrap();
         ran.await.unwrap()
     };
-    let ran = settle(Settled::Dead("it is still no JSON".to_owned())).await;
+    let dead = || Settled::Dead("it is still no JSON".to_owned());
+    let ran = settle(&[], dead()).await;
     assert_eq!(ran.code, Some(6), "{}", ran.stderr);
     assert!(ran.stderr.contains("can't be understood: it is still no JSON"), "{}", ran.stderr);
-    let ran = settle(Settled::Request(became.clone())).await;
+    assert_eq!(ran.stdout.trim(), format!("message {one} was read again, and still can't be understood"));
+    let told = |ran: &Ran| serde_json::from_str::<Value>(&ran.stdout).unwrap()["messages"][0].clone();
+    let ran = settle(&["--json"], dead()).await;
+    let letter = told(&ran);
+    assert_eq!(
+        (ran.code, &letter["number"], &letter["reason"], &letter["request"], &letter["to_be_retried"]),
+        (Some(6), &one.into(), &"it is still no JSON".into(), &Value::Null, &false.into())
+    );
+    let ran = settle(&[], Settled::Request(became.clone())).await;
     assert_eq!((ran.code, ran.stdout.trim()), (Some(0), &*format!("message {one} is request {became}")));
+    let ran = settle(&["--json"], Settled::Request(became.clone())).await;
+    assert_eq!((ran.code, &told(&ran)["request"]), (Some(0), &became.as_str().into()));
     assert!(!service.journal.letter(other).await.unwrap().wanted);
 }
 
@@ -274,12 +290,13 @@ async fn lines_are_printed_as_they_are_kept_and_the_last_one_is_awaited() {
     let texts = ["half way … →", "\u{9b}2J\u{202e}"];
     service.journal.log(vec![line(texts[0])]).await.unwrap();
     let mut follow = command(service.args(&["log", id.as_str(), "--follow", "--json"]));
-    let mut following = follow.env("LANG", "C").stdout(Stdio::piped()).spawn().unwrap();
+    let mut following = follow.env("LANG", "C").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut notes = BufReader::new(following.stderr.take().unwrap()).lines();
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     service.apply(&id, Event::Failed).await;
-    // Whoever keeps the lines may be slow.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    // Whoever keeps the lines may be slow: it has seen the end by then.
+    assert_eq!(notes.next().unwrap().unwrap(), format!("request {id} is failed"));
     service.journal.log(vec![line(texts[1])]).await.unwrap();
     let all: Vec<String> = std::iter::once(first).chain(lines.map(Result::unwrap)).collect();
     let messages: Vec<Value> =
@@ -317,6 +334,12 @@ async fn mistakes_change_nothing_and_name_the_way_out() {
     let nowhere = taskgraft(["requests", "list", "--journal", "/nonexistent/journal"]);
     assert_eq!(nowhere.code, Some(3));
     assert!(nowhere.stderr.contains("there is no journal at /nonexistent/journal"), "{}", nowhere.stderr);
+    // What can't be looked at may well be there.
+    let looped = service.dir.path().join("looped");
+    std::os::unix::fs::symlink(&looped, &looped).unwrap();
+    let unseen = taskgraft(["requests", "list", "--journal", looped.to_str().unwrap()]);
+    assert_eq!(unseen.code, Some(3));
+    assert!(unseen.stderr.contains("levels of symbolic links"), "{}", unseen.stderr);
     let config = service.dir.path().join("service.toml");
     let config_path = config.to_str().unwrap();
     std::fs::write(&config, format!("journal = {:?}\n", service.file)).unwrap();

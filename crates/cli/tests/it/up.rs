@@ -111,7 +111,9 @@ fn a_backup_of_a_running_one_is_a_data_directory() {
     let before = members(&up);
     let asked = receive(&up.dir().join("tc/service/journal.sqlite"));
     let backup = |file: &str| up.taskgraft(["backup", file, "--data-dir", "tc"]);
-    assert_eq!(backup("b.tar").code, Some(0));
+    let made = backup("b.tar");
+    assert_eq!(made.code, Some(0));
+    assert!(made.stderr.contains("the service's journal tc/service/journal.sqlite is in it"), "{}", made.stderr);
     assert_eq!(backup("b.tar").code, Some(3), "it replaces nothing");
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("tc")).unwrap();
@@ -136,6 +138,16 @@ fn a_backup_takes_the_journal_that_is_really_used() {
     std::fs::write(up.dir().join("up.toml"), "journal = \"elsewhere.sqlite\"").unwrap();
     let ran = up.taskgraft(["backup", "b.tar", "--data-dir", "tc", "--config", "up.toml"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("journal elsewhere.sqlite is in it"), "{}", ran.stderr);
+    std::fs::rename(up.dir().join("tc/service"), up.dir().join("tc/moved")).unwrap();
+    let without = up.taskgraft(["backup", "a.tar", "--data-dir", "tc"]);
+    assert_eq!(without.code, Some(0), "{}", without.stderr);
+    assert!(
+        without.stderr.contains("no journal is in it") && without.stderr.contains("--config"),
+        "{}",
+        without.stderr
+    );
+    std::fs::rename(up.dir().join("tc/moved"), up.dir().join("tc/service")).unwrap();
     std::fs::create_dir(up.dir().join("restored")).unwrap();
     assert!(
         Command::new("tar").args(["-xf", "b.tar", "-C", "restored"]).current_dir(up.dir()).status().unwrap().success()

@@ -82,19 +82,22 @@ async fn publish(
             published = publisher.publish(letters) => published,
         };
         let Err(error) = published else { break };
-        tracing::warn!(%error, letters = letters.len(), "dead letters are in the journal, but not in their queue");
+        // The journal has its turn once this is done with.
         if error.is_transient() {
+            tracing::warn!(%error, letters = letters.len(), "dead letters can't be put into their queue for now");
             tries += 1;
             if pause(tries, stop).await {
                 return Err(Stopped);
             }
         } else if let [_, _, ..] = letters {
             // Which of them it was, only they can tell.
+            tracing::debug!(%error, letters = letters.len(), "dead letters are put into their queue one by one");
             for letter in letters {
                 Box::pin(publish(publisher, std::slice::from_ref(letter), stop)).await?;
             }
             break;
         } else {
+            tracing::warn!(%error, "the broker refuses a dead letter: only the journal will have it");
             break;
         }
     }

@@ -16,6 +16,7 @@ pub(super) async fn run(path: &Path, verbose: u8, env: &Env, out: &Out) -> Resul
     let mut stop = Stop::listen()?;
     let config = service::read(path)?;
     service::tell_exposed(&config, out);
+    service::refuse(service::without_pulse_password(&config, env).into_iter().collect())?;
     let keeper = service::start_log(&config, verbose, true, env);
     let journal = super::journal(&config, path).await?;
     let failed = |why| Failure::other(format!("failed to {}", chain(&why)));

@@ -8,6 +8,7 @@ use taskgraft_service::journal::{Change, Journal, JournalError, Letter};
 use taskgraft_service::{Event, Request, State, next};
 use tokio::time::Instant;
 
+use super::dead;
 use crate::exit::{Failure, Kind};
 use crate::output::Out;
 
@@ -74,7 +75,8 @@ struct Then {
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     requests: &'a [Request],
-    messages: &'a [i64],
+    /// As `requests dead` tells them.
+    messages: Vec<dead::Told<'a>>,
 }
 
 pub(super) async fn retry(args: &Retry, journal: &Journal, out: &Out) -> Result<(), Failure> {
@@ -98,7 +100,7 @@ pub(super) async fn retry(args: &Retry, journal: &Journal, out: &Out) -> Result<
         verdict = verdict.and(told);
     }
     if args.then.json {
-        out.json(&Told { requests: &requests, messages: &messages })?;
+        out.json(&Told { requests: &requests, messages: letters.iter().map(dead::Told::of).collect() })?;
     } else {
         say(&requests, "is to be tried again", out)?;
         letters.iter().try_for_each(|letter| out.say(&stands(letter)))?;
@@ -135,8 +137,9 @@ async fn check(requests: &[RequestId], messages: &[i64], journal: &Journal) -> R
 fn stands(letter: &Letter) -> String {
     let n = letter.n;
     match &letter.became {
-        Some(request) if !letter.wanted => format!("message {n} is request {request}"),
-        Some(_) | None => format!("message {n} is to be tried again"),
+        _ if letter.wanted => format!("message {n} is to be tried again"),
+        Some(request) => format!("message {n} is request {request}"),
+        None => format!("message {n} was read again, and still can't be understood"),
     }
 }
 
@@ -147,7 +150,7 @@ pub(super) async fn cancel(args: &Cancel, journal: &Journal, out: &Out) -> Resul
     let mut requests = vec![whole(journal, &args.request).await?];
     let verdict = args.then.wait_for(journal, &mut requests, State::Cancelled, args.then.end()).await?;
     if args.then.json {
-        out.json(&Told { requests: &requests, messages: &[] })?;
+        out.json(&Told { requests: &requests, messages: Vec::new() })?;
     } else {
         say(&requests, "is to be cancelled", out)?;
     }

@@ -12,13 +12,14 @@ use crate::output::{Out, Times};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   taskgraft requests audit
-  taskgraft requests audit --who ann --since 30d
+  taskgraft requests audit --who ann@lander.example --since 30d
+  taskgraft requests audit --who project/lander/ann
   taskgraft requests audit --outcome refused --json | jq -r '.[].why' | sort | uniq -c")]
 pub(super) struct Args {
     /// Only what is about this request
     #[arg(long, value_parser = super::id)]
     request: Option<RequestId>,
-    /// Only what this one wanted
+    /// Only what this one wanted: the whole of a client id, or of whom a message names
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
     /// Only with this outcome, as refused or allowed
@@ -53,7 +54,14 @@ pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(),
             break;
         }
     }
-    if args.json { Ok(out.json(&entries)?) } else { show(&entries, out) }
+    if args.json {
+        return Ok(out.json(&entries)?);
+    }
+    if entries.is_empty() {
+        out.note("the audit log has no such entries");
+        return Ok(());
+    }
+    show(&entries, out)
 }
 
 fn show(entries: &[Audited], out: &Out) -> Result<(), Failure> {

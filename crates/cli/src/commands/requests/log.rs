@@ -61,7 +61,10 @@ pub(super) async fn run(args: &Args, journal: &Journal, out: &Out) -> Result<(),
         }
         if request.state.is_terminal() {
             let ended = request.changed.0;
-            let since = *ended_at.get_or_insert_with(Instant::now);
+            let since = *ended_at.get_or_insert_with(|| {
+                out.note(&format!("request {} is {}", request.id, request.state));
+                Instant::now()
+            });
             // A service that ends a request says so afterwards; nobody does where it was ended by hand.
             let late = since.elapsed() > LAST || Timestamp::now().duration_since(ended).unsigned_abs() > LAST;
             if late || newest > Some(ended) {

@@ -33,7 +33,7 @@ Examples:
   taskgraft requests retry R7Qm2dpaTTqn5JcG_bOa6Q --wait 60
   taskgraft requests cancel R7Qm2dpaTTqn5JcG_bOa6Q --with-dependencies
   taskgraft requests dead && taskgraft requests retry --message 17
-  taskgraft requests audit --who ann --since 30d
+  taskgraft requests audit --who ann@lander.example --since 30d
   taskgraft requests export > requests.jsonl"
 )]
 pub(crate) struct Args {

@@ -34,7 +34,7 @@ impl Place {
             (None, Some(config)) => service::journal(&service::read(config)?, config)?,
             (None, None) => embedded::data_dir(None, env)?.join(service::DIR).join(FILE),
         };
-        if !file.is_file() {
+        if !service::is_there(&file)? {
             let failure = Failure::mistake(format!("there is no journal at {}", file.display()));
             return Err(failure.note("name it", "--journal FILE, or --config FILE as `taskgraft serve` was given"));
         }

@@ -3,7 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::recorded::workspace;
 
 use super::Serving;
@@ -22,6 +25,13 @@ fn serve(dir: &Path, config: &str, more: &[&str]) -> Ran {
 fn what_was_understood_is_printed_with_all_defaults() {
     let example = std::fs::read_to_string(workspace().join("docs/reference/service.toml")).unwrap();
     let dir = tempfile::tempdir().unwrap();
+    let (named, authorities) = ("/etc/taskgraft/pulse-ca.pem", dir.path().join("ca.pem"));
+    let ran = serve(dir.path(), &example, &["--check"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("failed to read the authorities in {named}")), "{}", ran.stderr);
+    let made = rcgen::generate_simple_self_signed(["pulse.example.com".to_owned()]).unwrap();
+    std::fs::write(&authorities, made.cert.pem()).unwrap();
+    let example = example.replace(named, authorities.to_str().unwrap());
     let ran = serve(dir.path(), &example, &["--check"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     for missing in ["TASKCLUSTER_CLIENT_ID", "TASKGRAFT_PULSE_PASSWORD", "TASKGRAFT_BUILDBOT_PASSWORD_OLD_BUILDS"] {
@@ -46,12 +56,22 @@ fn all_that_is_wrong_is_told_with_its_place_and_nothing_starts() {
         assert!(ran.stderr.contains("line 4, column 7: ") && ran.stderr.contains("TASKGRAFT_PULSE_PASSWORD"));
         assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
     }
-    let ran = serve(dir.path(), "", &[]);
-    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
-    assert!(ran.stderr.contains("`journal` is missing"), "{}", ran.stderr);
+    let nothing = "[pulse]\nuser = \"ann\"\nurl = \"amqps://pulse.example.com\"\n";
+    for more in [&["--check"][..], &[]] {
+        let ran = serve(dir.path(), nothing, more);
+        assert_eq!((ran.code, &*ran.stdout), (Some(3), ""), "{}", ran.stderr);
+        assert!(ran.stderr.contains("`journal` is missing"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the configuration names no [[pulse.handler]]"), "{}", ran.stderr);
+    }
     let ran = serve(dir.path(), "journal = \"journal.sqlite\"", &[]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN are not set"), "{}", ran.stderr);
+    let hears = format!("journal = \"journal.sqlite\"\n{nothing}task_events = true\n");
+    assert_eq!(serve(dir.path(), &hears, &["--check"]).code, Some(0));
+    let ran = serve(dir.path(), &hears, &[]);
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(ran.stderr.contains("TASKCLUSTER_CLIENT_ID and TASKCLUSTER_ACCESS_TOKEN are not set"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("and") && ran.stderr.contains("TASKGRAFT_PULSE_PASSWORD is not set"), "{}", ran.stderr);
     assert!(!dir.path().join("journal.sqlite").exists(), "nothing was begun");
 }
 
@@ -102,6 +122,37 @@ fn up_serves_requests_where_its_file_says() {
     let ran: Ran = command(["up", "--config"]).arg(config).output().unwrap().into();
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     assert!(ran.stderr.contains("leave out") && ran.stderr.contains("root_url"), "{}", ran.stderr);
+}
+
+#[test]
+fn nobody_meets_a_broker_as_somebody_else_for_want_of_a_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("service.toml");
+    let pulse = "journal = \"journal.sqlite\"\n[pulse]\nuser = \"ann\"\nurl = \"amqp://127.0.0.1:9\"\n";
+    let handler = "[[pulse.handler]]\nexchange = \"exchange/treeherder/v1/job-actions\"\n";
+    let ran = |args: &[&str], text: String| -> Ran {
+        std::fs::write(&config, text).unwrap();
+        let mut child = command(args).arg("--config").arg(&config).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + LATE;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                panic!("{args:?} goes on");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.wait_with_output().unwrap().into()
+    };
+    let data_dir = dir.path().join("tc");
+    let up = ["up", "--no-worker", "--data-dir", data_dir.to_str().unwrap()];
+    for args in [&["listen"][..], &up] {
+        let ran = ran(args, format!("{pulse}{handler}"));
+        assert_eq!(ran.code, Some(3), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("TASKGRAFT_PULSE_PASSWORD is not set"), "{args:?}: {}", ran.stderr);
+    }
+    let ran = ran(&up, format!("{handler}{pulse}").replace(handler, ""));
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert!(!data_dir.exists() && !dir.path().join("journal.sqlite").exists(), "nothing was begun");
 }
 
 #[test]
