@@ -78,7 +78,8 @@ fn all_that_is_wrong_is_told_with_its_place_and_nothing_starts() {
 #[test]
 fn a_password_that_others_could_read_is_told_whenever_it_is_used() {
     let dir = tempfile::tempdir().unwrap();
-    let config = "[pulse]\nurl = \"amqp://pulse.example.com\"\nuser = \"ann\"\n[project.lander]\nlevel = \"3\"\n\
+    let config = "journal = \"journal.sqlite\"\n[pulse]\nurl = \"amqp://pulse.example.com\"\nuser = \"ann\"\n\
+                  task_events = true\n[project.lander]\nlevel = \"3\"\n\
                   [[project.lander.buildbot]]\nname = \"main\"\nurl = \"http://buildbot.example.com\"\n\
                   scheduler = \"force\"\nbuilders = [\"*\"]\nuser = \"bob\"\n";
     let told = |stderr: &str| {
@@ -87,7 +88,7 @@ fn a_password_that_others_could_read_is_told_whenever_it_is_used() {
     };
     let check = serve(dir.path(), config, &["--check"]);
     assert_eq!((check.code, told(&check.stderr)), (Some(0), 2), "{}", check.stderr);
-    // They end for want of a journal.
+    // They end for want of passwords.
     let start = serve(dir.path(), config, &[]);
     assert_eq!((start.code, told(&start.stderr)), (Some(3), 2), "{}", start.stderr);
     let listen: Ran = command(["listen", "--config"]).arg(dir.path().join("service.toml")).output().unwrap().into();
