@@ -6,8 +6,8 @@
 
 DECISION is the id of the push's decision task. Where Taskcluster is and who asks comes from TASKCLUSTER_ROOT_URL,
 TASKCLUSTER_CLIENT_ID, TASKCLUSTER_ACCESS_TOKEN and TASKCLUSTER_CERTIFICATE; `hook` needs the right to trigger the hook,
-`pulse` none at all, but a broker's URL in PULSE_URL. Needs `taskcluster` (Taskcluster's official client), `json-e` for `hook`
-and `pika` for `pulse`. Ends with 0 when the jobs are there, with --wait when they are green.
+`pulse` none at all, but a broker's URL in PULSE_URL. Where TASKGRAFT_URL says where `taskgraft serve` is, it is asked what
+became of the message. Needs `taskcluster` (Taskcluster's official client), `json-e` for `hook` and `pika` for `pulse`. Ends with 0 when the jobs are there, with --wait when they are green.
 """
 
 import argparse
@@ -96,6 +96,16 @@ def publish(decision, wanted, args):
     return click
 
 
+def refusal(service, click):
+    """What the service says of a click that came to nothing; None while it has not."""
+    answer = requests.get(f"{service}/api/taskgraft/v1/requests", params={"key": click}, timeout=60)
+    answer.raise_for_status()
+    for request in answer.json()["requests"]:
+        if request["state"] in ("refused", "failed", "cancelled"):
+            return f"request {request['id']} {request['state']}: {request['error']}"
+    return None
+
+
 def new_jobs(queue, decision, labels, before):
     """The tasks with these labels that were not there before: their labels and states, by id."""
     return {
@@ -122,12 +132,14 @@ def main():
     options = taskcluster.optionsFromEnvironment()
     queue = taskcluster.Queue({"rootUrl": options["rootUrl"]})
     before, wanted = set(tasks(queue, args.decision)), {"tasks": args.labels}
-    action = None
+    action = click = None
     if args.flow == "hook":
         action = trigger(options, queue, args.decision, wanted)
         print(f"action task {action}", flush=True)
     else:
-        print(f"published click {publish(args.decision, wanted, args)}", flush=True)
+        click = publish(args.decision, wanted, args)
+        print(f"published click {click}", flush=True)
+    service = os.environ.get("TASKGRAFT_URL")
 
     told, end = {}, time.monotonic() + args.patience
     while time.monotonic() < end:
@@ -141,6 +153,8 @@ def main():
             return 0 if not args.wait or all(state == "completed" for _, state in jobs.values()) else 1
         if action and not there and queue.status(action)["status"]["state"] in ("failed", "exception"):
             sys.exit(f"the action task failed: see {queue.buildUrl('getLatestArtifact', action, 'public/logs/live.log')}")
+        if click and service and not there and (why := refusal(service, click)):
+            sys.exit(why)
         time.sleep(1)
     sys.exit("the jobs did not come in time")
 

@@ -55,7 +55,7 @@ impl Up {
             let (name, value) = line.split_once('=').unwrap();
             (name.to_owned(), value.trim_matches('\'').to_owned())
         };
-        let variables = exports.take(3).map(variable).collect();
+        let variables = exports.take(4).map(variable).collect();
         Self { child, dir, variables, client: OnceLock::new(), reader: OnceLock::new() }
     }
 

@@ -95,6 +95,11 @@ fn what_the_page_has_one_try_on_one_machine_works() {
     let click = ["pulse", DECISION, "lint-c", "--wait", "--project", "lander", "--requester", "ann@lander.example"];
     let ran = treeherder_with(&up, &click, &rabbit.url());
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let stranger = [&click[..6], &["--requester", "bob@elsewhere.example"]].concat();
+    let ran = treeherder_with(&up, &stranger, &rabbit.url());
+    assert_eq!(ran.code, Some(1), "{}", ran.stdout);
+    let rule = "of rule 1, which comes nearest, `requesters` does not name bob@elsewhere.example";
+    assert!(ran.stderr.contains(" refused: ") && ran.stderr.contains(rule), "{}", ran.stderr);
     let elsewhere = [&click[..], &["--exchange", "exchange/nobody/v1/clicks"]].concat();
     let ran = treeherder_with(&up, &elsewhere, &rabbit.url());
     assert_eq!(ran.code, Some(1), "{}", ran.stdout);
