@@ -11,6 +11,7 @@ mod authority;
 pub mod buildbot;
 pub mod carry;
 pub mod config;
+mod fingerprint;
 pub mod http;
 pub mod journal;
 mod live;

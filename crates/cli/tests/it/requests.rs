@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use taskgraft_client::SystemClock;
 use taskgraft_core::ids::{RequestId, TaskId};
-use taskgraft_service::journal::{Change, Entry, Journal, NewLetter, NewLine, Settings, Settled};
+use taskgraft_service::journal::{Change, Entry, Journal, NewLetter, NewLine, Settings, Settled, Window};
 use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushName, State};
 
 use crate::run::{Ran, command, taskgraft};
@@ -71,13 +71,19 @@ impl Service {
         assert_eq!(ran.code, Some(0), "{}", ran.stderr);
         serde_json::from_str(&ran.stdout).unwrap()
     }
+
+    /// Keeps a message with this id, and gives its number.
+    async fn dead_letter(&self, id: &str) -> i64 {
+        let window = Window { window: Duration::from_secs(60), again: false };
+        self.journal.dead_letter(letter(id), window).await.unwrap()
+    }
 }
 
-fn letter() -> NewLetter {
+fn letter(id: &str) -> NewLetter {
     NewLetter {
         exchange: "exchange/treeherder/v1/job-actions".to_owned(),
         routing_key: "a.b.c".to_owned(),
-        message_id: Some("m-1".to_owned()),
+        message_id: Some(id.to_owned()),
         reason: "it is no JSON".to_owned(),
         body: b"{".to_vec(),
     }
@@ -179,7 +185,7 @@ async fn whoever_waits_is_told_of_a_bad_end_and_of_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_nobody_understood_are_shown_and_tried_again() {
     let service = Service::new().await;
-    let number = service.journal.dead_letter(letter()).await.unwrap();
+    let number = service.dead_letter("m-1").await;
     let dead = service.json(&["dead", "--json"]);
     assert_eq!(
         (&dead[0]["number"], &dead[0]["body"], &dead[0]["reason"]),
@@ -200,8 +206,7 @@ async fn messages_that_nobody_understood_are_shown_and_tried_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_waits_for_a_message_is_told_what_came_of_it() {
     let service = Service::new().await;
-    let (one, other) =
-        (service.journal.dead_letter(letter()).await.unwrap(), service.journal.dead_letter(letter()).await.unwrap());
+    let (one, other) = (service.dead_letter("m-1").await, service.dead_letter("m-2").await);
     let became = service.receive("click-1").await;
     let mut wishes = service.journal.subscribe_letters();
     let waiting = |more: &[&str]| {
@@ -245,7 +250,7 @@ async fn everything_is_exported_whether_the_service_runs_or_not() {
     let (one, other) = (service.receive("click-1").await, service.receive("click-2").await);
     let line = NewLine { request: one.clone(), at: jiff::Timestamp::now().into(), text: "planned".to_owned() };
     service.journal.log(vec![line]).await.unwrap();
-    service.journal.dead_letter(letter()).await.unwrap();
+    service.dead_letter("m-1").await;
     let turned_away = Entry {
         who: "mallory".to_owned(),
         what: "POST".to_owned(),
@@ -326,7 +331,7 @@ async fn mistakes_change_nothing_and_name_the_way_out() {
     assert_eq!(service.state(&id).await, State::Received);
     // All or nothing, whichever of them is the mistake.
     service.apply(&id, Event::Failed).await;
-    let number = service.journal.dead_letter(letter()).await.unwrap().to_string();
+    let number = service.dead_letter("m-1").await.to_string();
     failed(&["retry", id.as_str(), "nobody", "--message", &number], 3, "nothing was changed");
     failed(&["retry", id.as_str(), "--message", "9"], 3, "nothing was changed");
     assert_eq!(service.state(&id).await, State::Failed);

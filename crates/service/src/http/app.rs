@@ -9,6 +9,7 @@ use taskgraft_core::ids::TaskId;
 use taskgraft_engine::{Artifacts, Cache, Memory, Previews};
 use tokio::sync::watch;
 
+use super::calls::Calls;
 use super::crowd::Crowd;
 use super::jobs::{Jobs, States};
 use super::metrics::Metrics;
@@ -79,6 +80,8 @@ pub(super) struct App {
     pub(super) waiting: Arc<Places>,
     /// Followers of events.
     pub(super) following: Arc<Places>,
+    /// Calls that are seen through whether or not their callers wait.
+    pub(super) calls: Calls,
     pub(super) metrics: Arc<Metrics>,
     pub(super) previews: Previews,
     /// Decision tasks by `PROJECT@REVISION`.
@@ -106,6 +109,7 @@ impl App {
             working: Places::new(settings.in_flight),
             waiting: Places::new(settings.waiting),
             following: Places::new(settings.subscribers),
+            calls: Calls::default(),
             metrics: Arc::default(),
             previews: Previews::new(client.clone(), artifacts.clone(), fresh, labels),
             names: Memory::for_a_while(MAX_NAMES, fresh),

@@ -5,12 +5,23 @@ use std::net::IpAddr;
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use super::places::Place;
 use super::problem::{Kind, Problem};
 use super::rate::Caller;
 use super::room::Held;
 use super::who::Who;
+
+/// Where a call comes from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// Its name in logs.
+    pub(super) call: String,
+    pub(super) address: IpAddr,
+    /// Closed when the caller hangs up.
+    pub(super) here: watch::Receiver<()>,
+}
 
 /// A call that was let through.
 pub(super) struct Call {
@@ -30,13 +41,21 @@ pub(super) struct Call {
     pub(super) place: Option<Place>,
     /// Who signed it; nobody where no signature is asked for.
     pub(super) who: Option<Who>,
+    /// Open for as long as the caller is there.
+    here: watch::Receiver<()>,
 }
 
 impl Call {
     /// A call of which no more is known yet.
-    pub(super) fn new(id: String, from: IpAddr, path: Vec<String>) -> Self {
+    pub(super) fn new(from: Origin, path: Vec<String>) -> Self {
+        let Origin { call: id, address: from, here } = from;
         let (headers, room) = (HeaderMap::new(), Held::default());
-        Self { id, from, path, query: Vec::new(), headers, body: Bytes::new(), room, place: None, who: None }
+        Self { id, from, path, query: Vec::new(), headers, body: Bytes::new(), room, place: None, who: None, here }
+    }
+
+    /// Resolves when the caller has hung up.
+    pub(super) async fn left(&mut self) {
+        while self.here.changed().await.is_ok() {}
     }
 
     /// What stands in the path for the first `{…}`.

@@ -11,10 +11,11 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use axum::middleware::Next;
 use taskgraft_core::ids::TaskId;
+use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::app::App;
-use super::call::{self, Call};
+use super::call::{self, Call, Origin};
 use super::problem::{Kind, Problem};
 use super::rate::Caller;
 use super::table::{Access, Endpoint};
@@ -93,9 +94,16 @@ pub(super) async fn around(State(app): State<Arc<App>>, mut request: Request, ne
 /// One call of an endpoint.
 pub(super) async fn serve(app: Arc<App>, endpoint: &'static Endpoint, request: Request) -> Response<Body> {
     let id = request.extensions().get::<CallId>().map(|id| id.0.clone()).unwrap_or_default();
-    let from = address(&app, &request);
-    let answer = admitted(&app, endpoint, request, (id.clone(), from));
-    let answer = answer.instrument(tracing::info_span!("call", call = %id)).await;
+    // Dropped with this, when the caller hangs up.
+    let (_here, here) = watch::channel(());
+    let from = Origin { call: id.clone(), address: address(&app, &request), here };
+    let answer = admitted(Arc::clone(&app), endpoint, request, from);
+    let answer = answer.instrument(tracing::info_span!("call", call = %id));
+    let answer = match endpoint.access {
+        // What becomes of it is entered, whether or not somebody waits to be told.
+        Access::Signed => app.calls.to_its_end(answer).await.unwrap_or_else(|why| Err(Problem::internal(why))),
+        Access::Operator | Access::Anybody => answer.await,
+    };
     let mut response = answer.unwrap_or_else(|problem| {
         tracing::debug!(call = %id, endpoint = endpoint.name, problem = problem.name(), detail = %problem.detail, "refused");
         problem.into_response(&id)
@@ -113,18 +121,18 @@ pub(super) async fn nothing(kind: Kind, request: Request) -> Response<Body> {
 }
 
 async fn admitted(
-    app: &Arc<App>,
+    app: Arc<App>,
     endpoint: &'static Endpoint,
     request: Request,
-    (id, from): (String, IpAddr),
+    from: Origin,
 ) -> Result<Response<Body>, Problem> {
-    let begin = || record::Entry::begin(endpoint.name, (&id, from), request.uri().path(), request.headers());
+    let begin = || record::Entry::begin(endpoint.name, &from, request.uri().path(), request.headers());
     let entry = (endpoint.access == Access::Signed).then(begin);
-    let answer = answered(app, endpoint, request, (id, from), entry.as_ref()).await;
+    let answer = answered(&app, endpoint, request, from, entry.as_ref()).await;
     if let Err(problem) = &answer
         && let Some(entry) = entry
     {
-        entry.refused(app, problem).await;
+        entry.refused(&app, problem).await;
     }
     answer
 }
@@ -134,14 +142,14 @@ async fn answered(
     app: &Arc<App>,
     endpoint: &'static Endpoint,
     request: Request,
-    (id, from): (String, IpAddr),
+    from: Origin,
     entry: Option<&record::Entry>,
 ) -> Result<Response<Body>, Problem> {
     if endpoint.access != Access::Operator {
-        app.rate.take(Caller::at(from), Instant::now()).map_err(too_many)?;
+        app.rate.take(Caller::at(from.address), Instant::now()).map_err(too_many)?;
     }
     let (mut parts, body) = request.into_parts();
-    let mut call = Call::new(id, from, path(&mut parts).await?);
+    let mut call = Call::new(from, path(&mut parts).await?);
     if let Some(entry) = entry {
         entry.about(&call.path);
         return signed(app, endpoint, (parts, body), (call, entry)).await;

@@ -11,6 +11,7 @@ mod app;
 mod body;
 mod builders;
 mod call;
+mod calls;
 mod crowd;
 mod errors;
 mod events;
@@ -59,8 +60,9 @@ pub async fn serve(listener: TcpListener, parts: Parts) {
     let stopped = async move { drop(stopping.wait_for(|stopping| *stopping).await) };
     let (last, answered) = oneshot::channel::<()>();
     let router = router(&app);
-    let answering = async move {
+    let answering = async {
         serve_router(listener, router, bounds, stopped).await;
+        app.calls.end(bounds.goodbye).await;
         drop(last);
     };
     tokio::join!(answering, record::enter_counted(&app, async move { drop(answered.await) }));

@@ -10,6 +10,7 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
 use super::app::App;
+use super::call::Origin;
 use super::crowd::{Turned, stranger};
 use super::problem::{Kind, Problem};
 use super::rate::Caller;
@@ -39,10 +40,10 @@ struct Known {
 
 impl Entry {
     /// A call of which no more is known than where it came from, and its head.
-    pub(super) fn begin(endpoint: &'static str, (call, from): (&str, IpAddr), path: &str, headers: &HeaderMap) -> Self {
+    pub(super) fn begin(endpoint: &'static str, from: &Origin, path: &str, headers: &HeaderMap) -> Self {
         let claims = headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok()).and_then(claimed);
         let known = Mutex::new(Known { claims, path: path.to_owned(), ..Known::default() });
-        Self { endpoint, call: call.to_owned(), from, known }
+        Self { endpoint, call: from.call.clone(), from: from.address, known }
     }
 
     /// What it is about.

@@ -273,6 +273,8 @@ async fn ended(app: &App, id: &RequestId, call: &mut Call, wait: Option<&Wait>) 
         tokio::select! {
             changed = steps.changed() => changed.map_err(Problem::internal)?,
             () = app.stopped() => return Ok(()),
+            // Nobody is to be told: the place is for others.
+            () = call.left() => return Ok(()),
             () = tokio::time::sleep_until(wait.until) => return Ok(()),
         }
         tokio::time::sleep(PAUSE).await;

@@ -8,7 +8,8 @@ use taskgraft_core::time::Millis;
 use tokio::sync::watch;
 
 use super::audit::{self, Entry};
-use super::{Journal, JournalError, Listed, Page, bounds, rows, steps};
+use super::{Journal, JournalError, Listed, Page, Window, bounds, receive, rows, steps};
+use crate::fingerprint::fingerprint;
 use crate::log;
 use crate::request::Door;
 
@@ -65,14 +66,19 @@ impl Letter {
 }
 
 impl Journal {
-    /// Keeps a message that nobody understood, enters it into the audit log, and returns its number.
+    /// Keeps a message that nobody understood, enters it into the audit log, and returns its number. One that is here, with
+    /// the same message id, or within `window` where it has none, is the same one.
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn dead_letter(&self, letter: NewLetter) -> Result<i64, JournalError> {
+    pub async fn dead_letter(&self, letter: NewLetter, window: Window) -> Result<i64, JournalError> {
         let (now, most) = (self.now(), self.inner.settings.letters);
-        let entry = refused(&letter);
-        self.inner.store.write(move |tx| insert(tx, now, (&letter, entry), most)).await
+        let new = New { entry: refused(&letter), hash: hash(&letter), letter };
+        let write = move |tx: &Transaction<'_>| match seen(tx, now, &new, window)? {
+            Some(n) => Ok(n),
+            None => insert(tx, now, &new, most),
+        };
+        self.inner.store.write(write).await
     }
 
     /// Dead letters, the newest first.
@@ -162,14 +168,39 @@ fn enter(tx: &Transaction<'_>, at: Millis, n: i64, entry: Entry) -> Result<(), J
     audit::insert(tx, at, &Entry { what: format!("message {n} {}", entry.what), ..entry })
 }
 
-fn insert(
-    tx: &Transaction<'_>,
-    now: Millis,
-    (letter, entry): (&NewLetter, Entry),
-    most: u32,
-) -> Result<i64, JournalError> {
+/// A message that may be here already.
+struct New {
+    letter: NewLetter,
+    /// For the audit log.
+    entry: Entry,
+    hash: String,
+}
+
+/// What is the same for equal messages only, whatever their ids.
+fn hash(letter: &NewLetter) -> String {
+    fingerprint([letter.exchange.as_bytes(), letter.routing_key.as_bytes(), &letter.body])
+}
+
+/// The number of the message that this one is once more, if it is one.
+fn seen(tx: &Transaction<'_>, now: Millis, new: &New, window: Window) -> Result<Option<i64>, JournalError> {
+    let from = match &new.letter.message_id {
+        // The same id and something else in it is another message.
+        Some(_) => i64::MIN,
+        None => receive::since(tx, &receive::authority(&new.letter.exchange), now, window)?,
+    };
     let mut statement = tx.prepare_cached(
-        "INSERT INTO letters (at, exchange, routing_key, message_id, reason, body, size) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "UPDATE letters SET seen = ?5 WHERE n = (SELECT n FROM letters WHERE hash = ?1 AND message_id IS ?2 \
+         AND iif(?4, coalesce(seen, at), at) >= ?3 ORDER BY n DESC LIMIT 1) RETURNING n",
+    )?;
+    let id = new.letter.message_id.as_deref().map(|id| bounds::cut(id, bounds::NAME));
+    Ok(statement.query_row(params![new.hash, id, from, window.again, now.epoch()], |row| row.get(0)).optional()?)
+}
+
+fn insert(tx: &Transaction<'_>, now: Millis, new: &New, most: u32) -> Result<i64, JournalError> {
+    let New { letter, entry, hash } = new;
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO letters (at, exchange, routing_key, message_id, reason, body, size, hash) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let size = i64::try_from(letter.body.len()).unwrap_or(i64::MAX);
     statement.execute(params![
@@ -180,11 +211,12 @@ fn insert(
         bounds::cut(&letter.reason, bounds::REASON),
         letter.body.get(..bounds::BODY).unwrap_or(&letter.body),
         size,
+        hash,
     ])?;
     let n = tx.last_insert_rowid();
     // Numbers have no gaps but where letters went for their age, so at most as many stay as may.
     tx.prepare_cached("DELETE FROM letters WHERE n <= ?")?.execute([n - i64::from(most)])?;
-    enter(tx, now, n, entry)?;
+    enter(tx, now, n, entry.clone())?;
     Ok(n)
 }
 
@@ -247,17 +279,22 @@ fn letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::journal::testing::{Place, add, letter, quiet};
+    use crate::journal::testing::{FIRST, Place, add, letter, quiet, wish};
     use crate::journal::{AuditFilter, Audited, Settings};
+    use crate::{Authority, NewRequest};
 
     #[tokio::test]
     async fn a_dead_letter_is_tried_again_when_somebody_wants_it() {
         let place = Place::new().await;
         let journal = &place.journal;
         let id = add(journal, "click-1").await.id;
-        let (a, b) =
-            (journal.dead_letter(letter(b"a")).await.unwrap(), journal.dead_letter(letter(b"b")).await.unwrap());
+        let (a, b) = (
+            journal.dead_letter(letter(b"a"), FIRST).await.unwrap(),
+            journal.dead_letter(letter(b"b"), FIRST).await.unwrap(),
+        );
         for n in [b, a, b] {
             journal.want_letter(n, "local user 1", "a test").await.unwrap();
         }
@@ -278,14 +315,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_message_that_comes_again_is_the_letter_that_it_was() {
+        let place = Place::new().await;
+        let journal = &place.journal;
+        let again = Window { again: true, ..FIRST };
+        let keep = async |body: &[u8], id: Option<&str>, window: Window| {
+            let letter = NewLetter { message_id: id.map(str::to_owned), ..letter(body) };
+            journal.dead_letter(letter, window).await.unwrap()
+        };
+        let named = keep(b"a", Some("m-1"), FIRST).await;
+        place.clock.go(Duration::from_secs(7 * 3600));
+        assert_eq!(keep(b"a", Some("m-1"), FIRST).await, named);
+        assert_ne!(keep(b"a", Some("m-2"), FIRST).await, named);
+        assert_ne!(keep(b"b", Some("m-1"), FIRST).await, named, "a publisher may give an id twice");
+        let nameless = keep(b"a", None, FIRST).await;
+        place.clock.go(FIRST.window);
+        assert_eq!(keep(b"a", None, FIRST).await, nameless);
+        place.clock.go(Duration::from_millis(1));
+        let later = keep(b"a", None, FIRST).await;
+        assert_ne!(later, nameless, "another click");
+        // Its acknowledgement may have been lost, until others came long after it.
+        place.clock.go(Duration::from_secs(3600));
+        assert_eq!(keep(b"a", None, again).await, later);
+        place.clock.go(Duration::from_secs(3600));
+        let mut other = NewRequest { door: Door::Pulse, ..wish("click", "backfill") };
+        other.asker.authority = Authority::Policy { exchange: letter(b"").exchange };
+        journal.receive(other).await.unwrap();
+        place.clock.go(Duration::from_secs(3600));
+        let last = keep(b"a", None, again).await;
+        assert!(![named, nameless, later].contains(&last));
+        assert_eq!(journal.dead_letters(Page::first(100)).await.unwrap().items.len(), 6);
+        let entered = journal.audited(AuditFilter::default(), Page::first(100)).await.unwrap().items;
+        assert_eq!(entered.iter().filter(|told| told.entry.outcome == "refused").count(), 6, "each once");
+    }
+
+    #[tokio::test]
     async fn dead_letters_are_bounded_in_size_and_number() {
         let place = Place::with(Settings { letters: 3, ..quiet() }).await;
-        let large = place.journal.dead_letter(letter(&vec![b'x'; 3 * 1024 * 1024])).await.unwrap();
+        let large = place.journal.dead_letter(letter(&vec![b'x'; 3 * 1024 * 1024]), FIRST).await.unwrap();
         let kept = &place.journal.dead_letters(Page::first(10)).await.unwrap().items[0];
         assert_eq!((kept.size, kept.message.body.len(), kept.is_cut()), (3 * 1024 * 1024, bounds::BODY, true));
         assert!(matches!(place.journal.want_letter(large, "local user 1", "a test").await, Err(JournalError::Cut(_))));
-        for _ in 0..5 {
-            place.journal.dead_letter(letter(b"x")).await.unwrap();
+        for n in 0..5 {
+            place.journal.dead_letter(letter(&[n]), FIRST).await.unwrap();
         }
         let kept: Vec<_> =
             place.journal.dead_letters(Page::first(10)).await.unwrap().items.iter().map(|kept| kept.n).collect();
@@ -296,9 +368,9 @@ mod tests {
     async fn the_audit_log_says_what_became_of_a_message() {
         let place = Place::new().await;
         let journal = &place.journal;
-        let garbage = journal.dead_letter(letter(b"{\"requester\": \"ann\"")).await.unwrap();
+        let garbage = journal.dead_letter(letter(b"{\"requester\": \"ann\""), FIRST).await.unwrap();
         let body = br#"{"requester": "ann@lander.example", "action": "dance", "at": "https://h/?bewit=s3cret"}"#;
-        let click = journal.dead_letter(letter(body)).await.unwrap();
+        let click = journal.dead_letter(letter(body), FIRST).await.unwrap();
         journal.want_letter(click, "local user 1", "by hand").await.unwrap();
         journal.settle_letter(click, Settled::Dead("nobody can dance".to_owned())).await.unwrap();
         assert!(journal.want_letter(99, "local user 1", "by hand").await.is_err());

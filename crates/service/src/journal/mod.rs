@@ -40,7 +40,7 @@ pub use letters::{Letter, NewLetter, Settled};
 pub use lines::{Line, NewLine};
 pub use purge::Purged;
 pub use read::{Filter, Glance, Listed, Page};
-pub use receive::Received;
+pub use receive::{Received, Window};
 pub use settings::{Keep, Settings};
 pub use steps::{Step, What};
 
@@ -49,12 +49,13 @@ use steps::Tides;
 /// What the file is called where nothing else names it.
 pub const FILE: &str = "journal.sqlite";
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
+    include_str!("migrations/0006.sql"),
 ];
 
 /// How much of the file each connection keeps in memory, in KiB: memory is flat as soon as that is full.

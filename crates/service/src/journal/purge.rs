@@ -113,7 +113,7 @@ fn audit(tx: &Transaction<'_>, before: i64) -> Result<Chunk, JournalError> {
 mod tests {
     use super::*;
     use crate::Event;
-    use crate::journal::testing::{Place, add, letter, quiet};
+    use crate::journal::testing::{FIRST, Place, add, letter, quiet};
     use crate::journal::{Change, Keep, NewLine, Settings};
 
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -124,7 +124,7 @@ mod tests {
         let place = Place::with(Settings { keep, ..quiet() }).await;
         let journal = &place.journal;
         let (open, ended) = (add(journal, "open").await.id, add(journal, "ended").await.id);
-        journal.dead_letter(letter(b"x")).await.unwrap();
+        journal.dead_letter(letter(b"x"), FIRST).await.unwrap();
         place.clock.go(5 * DAY);
         journal.apply(&ended, Event::Failed, Change { plan: Some(1.into()), ..Change::default() }).await.unwrap();
         journal.log(vec![NewLine { request: ended.clone(), at: journal.now(), text: "x".to_owned() }]).await.unwrap();

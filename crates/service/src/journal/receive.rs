@@ -8,7 +8,7 @@ use taskgraft_core::time::Millis;
 use super::audit::{self, Entry};
 use super::steps::{self, What};
 use super::{Journal, JournalError, bounds, rows};
-use crate::request::{NewRequest, Request};
+use crate::request::{Authority, NewRequest, Request};
 use crate::state::State;
 
 /// How long after an acknowledgement was sent it may still be lost with its connection: that is noticed, and made anew, in
@@ -58,12 +58,24 @@ impl Journal {
 
     /// The same for a message that the broker says it delivers again: it may be an equal one that is here, however old,
     /// whose acknowledgement was lost. It is not if other messages of its exchange came ten minutes and more after that
-    /// one: then the broker had long got its acknowledgement.
+    /// one, or the connection stood: then the broker had long got its acknowledgement.
     ///
     /// # Errors
     /// As [`Journal::receive`].
     pub async fn receive_again(&self, new: NewRequest, window: Duration) -> Result<Received, JournalError> {
         self.receive_as(new, Some(Window { window, again: true })).await
+    }
+
+    /// Says that the connection to the broker of these exchanges stands, and that nothing that it brought waits to be
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub async fn connected(&self, exchanges: &[String]) -> Result<(), JournalError> {
+        let now = self.now();
+        let authorities: Vec<String> = exchanges.iter().map(|exchange| authority(exchange)).collect();
+        let write = move |tx: &Transaction<'_>| authorities.iter().try_for_each(|authority| link(tx, authority, now));
+        self.inner.store.write(write).await
     }
 
     async fn receive_as(&self, new: NewRequest, window: Option<Window>) -> Result<Received, JournalError> {
@@ -114,12 +126,13 @@ impl Texts {
     }
 }
 
-/// For how long a hash names one request.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    window: Duration,
-    /// Whether the broker delivers it again.
-    again: bool,
+/// For how long what says the same is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// After the last equal one came.
+    pub window: Duration,
+    /// Whether the broker delivers it again: then that one may be as old as its acknowledgement may have been lost.
+    pub again: bool,
 }
 
 /// The key of the last request with this hash if that came within the window, else a new one.
@@ -141,17 +154,39 @@ fn windowed(
     Ok(last.optional()?.unwrap_or_else(|| format!("{hash}/{now}")))
 }
 
-/// From when on an equal request is the same one.
-fn since(tx: &Transaction<'_>, authority: &str, now: Millis, window: Window) -> Result<i64, JournalError> {
-    let before = |at: i64, passed: Duration| at.saturating_sub(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX));
+/// On whose authority messages of an exchange are carried out, as it is kept.
+pub(super) fn authority(exchange: &str) -> String {
+    // Nothing in it can't be written as JSON.
+    serde_json::to_string(&Authority::Policy { exchange: exchange.to_owned() }).unwrap_or_default()
+}
+
+/// So many milliseconds since 1970, and so much earlier.
+fn before(at: i64, passed: Duration) -> i64 {
+    at.saturating_sub(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Notes that a connection stands. Of what was noted before, only the last is kept that is long enough ago to count.
+fn link(tx: &Transaction<'_>, authority: &str, now: Millis) -> Result<(), JournalError> {
+    tx.prepare_cached("INSERT INTO links (authority, at) VALUES (?, ?)")?.execute(params![authority, now.epoch()])?;
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM links WHERE authority = ?1 \
+         AND at < (SELECT max(at) FROM links WHERE authority = ?1 AND at <= ?2)",
+    )?;
+    statement.execute(params![authority, before(now.epoch(), UNSURE)])?;
+    Ok(())
+}
+
+/// From when on an equal one is the same; `authority` is that of messages of its exchange, as JSON.
+pub(super) fn since(tx: &Transaction<'_>, authority: &str, now: Millis, window: Window) -> Result<i64, JournalError> {
     let since = before(now.epoch(), window.window);
     if !window.again {
         return Ok(since);
     }
     // What came just now says nothing of the connection before: it may stand behind the redelivered ones in the queue.
     let mut statement = tx.prepare_cached(
-        "SELECT max(coalesce(seen, received)) FROM requests \
-         WHERE door = 'pulse' AND authority = ?1 AND coalesce(seen, received) <= ?2",
+        "SELECT max(at) FROM (SELECT max(coalesce(seen, received)) AS at FROM requests \
+         WHERE door = 'pulse' AND authority = ?1 AND coalesce(seen, received) <= ?2 \
+         UNION ALL SELECT max(at) FROM links WHERE authority = ?1 AND at <= ?2)",
     )?;
     let last: Option<i64> = statement.query_row(params![authority, before(now.epoch(), UNSURE)], |row| row.get(0))?;
     Ok(since.min(last.map_or(i64::MIN, |last| before(last, UNSURE))))
@@ -290,6 +325,40 @@ mod tests {
         let click = again().await.unwrap();
         assert!(matches!(&click, Received::New(it) if it.id != first.request().id), "{click:?}");
         assert_eq!(again().await.unwrap(), Received::Known(click.request().clone()));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_stood_long_after_a_message_had_its_acknowledgement() {
+        let place = Place::new().await;
+        let (minutes, window) = (|n: u64| Duration::from_secs(60 * n), Duration::from_secs(60));
+        let exchanges = ["exchange/a", "exchange/b"].map(str::to_owned);
+        let message = |exchange: &String| {
+            let mut message = crate::NewRequest { door: Door::Pulse, ..wish(exchange, "backfill") };
+            message.asker.authority = Authority::Policy { exchange: exchange.clone() };
+            message
+        };
+        let again = |exchange| place.journal.receive_again(message(exchange), window);
+        for exchange in &exchanges {
+            place.journal.receive_within(message(exchange), window).await.unwrap();
+        }
+        // Just after them, and just before they come again: neither says anything.
+        place.clock.go(minutes(9));
+        place.journal.connected(&exchanges).await.unwrap();
+        place.clock.go(minutes(60));
+        place.journal.connected(&exchanges).await.unwrap();
+        assert!(matches!(again(&exchanges[0]).await.unwrap(), Received::Known(_)));
+        for _ in 0..5 {
+            place.journal.connected(&exchanges[..1]).await.unwrap();
+            place.clock.go(minutes(5));
+        }
+        assert!(matches!(again(&exchanges[0]).await.unwrap(), Received::New(_)));
+        assert!(matches!(again(&exchanges[1]).await.unwrap(), Received::New(_)));
+        let kept = place
+            .journal
+            .inner
+            .store
+            .read(|tx| Ok::<i64, JournalError>(tx.query_row("SELECT count(*) FROM links", [], |row| row.get(0))?));
+        assert!(kept.await.unwrap() <= 6, "what counts no more is forgotten");
     }
 
     #[tokio::test]

@@ -207,7 +207,7 @@ pub(super) async fn look(journal: Weak<Inner>, every: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::testing::{Place, add, letter, quiet, wish};
+    use crate::journal::testing::{FIRST, Place, add, letter, quiet, wish};
     use crate::journal::{Change, Settings};
 
     #[tokio::test]
@@ -237,7 +237,7 @@ mod tests {
         let id = add(&other, "click-1").await.id;
         steps.changed().await.unwrap();
         assert_eq!(place.journal.since(0, 10).await.unwrap()[0].request, id);
-        let n = other.dead_letter(letter(b"{")).await.unwrap();
+        let n = other.dead_letter(letter(b"{"), FIRST).await.unwrap();
         other.want_letter(n, "local user 1", "a test").await.unwrap();
         letters.changed().await.unwrap();
         assert_eq!(place.journal.wanted_letters(10).await.unwrap()[0].n, n);

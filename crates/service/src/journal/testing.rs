@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use taskgraft_client::Clock;
 use taskgraft_core::ids::TaskId;
 
-use super::{Journal, NewLetter, Received, Settings};
+use super::{Journal, NewLetter, Received, Settings, Window};
 use crate::{Asked, Asker, Authority, Door, NewRequest, PushName, Request};
 
 /// Stands still unless moved; in milliseconds since 1970.
@@ -92,6 +92,9 @@ pub(crate) async fn add(journal: &Journal, key: &str) -> Request {
         known @ (Received::Known(_) | Received::Other(_)) => panic!("{known:?}"),
     }
 }
+
+/// Of what is delivered for the first time.
+pub(crate) const FIRST: Window = Window { window: Duration::from_secs(60), again: false };
 
 /// A message that nobody understood.
 pub(crate) fn letter(body: &[u8]) -> NewLetter {

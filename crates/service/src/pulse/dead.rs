@@ -175,7 +175,7 @@ mod tests {
     use taskgraft_testkit::rabbit::Rabbit;
 
     use super::*;
-    use crate::journal::testing::Place;
+    use crate::journal::testing::{FIRST, Place};
 
     fn letter(n: usize) -> NewLetter {
         NewLetter {
@@ -235,7 +235,7 @@ mod tests {
                 reason: "not known then".to_owned(),
                 body: body.to_vec(),
             };
-            let n = journal.dead_letter(letter).await.unwrap();
+            let n = journal.dead_letter(letter, FIRST).await.unwrap();
             journal.want_letter(n, "local user 1", "a test").await.unwrap();
             let wanted = journal.wanted_letters(1).await.unwrap().remove(0);
             // It ends before it can say so.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ring::digest::{Context, SHA256};
 use taskgraft_core::pulse::{Exchange, InvalidExchange, Kind, Message, Misaddressed, Unreadable};
 
 use super::handlers::{self, TALOS};
 use crate::config::{Config, DUPLICATE_WINDOW};
-use crate::journal::{Journal, JournalError, Received};
+use crate::fingerprint::fingerprint;
+use crate::journal::{Journal, JournalError, Received, Window};
 use crate::request::NewRequest;
 
 /// A message as it came.
@@ -104,6 +104,11 @@ impl Intake {
         Ok(self.take(&message, raw))
     }
 
+    /// How long a message counts as the last equal one, if it has no id.
+    pub(super) fn window(&self, raw: Raw<'_>) -> Window {
+        Window { window: self.window, again: raw.redelivered }
+    }
+
     /// The request that an understood message is.
     #[must_use]
     pub fn take(&self, message: &Message, raw: Raw<'_>) -> Taken {
@@ -144,14 +149,7 @@ impl Taken {
 
 /// What is the same for equal messages only.
 fn hash(raw: Raw<'_>) -> String {
-    let mut context = Context::new(&SHA256);
-    for part in [raw.exchange.as_bytes(), raw.routing_key.as_bytes(), raw.body] {
-        // Lengths first: no two messages are the same bytes, however their parts end.
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let digits: String = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("hash:{digits}")
+    format!("hash:{}", fingerprint([raw.exchange.as_bytes(), raw.routing_key.as_bytes(), raw.body]))
 }
 
 #[cfg(test)]

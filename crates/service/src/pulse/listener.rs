@@ -4,17 +4,21 @@
 //! again; whatever ends after that, it is recognised. While the journal can't write, nothing is acknowledged, and the
 //! broker sends no more than the prefetch count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
-use taskgraft_client::pulse::{Address, AddressError, Binding, Broker, Delivery, Error, Subscription, Topology};
+use taskgraft_client::pulse::{
+    Address, AddressError, Binding, Broker, Consumer, Delivery, Error, Link, Subscription, Topology,
+};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::counters::Counters;
 use super::dead::{self, Burial, Grave, taken_by};
@@ -23,6 +27,9 @@ use super::pause::{Stopped, pause};
 use crate::config::{Config, Pulse, Secrets};
 use crate::journal::{Journal, JournalError, NewLetter, Received};
 use crate::log;
+
+/// How often it is noted that a connection on which nothing comes stands.
+const NOTING: Duration = Duration::from_secs(300);
 
 /// The longest file of certificate authorities, in bytes: the machine's own are a quarter of it.
 const LONGEST_AUTHORITIES: u64 = 1 << 20;
@@ -57,6 +64,8 @@ pub struct Listener {
     grave: Grave,
     intake: Intake,
     counters: Arc<Counters>,
+    /// How often it is noted that a quiet connection stands.
+    noting: Duration,
 }
 
 impl Listener {
@@ -72,7 +81,14 @@ impl Listener {
             grave: Grave::new(&pulse.user, &pulse.dead_letter),
             intake: Intake::new(config),
             counters: Arc::default(),
+            noting: NOTING,
         })
+    }
+
+    /// The same, noting more or less often that a connection on which nothing comes stands.
+    #[must_use]
+    pub fn noting(self, noting: Duration) -> Self {
+        Self { noting, ..self }
     }
 
     /// What it has done, now and later.
@@ -94,11 +110,13 @@ impl Listener {
             grave: &self.grave,
             letters,
             counters: &self.counters,
+            noting: self.noting,
             stop: stop.clone(),
         };
-        let listening = try_join_all(
-            self.subscriptions.iter().map(|subscription| desk.listen(self.broker.consume(subscription.clone()))),
-        );
+        let listening = try_join_all(self.subscriptions.iter().map(|subscription| {
+            let exchanges = subscription.topology.bindings.iter().map(|binding| binding.exchange.clone());
+            desk.listen(self.broker.consume(subscription.clone()), exchanges.collect())
+        }));
         let trying = async {
             dead::try_again(&self.intake, &journal, stop.clone()).await;
             Ok(())
@@ -181,25 +199,43 @@ struct Desk<'a> {
     grave: &'a Grave,
     letters: mpsc::Sender<Burial>,
     counters: &'a Counters,
+    noting: Duration,
     stop: watch::Receiver<bool>,
 }
 
 impl Desk<'_> {
-    /// Takes messages until it is told to stop.
-    async fn listen(&self, mut consumer: taskgraft_client::pulse::Consumer) -> Result<(), Error> {
-        let mut stop = self.stop.clone();
+    /// Takes messages of these exchanges until it is told to stop.
+    async fn listen(&self, mut consumer: Consumer, exchanges: BTreeSet<String>) -> Result<(), Error> {
+        let (mut stop, link) = (self.stop.clone(), consumer.link());
+        let exchanges: Vec<String> = exchanges.into_iter().collect();
+        let mut ticks = tokio::time::interval_at(Instant::now() + self.noting, self.noting);
         // As many as the broker sends without acknowledgements: the prefetch count. They share the journal's writes.
         let mut taking = FuturesUnordered::new();
         loop {
-            tokio::select! {
+            let quiet = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => break,
-                Some(()) = taking.next() => {}
-                delivery = consumer.next() => taking.push(self.take(delivery?)),
+                Some(()) = taking.next() => false,
+                // Messages say that themselves.
+                _ = ticks.tick() => taking.is_empty() && *link.borrow() == Link::Connected,
+                delivery = consumer.next() => {
+                    taking.push(self.take(delivery?));
+                    false
+                }
+            };
+            if quiet {
+                self.note(&exchanges).await;
             }
         }
         while taking.next().await.is_some() {}
         consumer.close().await;
         Ok(())
+    }
+
+    /// Notes that the connection stands.
+    async fn note(&self, exchanges: &[String]) {
+        if let Err(error) = self.journal.connected(exchanges).await {
+            tracing::warn!(%error, "failed to note that the broker is there");
+        }
     }
 
     /// Deals with one message, and acknowledges it once that is on disk.
@@ -251,7 +287,8 @@ impl Desk<'_> {
         // Into the queue first: the journal's copy then says that all was done.
         self.letters.send((self.grave.letter(&letter), told)).await.map_err(|_| Stopped)?;
         buried.await.map_err(|_| Stopped)?;
-        match self.written(|| self.journal.dead_letter(letter.clone())).await? {
+        let window = self.intake.window(raw);
+        match self.written(|| self.journal.dead_letter(letter.clone(), window)).await? {
             Ok(_) => Counters::count(&self.counters.dead),
             Err(error) => tracing::error!(%error, "a dead letter is in its queue, but can't be kept"),
         }

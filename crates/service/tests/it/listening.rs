@@ -26,13 +26,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(port: u16, more: &str, journal: &Journal) -> Self {
-        let text = format!(
-            "[pulse]\nurl = \"amqp://127.0.0.1:{port}\"\nuser = \"guest\"\nprefetch = 200\n\
-             [[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n{more}"
-        );
-        let config = Config::read(&text).unwrap();
-        let secrets = Secrets { pulse: Some("guest".to_owned()), ..Secrets::default() };
-        let listener = Listener::new(&config, &secrets).unwrap();
+        Self::of(listener(port, more), journal)
+    }
+
+    pub(crate) fn of(listener: Listener, journal: &Journal) -> Self {
         let (stop, stopping) = watch::channel(false);
         let counters = listener.counters();
         Self { counters, stop, ended: tokio::spawn(listener.run(journal.clone(), stopping)) }
@@ -53,6 +50,17 @@ impl Running {
         self.stop.send_replace(true);
         tokio::time::timeout(LATE, self.ended).await.expect("its end in time").unwrap().unwrap();
     }
+}
+
+/// A listener of clicks.
+pub(crate) fn listener(port: u16, more: &str) -> Listener {
+    let text = format!(
+        "[pulse]\nurl = \"amqp://127.0.0.1:{port}\"\nuser = \"guest\"\nprefetch = 200\n\
+         [[pulse.handler]]\nexchange = \"{EXCHANGE}\"\n{more}"
+    );
+    let config = Config::read(&text).unwrap();
+    let secrets = Secrets { pulse: Some("guest".to_owned()), ..Secrets::default() };
+    Listener::new(&config, &secrets).unwrap()
 }
 
 async fn journal(directory: &Path) -> Journal {

@@ -232,6 +232,44 @@ async fn who_waits_for_a_result_keeps_nobody_from_working_and_only_so_many_wait(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_hangs_up_is_in_the_audit_log_and_waits_no_longer() {
+    let site = Site::with(Settings { read_within: LATE, longest_wait: 2 * LATE, ..settings() }).await;
+    let (ann, path) = (site.somebody("project/lander/ann", ASKS, 3600).await, format!("{BASE}/requests?wait=480"));
+    let body = json!({"push": "lander@aaaaaaaa", "action": "x", "key": "k"}).to_string();
+    let sign = || site.sign(&ann, Method::POST, &path, &body, std::time::SystemTime::now());
+    let call = |signature: &str, sent: &str| {
+        let length = body.len();
+        format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nauthorization: {signature}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\n\r\n{sent}",
+            site.url.strip_prefix("http://").unwrap()
+        )
+    };
+    let send = async |call: String| {
+        let mut stream = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
+        stream.write_all(call.as_bytes()).await.unwrap();
+        stream
+    };
+    let left = send(call("Hawk id=\"project/lander/ann\", mac=\"x\"", "{")).await;
+    until(&site, "taskgraft_http_in_flight 2").await;
+    drop(left);
+    let entered = async {
+        while site.refusals().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(LATE, entered).await.expect("an entry in time");
+    let entry = site.refusals().await.remove(0).entry;
+    assert_eq!(entry.who, "somebody at 127.0.0.1 who claims to be project/lander/ann");
+    // Long before the time that it wanted to wait is over.
+    let left = send(call(&sign(), &body)).await;
+    until(&site, "taskgraft_http_waiting 1").await;
+    drop(left);
+    until(&site, "taskgraft_http_waiting 0").await;
+    assert_eq!((site.requests().await, site.refusals().await.len()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_slow_to_say_what_they_want_keeps_nobody_from_working() {
     let site = Site::with(Settings { in_flight: 1, read_within: LATE, ..settings() }).await;
     for endpoint in ["plan", "requests"] {
@@ -247,41 +285,56 @@ async fn who_is_slow_to_say_what_they_want_keeps_nobody_from_working() {
     }
 }
 
-/// Sends most of 160,000 bytes, and has the room for them until this is dropped.
+/// A preview that is large.
+fn large() -> Value {
+    json!({"push": "x".repeat(150_000), "labels": ["a"]})
+}
+
+/// Sends most of 160,000 bytes, and has the room for them until this is dropped: nothing else that is large is taken.
 async fn all_the_room(site: &Site) -> TcpStream {
-    let mut slow = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
+    let plan = format!("{BASE}/plan");
     let head = format!(
-        "POST {BASE}/plan HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 160000\r\n\r\n{}",
+        "POST {plan} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 160000\r\n\r\n{}",
         " ".repeat(150_000)
     );
-    slow.write_all(head.as_bytes()).await.unwrap();
-    slow
+    let had = async {
+        loop {
+            let mut slow = TcpStream::connect(site.url.strip_prefix("http://").unwrap()).await.unwrap();
+            slow.write_all(head.as_bytes()).await.unwrap();
+            // It is answered where one of these had the room when it came.
+            while slow.try_read(&mut [0]).is_err() {
+                if site.post(&plan, &large()).await.status == 503 {
+                    return slow;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    tokio::time::timeout(LATE, had).await.expect("the room in time")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_share_the_room_that_there_is_and_small_ones_need_none() {
     let site = Site::with(Settings { room_bytes: 100_000, read_within: LATE, ..settings() }).await;
     let plan = format!("{BASE}/plan");
-    let large = json!({"push": "x".repeat(150_000), "labels": ["a"]});
-    assert_eq!(site.post(&plan, &large).await.status, 400);
+    assert_eq!(site.post(&plan, &large()).await.status, 400);
     let slow = all_the_room(&site).await;
-    until_status(&site, &plan, Some(&large), 503).await;
     assert_eq!(site.post(&plan, &json!({"push": "x", "labels": ["a"]})).await.status, 400, "small ones are read");
     drop(slow);
-    until_status(&site, &plan, Some(&large), 400).await;
+    until_status(&site, &plan, Some(&large()), 400).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_taken_is_not_refused_though_there_is_no_room_to_show_it() {
     let site = Site::with(Settings { room_bytes: 100_000, read_within: LATE, ..settings() }).await;
     let ann = site.somebody("project/lander/ann", ASKS, 3600).await;
-    let path = format!("{BASE}/requests");
+    let (path, wanted) = (format!("{BASE}/requests"), json!({"push": "lander@aaaaaaaa", "action": "x"}));
+    let first = site.signed(&ann, &path, Some("k"), &wanted).await;
+    let id = first.body["id"].as_str().unwrap();
+    let report = Change { report: Some("x".repeat(40_000).into()), ..Change::default() };
+    site.journal.facts(&id.parse().unwrap(), report).await.unwrap();
     let slow = all_the_room(&site).await;
-    let large = json!({"push": "x".repeat(150_000), "labels": ["a"]});
-    until_status(&site, &format!("{BASE}/plan"), Some(&large), 503).await;
-    let wanted = json!({"push": "lander@aaaaaaaa", "action": "x", "input": "x".repeat(40_000)});
     let taken = site.signed(&ann, &path, Some("k"), &wanted).await;
-    let id = taken.body["id"].as_str().unwrap();
     assert_eq!((taken.status, &taken.body), (202, &json!({"id": id, "state": "received"})));
     let place = format!("{path}/{id}");
     assert_eq!(taken.headers["location"].to_str().unwrap(), place);
