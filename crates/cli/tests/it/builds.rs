@@ -32,7 +32,7 @@ fn adding(tasks: &[&str]) -> Value {
 }
 
 /// The reasons of all builds that the Buildbot was asked for.
-fn reasons(buildbot: &Buildbot) -> Vec<String> {
+pub(crate) fn reasons(buildbot: &Buildbot) -> Vec<String> {
     let site = taskgraft_client::Site::new(taskgraft_client::Config::new(buildbot.url())).unwrap();
     let reply = wait_for(site.get("buildsets", &["api", "v2", "buildsets"], &[], &Default::default())).unwrap();
     let answer: Value = serde_json::from_slice(&reply.body).unwrap();

@@ -70,7 +70,7 @@ pub(super) struct Buildrequest {
     pub(super) results: Option<i64>,
 }
 
-/// `/buildrequests/ID/builds`.
+/// `/builds`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Builds {
     pub(super) builds: Vec<Build>,
@@ -79,6 +79,7 @@ pub(super) struct Builds {
 /// A build.
 #[derive(Debug, Deserialize)]
 pub(super) struct Build {
+    pub(super) buildrequestid: u64,
     pub(super) number: u64,
 }
 

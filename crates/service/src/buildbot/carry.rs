@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use futures_util::future::{self, BoxFuture};
 
-use super::{BuildReport, Builders, Error, Forced, Mark, Master, Outcome, Wanted};
+use super::report::Place;
+use super::{BuildReport, Error, Forced, Mark, Master, Outcome, Wanted};
 
 /// For how long copies are forced at one go. One at least is; who has more waits for its next turn.
 const SPELL: Duration = Duration::from_secs(20);
 
-/// Whether what a request wants is still to be forced; asked before each force.
-pub type GoOn<'a> = &'a (dyn Fn() -> BoxFuture<'a, bool> + Send + Sync);
-
-/// A builder and which copy of it, from 1.
-type Place<'a> = (&'a str, u32);
+/// Asked before each force, with what is to be said of its builds until more is known: whether that is written down, and
+/// they are still to be forced.
+pub type GoOn<'a> = &'a (dyn Fn(Vec<BuildReport>) -> BoxFuture<'a, bool> + Send + Sync);
 
 /// What the scopes begin with that it takes to have builders forced.
 pub const FORCE: &str = "taskgraft:force-build:";
@@ -24,25 +23,6 @@ pub const FORCE: &str = "taskgraft:force-build:";
 #[must_use]
 pub fn scope(master: &str, builder: &str) -> String {
     format!("{FORCE}{master}/{builder}")
-}
-
-/// What each master can be asked for now.
-pub async fn offers(masters: &[Arc<Master>]) -> Vec<Builders> {
-    future::join_all(masters.iter().map(|master| master.offer())).await
-}
-
-/// The same for somebody who can't wait: a master that takes longer than `within` counts as one that doesn't answer, and
-/// what it says is there for who asks next.
-pub async fn offers_within(masters: &[Arc<Master>], within: Duration) -> Vec<Builders> {
-    let each = masters.iter().map(|master| async move {
-        let asking = Arc::clone(master);
-        let asking = tokio::spawn(async move { asking.offer().await });
-        match tokio::time::timeout(within, asking).await {
-            Ok(Ok(builders)) => builders,
-            Ok(Err(_)) | Err(_) => Builders::Silent(master.patterns.clone()),
-        }
-    });
-    future::join_all(each).await
 }
 
 /// Looks for the builds that a request wants, all masters at once, forces what is missing, and tells what became of each.
@@ -77,16 +57,6 @@ fn gone(master: &str, copies: u32, builders: &[String], told: &BTreeMap<Place<'_
 }
 
 impl Master {
-    async fn offer(&self) -> Builders {
-        match self.builders().await {
-            Ok(builders) => Builders::Named(builders.into_iter().collect()),
-            Err(error) => {
-                tracing::warn!(master = self.name(), "failed to list the builders: failed to {error}");
-                Builders::Silent(self.patterns.clone())
-            }
-        }
-    }
-
     async fn carry(
         &self,
         wanted: &Wanted,
@@ -94,14 +64,19 @@ impl Master {
         told: &BTreeMap<Place<'_>, &BuildReport>,
         go_on: GoOn<'_>,
     ) -> Vec<BuildReport> {
-        let found = self.look(wanted).await;
+        let coming: Vec<Place<'_>> = told.values().filter(|told| told.is_coming()).map(|told| told.place()).collect();
+        let found = self.look(wanted, &coming).await.map(|mut found| {
+            // What was there before the request was undone is not what is wanted now.
+            found.retain(|forced| forced.undone == wanted.undone);
+            found
+        });
         let begun = self.config.clock.now();
         let (mut reports, mut forces) = (Vec::new(), 0);
         for copy in 1..=wanted.builds.copies {
             let mut missing = Vec::new();
             for builder in builders {
                 let place = (builder.as_str(), copy);
-                match self.known_of(wanted, place, told.get(&place).copied(), &found) {
+                match self.known_of(wanted, place, told, &found) {
                     Some(report) => reports.push(report),
                     // What is configured now counts for what waits.
                     None if !self.may_force(builder) => {
@@ -111,7 +86,7 @@ impl Master {
                 }
             }
             let spent = self.config.clock.now().duration_since(begun).unsigned_abs();
-            if !missing.is_empty() && (forces == 0 || spent < SPELL) && go_on().await {
+            if !missing.is_empty() && (forces == 0 || spent < SPELL) && go_on(self.about(copy, &missing)).await {
                 reports.extend(self.force_these(wanted, copy, &missing).await);
                 forces += 1;
             }
@@ -121,15 +96,10 @@ impl Master {
         reports
     }
 
-    /// The request's builds, unless somebody else has just found that the master is away.
-    async fn look(&self, wanted: &Wanted) -> Result<Vec<Forced>, Error> {
-        self.outage.check(self.config.clock.now())?;
-        let found = self.find(&wanted.request, wanted.received).await;
-        self.outage.learn(self.config.clock.now(), &found);
-        let mut found = found?;
-        // What was there before the request was undone is not what is wanted now.
-        found.retain(|forced| forced.undone == wanted.undone);
-        Ok(found)
+    /// What is to be said of builds that are about to be forced, until that has come to something.
+    fn about(&self, copy: u32, missing: &[String]) -> Vec<BuildReport> {
+        let error = Error::Unlooked { why: "no answer was received".to_owned() };
+        missing.iter().map(|builder| BuildReport::not(self.name(), (builder, copy), &error)).collect()
     }
 
     /// What became of a build by what was found and by what was told before; none if it is to be forced.
@@ -137,31 +107,35 @@ impl Master {
         &self,
         wanted: &Wanted,
         place: Place<'_>,
-        told: Option<&BuildReport>,
+        told: &BTreeMap<Place<'_>, &BuildReport>,
         found: &Result<Vec<Forced>, Error>,
     ) -> Option<BuildReport> {
+        let before = told.get(&place).copied();
         let found = match found {
-            Ok(found) => found.iter().find(|forced| (forced.builder.as_str(), forced.copy) == place),
+            Ok(found) => found,
             Err(error) => {
-                return Some(match told {
+                return Some(match before {
                     Some(told) if told.outcome.is_good() => self.awaited(wanted, told.clone()),
                     Some(told) if !told.waits || told.outcome == Outcome::Unclear => told.clone(),
                     Some(_) | None => BuildReport::not(self.name(), place, error),
                 });
             }
         };
-        match (found, told) {
-            (Some(forced), told) => {
-                let before = told.filter(|told| told.outcome == Outcome::Forced);
-                let outcome = before.map_or(Outcome::Found, |told| told.outcome);
-                Some(self.awaited(wanted, BuildReport::of(self.name(), outcome, forced)))
-            }
-            // It isn't there, or no more; what may have been on its way has had its time.
-            (None, Some(told)) if !told.waits || told.outcome != Outcome::Failed => {
-                Some(BuildReport { waits: false, ..told.clone() })
-            }
-            (None, _) => None,
+        if let Some(forced) = found.iter().find(|forced| forced.place() == place) {
+            let outcome = before.map_or(Outcome::Found, |told| told.outcome);
+            let outcome = if outcome == Outcome::Forced { outcome } else { Outcome::Found };
+            return Some(self.awaited(wanted, BuildReport::of(self.name(), outcome, forced)));
         }
+        let before = before.filter(|told| !told.waits || told.outcome != Outcome::Failed)?;
+        if !before.is_coming() {
+            // It isn't there any more.
+            return Some(BuildReport { waits: false, ..before.clone() });
+        }
+        // It has had its time. Where something is there that was forced with it, it wasn't.
+        let coming = |forced: &Forced| told.get(&forced.place()).is_some_and(|told| told.is_coming());
+        let came = found.iter().any(|forced| forced.copy == place.1 && coming(forced));
+        let unserved = Error::Unserved(self.settings.scheduler.clone());
+        Some(if came { BuildReport::not(self.name(), place, &unserved) } else { before.lost() })
     }
 
     async fn force_these(&self, wanted: &Wanted, copy: u32, missing: &[String]) -> Vec<BuildReport> {

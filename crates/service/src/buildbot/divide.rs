@@ -58,7 +58,16 @@ pub async fn divide(
     let named = split.builders.into_iter();
     let named = named.filter_map(|(place, builders)| Some((masters.get(place)?.name().to_owned(), builders)));
     let builds = Builds { copies, build, builders: named.collect() };
-    if builds.count() > MOST_BUILDS { Err(DivideError::Many(builds.count())) } else { Ok(builds) }
+    bounded(builds.count())?;
+    Ok(builds)
+}
+
+/// Whether one request may have so many builds forced.
+///
+/// # Errors
+/// If it may not.
+pub(crate) fn bounded(builds: usize) -> Result<(), DivideError> {
+    if builds > MOST_BUILDS { Err(DivideError::Many(builds)) } else { Ok(()) }
 }
 
 /// The names that are asked for, if the input is one that has names.

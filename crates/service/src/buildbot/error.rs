@@ -1,6 +1,11 @@
 //! What can go wrong with a master.
 
-use taskgraft_client::Error as SiteError;
+use std::time::Duration;
+
+use taskgraft_client::{Cause, Error as SiteError};
+
+/// What is said of a build that may have been forced and is not there.
+pub(super) const LOST: &str = "it could not be found since, and is not forced again by itself";
 
 /// A call of a Buildbot master that did not succeed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,10 +59,20 @@ pub enum Error {
         /// Its words.
         why: String,
     },
+    /// It doesn't let builds be cancelled.
+    #[error("cancel {kept} of {of} builds: {status}: {why}")]
+    Kept {
+        /// How many it refused to cancel.
+        kept: usize,
+        /// Of how many.
+        of: usize,
+        /// The HTTP status of the first.
+        status: u16,
+        /// Its words.
+        why: String,
+    },
     /// No answer says whether the build was forced, and it isn't there.
-    #[error(
-        "learn whether the build was forced: {why}; it could not be found since, and is not forced again by itself"
-    )]
+    #[error("learn whether the build was forced: {why}; {LOST}")]
     Unclear {
         /// What came instead of an answer.
         why: String,
@@ -71,6 +86,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Somebody before the master, or it itself, turned a call away with this status: another time, perhaps.
+    pub(super) fn away(call: &'static str, status: u16) -> Self {
+        Self::Site(SiteError::Transient { call, last: Cause::Status(status), tries: 1, elapsed: Duration::ZERO })
+    }
+
     /// Whether it may go better later, with nothing changed but the time.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -87,6 +107,7 @@ impl Error {
             | Self::Unserved(_)
             | Self::Unallowed
             | Self::Refused { .. }
+            | Self::Kept { .. }
             | Self::Unclear { .. } => false,
         }
     }

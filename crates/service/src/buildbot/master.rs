@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::future;
@@ -42,7 +42,9 @@ pub struct Master {
     pub(super) patterns: Vec<Glob>,
     pub(super) outage: Outage,
     session: Mutex<Option<Session>>,
-    known: Mutex<Option<Remembered>>,
+    /// Held by who asks what it has.
+    asking: Mutex<()>,
+    known: std::sync::Mutex<Option<Remembered>>,
 }
 
 /// What a master has.
@@ -81,7 +83,8 @@ impl Master {
             config,
             outage: Outage::default(),
             session: Mutex::default(),
-            known: Mutex::default(),
+            asking: Mutex::default(),
+            known: std::sync::Mutex::default(),
         })
     }
 
@@ -106,17 +109,27 @@ impl Master {
         Ok(self.known().await?.forceable.clone())
     }
 
+    /// What it has, as it says now or said lately.
     pub(super) async fn known(&self) -> Result<Arc<Known>, Error> {
-        let mut known = self.known.lock().await;
-        if let Some(Remembered { at, known }) = &*known {
-            let fresh = if known.is_ok() { FRESH } else { FRESH_FAILURE };
-            if self.config.clock.now().duration_since(*at).unsigned_abs() < fresh {
-                return known.clone();
-            }
+        let _asking = self.asking.lock().await;
+        if let Some(known) = self.remembered() {
+            return known;
         }
         let read = self.read_builders().await.map(Arc::new);
-        *known = Some(Remembered { at: self.config.clock.now(), known: read.clone() });
+        if let Err(error) = &read {
+            tracing::warn!(master = self.name(), "failed to list the builders: failed to {error}");
+        }
+        let remembered = Remembered { at: self.config.clock.now(), known: read.clone() };
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
         read
+    }
+
+    /// What it said lately, or that it said nothing.
+    pub(super) fn remembered(&self) -> Option<Result<Arc<Known>, Error>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Remembered { at, known } = known.as_ref()?;
+        let fresh = if known.is_ok() { FRESH } else { FRESH_FAILURE };
+        (self.config.clock.now().duration_since(*at).unsigned_abs() < fresh).then(|| known.clone())
     }
 
     async fn read_builders(&self) -> Result<Known, Error> {
@@ -151,7 +164,7 @@ impl Master {
     ) -> Result<T, Error> {
         let session = self.session().await?;
         let reply = match self.site.get(call, segments, query, &session).await {
-            Err(taskgraft_client::Error::Rejected { status: 401 | 403, .. }) => {
+            Err(taskgraft_client::Error::Rejected { status: 401 | 403, .. }) if self.password.is_some() => {
                 let session = self.renew(&session).await?;
                 self.site.get(call, segments, query, &session).await
             }

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
-use jiff::Timestamp;
 use taskgraft_client::{Config, ConfigError, Retry};
-use taskgraft_core::ids::RequestId;
 
-use super::{Error, Forced, Master};
+use super::{BuildReport, Error, Forced, Master, Wanted};
 use crate::config::{Project, Secrets};
 
 /// How long a call is tried at one go. It is little: who waits for a master is given another turn.
@@ -50,20 +48,23 @@ impl Masters {
         self.0.values().all(Vec::is_empty)
     }
 
-    /// Cancels what has not ended of a request's builds on these masters of a project, and says of each what that was, or
-    /// why it could not be: the master doesn't answer, refuses, or is not in the configuration any more.
-    pub async fn cancel<'m>(
+    /// Cancels what has not ended of a request's builds on each master that has any, and says of each what is cancelled
+    /// now, or why it could not be: the master doesn't answer, refuses, or is not in the project's configuration any more.
+    /// `told` is what was said of the builds last: what may be on its way is waited for.
+    pub async fn cancel<'w>(
         &self,
         project: &str,
-        masters: impl IntoIterator<Item = &'m str>,
-        (request, received): (&RequestId, Timestamp),
-    ) -> Vec<(&'m str, Result<Vec<Forced>, Error>)> {
-        let each = masters.into_iter().map(|name| async move {
+        wanted: &'w Wanted,
+        told: &[BuildReport],
+    ) -> Vec<(&'w str, Result<Vec<Forced>, Error>)> {
+        let each = wanted.builds.builders.keys().map(|name| async move {
+            let coming = told.iter().filter(|report| report.master == *name && report.is_coming());
+            let coming: Vec<_> = coming.map(BuildReport::place).collect();
             let answer = match self.of(project).iter().find(|master| master.name() == name) {
-                Some(master) => master.cancel(request, received).await,
-                None => Err(Error::NoMaster(name.to_owned())),
+                Some(master) => master.cancel(wanted, &coming).await,
+                None => Err(Error::NoMaster(name.clone())),
             };
-            (name, answer)
+            (name.as_str(), answer)
         });
         let each: Vec<_> = each.collect();
         future::join_all(each).await

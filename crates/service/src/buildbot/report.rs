@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::LOST;
 use super::{Error, Forced};
+
+/// A builder and which copy of it, from 1.
+pub(super) type Place<'a> = (&'a str, u32);
 
 /// The last word on a builder of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +47,7 @@ pub enum Outcome {
     Found,
     /// The asker may not, or the master said no: nothing was forced.
     Refused,
-    /// The master did not answer: nothing was forced.
+    /// The master did not answer, or something else did: nothing was forced.
     Failed,
     /// No answer says whether it was forced. Trying the request again looks again.
     Unclear,
@@ -61,6 +65,7 @@ impl From<&Error> for Outcome {
     fn from(error: &Error) -> Self {
         match error {
             Error::Refused { .. }
+            | Error::Kept { .. }
             | Error::Unserved(_)
             | Error::Unallowed
             | Error::Login { .. }
@@ -87,7 +92,7 @@ impl BuildReport {
     }
 
     /// Of a build that was not forced, or may not have been.
-    pub(super) fn not(master: &str, (builder, copy): (&str, u32), error: &Error) -> Self {
+    pub(super) fn not(master: &str, (builder, copy): Place<'_>, error: &Error) -> Self {
         Self {
             master: master.to_owned(),
             builder: builder.to_owned(),
@@ -100,9 +105,25 @@ impl BuildReport {
         }
     }
 
+    /// Whether both are about the same build.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        (&self.master, self.place()) == (&other.master, other.place())
+    }
+
     /// Which build of its master this is about: the builder, and which copy.
-    pub(super) fn place(&self) -> (&str, u32) {
+    pub(super) fn place(&self) -> Place<'_> {
         (&self.builder, self.copy)
+    }
+
+    /// Whether it may be on its way: it was about to be forced when that was last heard of.
+    pub(super) fn is_coming(&self) -> bool {
+        self.outcome == Outcome::Unclear && self.waits
+    }
+
+    /// The last word on a build that may have been on its way, and is not there.
+    pub(super) fn lost(&self) -> Self {
+        let reason = self.reason.as_ref().map(|why| format!("{why}; {LOST}"));
+        Self { waits: false, reason, ..self.clone() }
     }
 
     /// The last word on a build whose master was waited for in vain.

@@ -1,17 +1,16 @@
 //! Requests that name builders of a Buildbot beside the push's labels, or only those.
 //!
 //! What is for Buildbot is decided once, and written down with the permission. What is left is carried like any request.
-//! Builds are forced once that has been sent, while the action task runs; where they were forced before, by a turn that was
-//! cut off, they are found. A turn looks once: while a build goes on, or a master doesn't answer, there is another turn
-//! later. The request ends when both halves have.
+//! Builds are forced once that has been sent, while the action task runs; that they are about to be is written down first,
+//! and where they were forced before, by a turn that was cut off, they are found. A turn looks once: while a build goes on,
+//! or a master doesn't answer, there is another turn later. The request ends when both halves have.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde_json::json;
-use taskgraft_core::ids::RequestId;
 use taskgraft_engine::Push;
 
 use super::ground::Place;
+use super::ledger::{self, Ledger};
 use super::setback::Setback;
 use super::turn::{Turn, Work};
 use super::undo::{Taken, of_its};
@@ -39,7 +38,7 @@ impl Work {
             (None, None) => Builds::default(),
         };
         let request = &Request { builds: Some(builds), ..request.clone() };
-        let Some(builds) = request.forces() else { return self.ask(request).await };
+        let Some(builds) = request.forces() else { return self.ask(request, None).await };
         // Nothing of a request is done of which a part may not be.
         let allowed = match &place {
             Some(place) => Some(self.may_force(request, place, builds).await?),
@@ -47,8 +46,9 @@ impl Work {
         };
         if request.action_input().is_some() {
             // Then, in its next turn, the builds are forced.
+            let why = allowed.and_then(|allowed| allowed.why);
             return self
-                .ask(request)
+                .ask(request, why.as_deref())
                 .await
                 .map(|turn| if matches!(turn, Turn::Follow(_)) { Turn::Again } else { turn });
         }
@@ -96,17 +96,17 @@ impl Work {
         if !alone && builds.are_settled(&before) {
             return Ok(None);
         }
-        let reports = self.carried(request, builds, &before).await?;
+        let Carried { reports, written } = self.carried(request, builds, &before).await?;
         for report in reports.iter().filter(|report| !before.contains(report)) {
             let (outcome, builder, url) = (&report.outcome, &report.builder, report.url.as_deref());
             tracing::info!(master = report.master, builder, copy = report.copy, ?outcome, url, "build");
         }
         let settled = builds.are_settled(&reports);
-        let change = Change { report: Some(json!({"buildbot": reports})), ..Change::default() };
+        let change = Change { report: Some(ledger::text(&reports)), ..Change::default() };
         if settled && alone {
             return self.built(request, &reports, change).await.map(Some);
         }
-        if reports != before {
+        if reports != written {
             self.journal.facts(&request.id, change).await?;
         }
         Ok(Some(if settled { Turn::Again } else { waiting(&reports) }))
@@ -117,26 +117,16 @@ impl Work {
         request: &Request,
         builds: &Builds,
         before: &[BuildReport],
-    ) -> Result<Vec<BuildReport>, Setback> {
+    ) -> Result<Carried, JournalError> {
         let masters = self.masters.of(request.project.as_deref().unwrap_or_default());
-        let wanted = Wanted {
-            request: request.id.clone(),
-            undone: request.undone,
-            received: request.received.0,
-            sent: request.changed.0,
-            builds: builds.clone(),
-        };
+        let ledger = Ledger::of(&self.journal, &request.id, before);
         // Somebody may cancel it while it is forced, copy by copy.
-        let go_on = || -> BoxFuture<'_, bool> { self.is_asked(&request.id).boxed() };
-        let mut reports = buildbot::carry(masters, &wanted, before, &go_on).await;
+        let go_on = |about: Vec<BuildReport>| -> BoxFuture<'_, bool> { ledger.begin(about).boxed() };
+        let mut reports = buildbot::carry(masters, &wanted(request, builds), before, &go_on).await;
         if self.is_past(request) {
             reports.iter_mut().for_each(BuildReport::give_up);
         }
-        Ok(reports)
-    }
-
-    async fn is_asked(&self, id: &RequestId) -> bool {
-        matches!(self.journal.glance(id).await, Ok(Some(glance)) if glance.state == State::Asked)
+        Ok(Carried { reports, written: ledger.close()? })
     }
 
     /// The end of a request that was for Buildbot alone.
@@ -154,9 +144,8 @@ impl Work {
     /// Cancels the builds that carry the request's mark, if it has any.
     pub(super) async fn take_back_builds(&self, request: &Request, taken: &mut Taken) -> Result<(), JournalError> {
         let (Some(builds), Some(project)) = (request.forces(), request.project.as_deref()) else { return Ok(()) };
-        let masters = builds.builders.keys().map(String::as_str);
         let (mut cancelled, mut whole) = (0, true);
-        for (master, answer) in self.masters.cancel(project, masters, (&request.id, request.received.0)).await {
+        for (master, answer) in self.masters.cancel(project, &wanted(request, builds), &told(request)).await {
             match answer {
                 Ok(builds) => cancelled += builds.len(),
                 Err(error) => {
@@ -174,6 +163,24 @@ impl Work {
     }
 }
 
+/// What became of a request's builds in a turn.
+struct Carried {
+    reports: Vec<BuildReport>,
+    /// What the journal says of it.
+    written: Vec<BuildReport>,
+}
+
+/// The builds that are to be there because of a request.
+fn wanted(request: &Request, builds: &Builds) -> Wanted {
+    Wanted {
+        request: request.id.clone(),
+        undone: request.undone,
+        received: request.received.0,
+        sent: request.changed.0,
+        builds: builds.clone(),
+    }
+}
+
 /// What there is to wait for.
 fn waiting(reports: &[BuildReport]) -> Turn {
     let mut waits = reports.iter().filter(|report| report.waits);
@@ -184,7 +191,7 @@ fn waiting(reports: &[BuildReport]) -> Turn {
             tracing::debug!(%why, "later");
             Turn::Later(why)
         }
-        // There are more to force than fit into one turn.
+        // There are more to force than fit into one turn, or somebody has just cancelled it.
         None => Turn::Again,
     }
 }

@@ -20,6 +20,7 @@ mod ending;
 mod fair;
 mod follower;
 mod ground;
+mod ledger;
 mod schedule;
 mod send;
 mod sent;

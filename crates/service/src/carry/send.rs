@@ -14,8 +14,9 @@ use crate::request::Request;
 use crate::state::{Event, State};
 
 impl Work {
-    /// Has the request carried out by the push's own action, unless it was before.
-    pub(super) async fn ask(&self, request: &Request) -> Result<Turn, Setback> {
+    /// Has the request carried out by the push's own action, unless it was before. `builds` is why its builds may be forced,
+    /// where it has any.
+    pub(super) async fn ask(&self, request: &Request, builds: Option<&str>) -> Result<Turn, Setback> {
         let ground = self.ground(request).await?;
         log::decided(&Span::current(), ground.decision);
         // What was sent before is taken up, whatever may be sent by now.
@@ -23,7 +24,7 @@ impl Work {
             && let Some(sent) = self.earlier(&ground).await?
         {
             if request.state == State::Received {
-                self.allowed(request, &ground, "it was sent before".to_owned()).await?;
+                self.allowed(request, &ground, both("it was sent before", builds)).await?;
             }
             return self.sent(request, sent.task()).await;
         }
@@ -37,7 +38,7 @@ impl Work {
             permit => permit?,
         };
         if request.state == State::Received {
-            self.allowed(request, &ground, permit.why.clone()).await?;
+            self.allowed(request, &ground, both(&permit.why, builds)).await?;
         }
         let client = self.narrowed(permit.scopes);
         if ground.prepared.settles() {
@@ -89,6 +90,12 @@ impl Work {
         tracing::info!("sent: the push's action does it");
         Turn::Follow(task)
     }
+}
+
+/// Why its action may be asked, and why its builds may be forced, where that is not the same.
+fn both(action: &str, builds: Option<&str>) -> String {
+    let builds = builds.filter(|builds| *builds != action);
+    builds.map_or_else(|| action.to_owned(), |builds| format!("{action}; builds: {builds}"))
 }
 
 /// What counts as sent is not tried again by itself.

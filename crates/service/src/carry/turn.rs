@@ -45,7 +45,7 @@ pub(super) enum Turn {
     Follow(TaskId),
     /// The request is at its end.
     Over,
-    /// Somebody else changed the request's state meanwhile: it is to be looked at again.
+    /// It is to be looked at again at once: somebody else changed the request's state meanwhile, or there is more to do.
     Again,
     /// Somebody doesn't answer, or something goes on that nobody tells the end of.
     Later(String),
@@ -62,7 +62,7 @@ impl Work {
                 self.turn_of(&request).instrument(span).await
             }
             Ok(None) => Turn::Over,
-            Err(error) => Turn::Later(error.to_string()),
+            Err(error) => unread(id, &error),
         }
     }
 
@@ -102,27 +102,22 @@ impl Work {
             }
             // It was cancelled or tried again at the same moment.
             Setback::Journal(JournalError::Invalid(_)) => return Turn::Again,
-            Setback::Journal(error) => {
-                tracing::error!(%error, "the journal can't be written or read");
-                return Turn::Later(error.to_string());
-            }
+            Setback::Journal(error) => return unread(id, &error),
             Setback::Refused(why) => (Event::Refused, why),
             Setback::Failed(why) => (Event::Failed, why),
         };
         let state = match self.journal.glance(id).await {
             Ok(Some(glance)) => glance.state,
             Ok(None) => return Turn::Over,
-            Err(error) => return Turn::Later(error.to_string()),
+            Err(error) => return unread(id, &error),
         };
-        // What was sent can't be refused any more.
-        let sent = matches!(state, State::Asked | State::Cancelling);
-        let event = if sent { Event::Failed } else { event };
+        let Some(event) = ending(state, event) else { return Turn::Over };
         tracing::warn!(%why, "{event}");
         let change = Change { error: Some(why), ..Change::default() };
         match self.journal.apply(id, event, change).await {
             Ok(_) => Turn::Over,
             Err(JournalError::Invalid(_)) => Turn::Again,
-            Err(error) => Turn::Later(error.to_string()),
+            Err(error) => unread(id, &error),
         }
     }
 
@@ -142,5 +137,39 @@ impl Work {
     pub(super) fn narrowed(&self, scopes: Vec<String>) -> Client {
         let credentials = Credentials { authorized_scopes: Some(scopes), ..self.credentials.clone() };
         self.reader.as_credentials(Some(credentials))
+    }
+}
+
+/// A request that the journal doesn't give or take: its row can't be read, or nothing can.
+fn unread(id: &RequestId, error: &JournalError) -> Turn {
+    tracing::error!(request = %id, %error, "the journal can't be written or read");
+    Turn::Later(error.to_string())
+}
+
+/// What happens to a request in that state which came to no good end; nothing where it is at its end already.
+fn ending(state: State, event: Event) -> Option<Event> {
+    match state {
+        State::Received | State::Ready => Some(event),
+        // What was sent can't be refused any more.
+        State::Asked | State::Cancelling => Some(Event::Failed),
+        State::Done | State::Failed | State::Refused | State::Cancelled => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::next;
+
+    #[test]
+    fn what_ends_badly_can_in_every_state_and_once() {
+        for state in State::ALL {
+            for event in [Event::Refused, Event::Failed] {
+                let ending = ending(state, event);
+                assert_eq!(ending.is_none(), state.is_terminal(), "{state}");
+                let after = ending.map(|event| next(state, event));
+                assert!(after.is_none_or(|after| after.is_ok_and(State::is_terminal)), "{state} {event}");
+            }
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! What of a preview is for Buildbot: the builders that it names, which would be forced.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use serde::Serialize;
 use taskgraft_core::glob::Glob;
@@ -9,10 +8,8 @@ use taskgraft_core::plan::Plan;
 use taskgraft_engine::Push;
 
 use super::app::App;
-use crate::buildbot::{Builders, offers_within, split};
-
-/// How long a preview waits for a master that has not been asked lately.
-const PATIENCE: Duration = Duration::from_secs(1);
+use super::problem::{Kind, Problem};
+use crate::buildbot::{self, Builders, offers, split};
 
 /// A plan, and what is done beside it; no plan where nothing but builders is named.
 #[derive(Serialize)]
@@ -44,14 +41,29 @@ struct Foreseeable {
 
 /// Takes the names of builders out of `names`, and says which they are; none where no name may be one. As in a request, a
 /// label of the push is nothing else; a pattern means labels.
-pub(super) async fn take(app: &App, push: &Push, names: &mut Vec<String>, copies: u32) -> Option<Named> {
+///
+/// # Errors
+/// If they make more builds than one request may have forced.
+pub(super) async fn take(
+    app: &App,
+    push: &Push,
+    names: &mut Vec<String>,
+    copies: u32,
+) -> Result<Option<Named>, Problem> {
     let masters = app.masters.of(push.parameters.text("project").unwrap_or_default());
     let is_label = |name: &str| push.graph.contains(name) || Glob::is_pattern(name);
     if masters.is_empty() || names.iter().all(|name| is_label(name)) {
-        return None;
+        return Ok(None);
     }
-    let offers = offers_within(masters, PATIENCE).await;
+    let offers = offers(masters).await;
     let split = split(names, is_label, &offers);
+    let builders: usize = split.builders.values().map(Vec::len).sum();
+    let comes_to = builders.saturating_mul(usize::try_from(copies).unwrap_or(usize::MAX));
+    buildbot::bounded(comes_to).map_err(|many| {
+        Problem::new(Kind::NoPlan, format!("failed to {many}"))
+            .at("labels")
+            .out("ask for fewer builders, or for fewer times")
+    })?;
     let (mut builds, mut away) = (Vec::new(), Vec::new());
     for (at, (master, offer)) in masters.iter().zip(&offers).enumerate() {
         let (known, name) = (matches!(offer, Builders::Named(_)), master.name());
@@ -63,5 +75,5 @@ pub(super) async fn take(app: &App, push: &Push, names: &mut Vec<String>, copies
     }
     let builders: HashSet<&str> = builds.iter().map(|build| build.builder.as_str()).collect();
     names.retain(|name| !builders.contains(name.as_str()));
-    (!builds.is_empty() || !away.is_empty()).then_some(Named { builds, away })
+    Ok((!builds.is_empty() || !away.is_empty()).then_some(Named { builds, away }))
 }

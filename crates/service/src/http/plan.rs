@@ -65,7 +65,7 @@ pub(super) async fn plan(app: Arc<App>, call: Call) -> Result<Response<Body>, Pr
         return Err(Problem::new(Kind::MalformedBody, detail).at(place));
     }
     let seen = pushes::seen(&app, &wishes.push).await?;
-    let named = builders::take(&app, &seen.push, &mut wishes.labels, wishes.times).await;
+    let named = builders::take(&app, &seen.push, &mut wishes.labels, wishes.times).await?;
     if named.is_some() && wishes.labels.is_empty() {
         return reply::json(&Foreseen { plan: None, buildbot: named.as_ref() });
     }

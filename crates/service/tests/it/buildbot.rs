@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use taskgraft_client::{Config, Retry, Site};
 use taskgraft_core::ids::RequestId;
-use taskgraft_service::buildbot::{self, Build, BuildReport, Builders, Builds, Error, Mark, Master, Outcome, Wanted};
+use taskgraft_service::buildbot::{
+    self, Build, BuildReport, Builders, Builds, Error, Forced, Mark, Master, Outcome, Wanted,
+};
 use taskgraft_service::config;
 use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
 use taskgraft_testkit::proxy::{Fault, Proxy};
@@ -64,7 +66,7 @@ async fn carry(master: &Arc<Master>, wanted: &Wanted) -> Vec<BuildReport> {
 
 /// The next turn.
 async fn again(master: &Arc<Master>, wanted: &Wanted, told: &[BuildReport]) -> Vec<BuildReport> {
-    buildbot::carry(std::slice::from_ref(master), wanted, told, &|| Box::pin(async { true })).await
+    buildbot::carry(std::slice::from_ref(master), wanted, told, &|_| Box::pin(async { true })).await
 }
 
 /// Turns until nothing is waited for.
@@ -76,6 +78,30 @@ async fn to_the_end(master: &Arc<Master>, wanted: &Wanted, told: Vec<BuildReport
         told = again(master, wanted, &told).await;
     }
     told
+}
+
+/// Looks until a request's builds are as they should be.
+async fn until(master: &Master, wanted: &Wanted, are: impl Fn(&[Forced]) -> bool) -> Vec<Forced> {
+    let begun = Instant::now();
+    loop {
+        let builds = master.find(&wanted.request, wanted.received).await.unwrap();
+        if are(&builds) {
+            return builds;
+        }
+        assert!(begun.elapsed() < LONGEST, "{builds:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// What is written down of a request's builds before they are forced; nothing is.
+async fn about(master: &Arc<Master>, wanted: &Wanted) -> Vec<BuildReport> {
+    let written = Mutex::new(Vec::new());
+    let go_on = |about: Vec<BuildReport>| -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
+        written.lock().unwrap().extend(about);
+        Box::pin(std::future::ready(false))
+    };
+    assert_eq!(buildbot::carry(std::slice::from_ref(master), wanted, &[], &go_on).await, []);
+    written.into_inner().unwrap()
 }
 
 /// What the master has, by another way than the one that is tested: the reasons of all buildsets.
@@ -224,8 +250,8 @@ async fn a_master_that_comes_back_is_asked_for_what_waits_and_only_for_that() {
     proxy.rule(|_, _| Fault::Status(503));
     assert_eq!(again(&master, &wanted, &reports).await, reports);
     // And when it is in the configuration no more.
-    assert_eq!(buildbot::carry(&[], &wanted, &reports, &|| Box::pin(async { true })).await, reports);
-    let gone = buildbot::carry(&[], &wanted, &[], &|| Box::pin(async { true })).await;
+    assert_eq!(buildbot::carry(&[], &wanted, &reports, &|_| Box::pin(async { true })).await, reports);
+    let gone = buildbot::carry(&[], &wanted, &[], &|_| Box::pin(async { true })).await;
     assert!(gone.iter().all(|report| report.outcome == Outcome::Refused && !report.waits), "{gone:?}");
 }
 
@@ -234,13 +260,127 @@ async fn nothing_is_forced_any_more_once_the_request_is_not_to_go_on() {
     let buildbot = Buildbot::start(&[("good", OK)], &[]);
     let (master, wanted) = (master(settings(buildbot.url())), wanted("STOP", &["good"], 5));
     let asked = AtomicUsize::new(0);
-    let go_on = || -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
+    let go_on = |_| -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> {
         Box::pin(std::future::ready(asked.fetch_add(1, SeqCst) < 2))
     };
     let reports = buildbot::carry(std::slice::from_ref(&master), &wanted, &[], &go_on).await;
     assert_eq!(outcomes(&reports), [("good", 1, Outcome::Forced), ("good", 2, Outcome::Forced)]);
     assert!(!wanted.builds.are_settled(&reports));
     assert_eq!(reasons(&buildbot).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_about_to_be_forced_when_it_was_cut_off_is_waited_for_and_not_forced_again() {
+    let (proxy, buildbot) = (Proxy::start(), Buildbot::start(&[("good", OK), ("long", LONG)], &[]));
+    proxy.forward_to(buildbot.address());
+    let (slow, direct) = (master(settings(proxy.url())), master(settings(buildbot.url())));
+    let (wanted, unwanted) = (wanted("CUT", &["good"], 1), wanted("BACK", &["long"], 1));
+    let written = about(&slow, &wanted).await;
+    assert_eq!((outcomes(&written), written[0].waits), (vec![("good", 1, Outcome::Unclear)], true));
+    assert_eq!(reasons(&buildbot).await.len(), 0, "it is only written down");
+    // What was on its way comes after whoever goes on, or takes it back, has looked once.
+    let coming = written[0].clone();
+    for (wanted, takes_back) in [(&wanted, false), (&unwanted, true)] {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let looks = Arc::clone(&seen);
+        proxy.rule(move |_, path| {
+            looks.fetch_add(usize::from(path == "/api/v2/buildsets"), SeqCst);
+            Fault::None
+        });
+        let builders = wanted.builds.builders["old"].clone();
+        let told = BuildReport { builder: builders[0].clone(), ..coming.clone() };
+        let mark = Mark { request: wanted.request.clone(), copy: 1, undone: 0 };
+        let comes = async {
+            while seen.load(SeqCst) == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            direct.force(&mark, wanted.received, &builders, &wanted.builds.build).await.unwrap();
+        };
+        if takes_back {
+            let coming = [(builders[0].as_str(), 1)];
+            let (cancelled, ()) = tokio::join!(slow.cancel(wanted, &coming), comes);
+            assert_eq!(cancelled.unwrap().len(), 1);
+        } else {
+            let (reports, ()) = tokio::join!(again(&slow, wanted, std::slice::from_ref(&told)), comes);
+            assert_eq!(outcomes(&reports), [("good", 1, Outcome::Found)], "{reports:?}");
+        }
+    }
+    assert_eq!(reasons(&buildbot).await.len(), 2);
+    // What never comes is nobody's to force again but who tries the request again.
+    let lost = self::wanted("LOST", &["good"], 1);
+    let reports = again(&slow, &lost, &written).await;
+    assert_eq!((outcomes(&reports), reports[0].waits), (vec![("good", 1, Outcome::Unclear)], false));
+    assert!(reports[0].reason.as_ref().unwrap().ends_with("is not forced again by itself"), "{reports:?}");
+    assert_eq!(reasons(&buildbot).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_build_of_the_same_copy_does_not_settle_a_force() {
+    let (proxy, buildbot) = (Proxy::start(), Buildbot::start(&[("good", OK), ("other", OK)], &[]));
+    proxy.forward_to(buildbot.address());
+    let master = master(settings(proxy.url()));
+    carry(&master, &wanted("PART", &["good"], 1)).await;
+    proxy.rule(|method, _| if method == "POST" { Fault::Reset } else { Fault::None });
+    let reports = carry(&master, &wanted("PART", &["good", "other"], 1)).await;
+    assert_eq!(outcomes(&reports), [("good", 1, Outcome::Found), ("other", 1, Outcome::Unclear)], "{reports:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_force_that_succeeded_is_never_called_a_failure() {
+    let (proxy, buildbot) = (Proxy::start(), Buildbot::start(&[("good", OK)], &[]));
+    proxy.forward_to(buildbot.address());
+    let (master, wanted) = (master(settings(proxy.url())), wanted("NAMES", &["good"], 1));
+    proxy.rule(|_, path| if path == "/api/v2/builders" { Fault::Status(503) } else { Fault::None });
+    let mark = Mark { request: wanted.request.clone(), copy: 1, undone: 0 };
+    let names = &wanted.builds.builders["old"];
+    let forced = master.force(&mark, wanted.received, names, &wanted.builds.build).await;
+    assert!(matches!(&forced, Err(Error::Unlooked { .. })), "{forced:?}");
+    assert_eq!(reasons(&buildbot).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_builds_are_looked_for_at_once() {
+    let (proxy, buildbot) = (Proxy::start(), Buildbot::start(&[("one", OK), ("two", OK)], &[]));
+    proxy.forward_to(buildbot.address());
+    let master = master(settings(proxy.url()));
+    let (first, second) = (wanted("FIRST", &["one", "two"], 2), wanted("SECOND", &["one"], 2));
+    // One copy each in turn, so that none has its builds in a row.
+    for copies in 1..=2 {
+        for wanted in [&first, &second] {
+            let builds = Builds { copies: copies.min(wanted.builds.copies), ..wanted.builds.clone() };
+            carry(&master, &Wanted { builds, ..wanted.clone() }).await;
+        }
+    }
+    for (wanted, count) in [(&first, 4), (&second, 2)] {
+        until(&master, wanted, |builds| builds.iter().all(|build| build.ended.is_some())).await;
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&calls);
+        proxy.rule(move |_, path| {
+            seen.lock().unwrap().push(path.to_owned());
+            Fault::None
+        });
+        let builds = master.find(&wanted.request, wanted.received).await.unwrap();
+        assert_eq!(builds.len(), count, "{builds:?}");
+        assert!(builds.iter().all(|build| build.url.contains("/builds/")), "{builds:?}");
+        let calls = calls.lock().unwrap();
+        assert_eq!(*calls, ["/api/v2/buildsets", "/api/v2/buildrequests", "/api/v2/builds"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_hangs_is_not_waited_for_by_who_wants_to_know_its_builders() {
+    let proxy = Proxy::start();
+    proxy.rule(|_, _| Fault::Silence);
+    // For longer than this test may take.
+    let config = Config { timeout: LONGEST * 10, ..patient(1) };
+    let master = Arc::new(Master::new(settings(proxy.url()), Some(PASSWORD.to_owned()), config).unwrap());
+    for _ in 0..2 {
+        let offers = tokio::time::timeout(LONGEST, buildbot::offers(std::slice::from_ref(&master))).await;
+        assert!(matches!(offers.unwrap().as_slice(), [Builders::Silent(_)]));
+    }
+    // Who wants something built waits as little.
+    let reports = tokio::time::timeout(LONGEST, carry(&master, &wanted("HANGS", &["good"], 1))).await.unwrap();
+    assert_eq!((outcomes(&reports), reports[0].waits), (vec![("good", 1, Outcome::Failed)], true));
 }
 
 /// A server that answers each connection like this and nothing else; how many there were.
@@ -335,18 +475,11 @@ async fn a_cancelled_request_leaves_no_build_running() {
     let master = master(settings(buildbot.url()));
     let wanted = wanted("CANCEL", &["long", "waits"], 2);
     assert!(carry(&master, &wanted).await.iter().all(|report| report.outcome == Outcome::Forced));
-    assert_eq!(master.cancel(&request("OTHER"), wanted.received).await.unwrap(), []);
-    assert_eq!(master.cancel(&wanted.request, wanted.received).await.unwrap().len(), 4);
-    let begun = Instant::now();
-    loop {
-        let ended = master.find(&wanted.request, wanted.received).await.unwrap();
-        if ended.iter().all(|build| build.ended == Some("cancelled")) {
-            break;
-        }
-        assert!(begun.elapsed() < LONGEST, "{ended:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    assert_eq!(master.cancel(&wanted.request, wanted.received).await.unwrap(), []);
+    assert_eq!(master.cancel(&self::wanted("OTHER", &["long"], 1), &[]).await.unwrap(), []);
+    assert_eq!(master.cancel(&wanted, &[]).await.unwrap().len(), 4);
+    until(&master, &wanted, |builds| builds.iter().all(|build| build.ended == Some("cancelled"))).await;
+    assert_eq!(master.cancel(&wanted, &[]).await.unwrap().len(), 4, "who asks again is told of all of them");
+    assert_eq!(master.cancel(&Wanted { undone: 1, ..wanted.clone() }, &[]).await.unwrap(), []);
     // Wanted after all, all of it is built anew, once.
     assert!(
         carry(&master, &wanted).await.iter().all(|report| report.outcome == Outcome::Found),
@@ -361,6 +494,34 @@ async fn a_cancelled_request_leaves_no_build_running() {
     // Also while what was taken back goes on.
     let wanted = Wanted { undone: 2, ..wanted };
     assert!(carry(&master, &wanted).await.iter().all(|report| report.outcome == Outcome::Forced));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_master_does_not_cancel_keeps_no_other_build_from_it() {
+    let (proxy, buildbot) = (Proxy::start(), Buildbot::start(&[("one", LONG), ("two", LONG), ("three", LONG)], &[]));
+    proxy.forward_to(buildbot.address());
+    let (master, wanted) = (master(settings(proxy.url())), wanted("KEPT", &["one", "two", "three"], 1));
+    carry(&master, &wanted).await;
+    let builds = master.find(&wanted.request, wanted.received).await.unwrap();
+    let kept = format!("/api/v2/buildrequests/{}", builds[0].request);
+    proxy.rule(move |_, path| if path == kept { Fault::Status(403) } else { Fault::None });
+    let refused = master.cancel(&wanted, &[]).await.unwrap_err();
+    assert!(refused.to_string().starts_with("cancel 1 of 3 builds: 403"), "{refused}");
+    let builds = until(&master, &wanted, |builds| builds[1..].iter().all(|build| build.ended.is_some())).await;
+    assert_eq!(builds[0].ended, None);
+    // Who is away may do it later.
+    proxy.rule(|method, _| if method == "POST" { Fault::Status(503) } else { Fault::None });
+    assert!(master.cancel(&wanted, &[]).await.unwrap_err().passes());
+    proxy.heal();
+    assert_eq!(master.cancel(&wanted, &[]).await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_password_is_refused_once() {
+    let (url, calls) = answering("HTTP/1.1 403 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned());
+    let nobody = Master::new(settings(url), None, patient(1)).unwrap();
+    assert!(nobody.find(&request("NOBODY"), Timestamp::now()).await.is_err());
+    assert_eq!(calls.load(SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,15 +1,19 @@
 //! Requests whose builders' masters are down, slow, or told otherwise meanwhile.
 
+use std::sync::mpsc;
+
 use serde_json::json;
 use taskgraft_core::ids::RequestId;
 use taskgraft_core::state::TaskState;
 use taskgraft_service::State;
 use taskgraft_service::buildbot::{BuildReport, Outcome};
 use taskgraft_service::{Event, Request};
+use taskgraft_testkit::LATE;
 use taskgraft_testkit::buildbot::{Buildbot, PASSWORD, SCHEDULER, USER};
 use taskgraft_testkit::proxy::{Fault, Proxy};
 
 use super::{Book, Serving, TRIGGER, ann, made, state, wish};
+use crate::builds::reasons;
 use crate::hooked::{hooked, is_trigger, ours};
 use crate::pushes::members;
 use crate::server::Up;
@@ -180,4 +184,46 @@ fn cancelling_ends_though_a_master_is_gone_and_can_be_asked_for_again() {
     assert_eq!(request.state, State::Cancelled, "{:?}", request.error);
     let (_, why) = book.audited(&id).into_iter().next_back().unwrap();
     assert_eq!(why, "none of its tasks was left to cancel; 1 of its builds were cancelled");
+}
+
+#[test]
+fn a_build_on_its_way_to_a_slow_master_is_not_forced_again_and_can_be_cancelled() {
+    let (up, buildbot) = (up(), Buildbot::start(&[("old-long", LONG)], &[]));
+    let book = Book::open(&up);
+    for (key, cancelled) in [("again", false), ("cancelled", true)] {
+        let proxy = Proxy::start();
+        proxy.forward_to(buildbot.address());
+        proxy.rule(|method, _| if method == "POST" { Fault::Silence } else { Fault::None });
+        let first = serving(&up, up.root_url(), (&proxy.url(), "old-*"), "", "0 s");
+        let id = asked(&book, key, &["old-long"]);
+        assert!(proxy.held(|| book.find(&id).state.is_terminal()), "{}", first.log());
+        // It is killed, and what it sent reaches the master only after the next has begun to look.
+        drop(first);
+        if cancelled {
+            book.apply(&id, Event::CancelAsked, <_>::default());
+        }
+        let (looks, looked) = mpsc::channel();
+        let second = Proxy::start();
+        second.forward_to(buildbot.address());
+        second.rule(move |_, path| {
+            if path == "/api/v2/buildsets" {
+                // Nobody listens after the first.
+                let _ = looks.send(());
+            }
+            Fault::None
+        });
+        let _second = serving(&up, up.root_url(), (&second.url(), "old-*"), "", "0 s");
+        looked.recv_timeout(LATE).unwrap();
+        proxy.release();
+        let request = book.ended(&id);
+        if cancelled {
+            assert_eq!(request.state, State::Cancelled, "{request:?}");
+            let (_, why) = book.audited(&id).into_iter().next_back().unwrap();
+            assert_eq!(why, "1 of its builds were cancelled");
+        } else {
+            assert_eq!((request.state, told(&request)[0].outcome), (State::Done, Outcome::Found), "{request:?}");
+        }
+        let ours = reasons(&buildbot).into_iter().filter(|reason| reason.contains(id.as_str())).count();
+        assert_eq!(ours, 1, "{key}");
+    }
 }

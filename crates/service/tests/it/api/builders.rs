@@ -66,3 +66,19 @@ async fn a_preview_says_that_a_master_is_away() {
     let builds = json!({"builds": [build("old-linux", false)], "away": ["old"]});
     assert_eq!((answer.status, &answer.body["buildbot"]), (200, &builds), "{}", answer.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_bounds_builds_as_a_request_does() {
+    let proxy = Proxy::start();
+    proxy.rule(|_, _| Fault::Status(503));
+    let site = site(&proxy.url()).await;
+    let (decision, _) = site.push(REVISION, &["build-0"]).await;
+    for (builders, status) in [(10, 200), (11, 422)] {
+        let labels: Vec<String> = (0..builders).map(|n| format!("old-{n}")).collect();
+        let wishes = json!({"push": decision, "labels": labels, "times": 100});
+        let answer = site.post(&format!("{BASE}/plan"), &wishes).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        assert_eq!(detail.contains("force 1100 builds: 1000 are the most"), status == 422, "{detail}");
+    }
+}
