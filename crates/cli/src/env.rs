@@ -103,6 +103,9 @@ fn is_utf8(locale: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn env(set: &[(&str, &str)]) -> Env {
@@ -116,6 +119,21 @@ mod tests {
         assert!(env(&[("TASKCLUSTER_CLIENT_ID", "ann"), ("TASKCLUSTER_ACCESS_TOKEN", "")]).credentials.is_none());
         let both = env(&[("TASKCLUSTER_CLIENT_ID", "ann"), ("TASKCLUSTER_ACCESS_TOKEN", "s")]).credentials.unwrap();
         assert_eq!((both.client_id.as_str(), both.certificate), ("ann", None));
+    }
+
+    #[test]
+    fn the_page_names_all_that_is_read() {
+        let asked = RefCell::new(BTreeSet::new());
+        let get = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            None
+        };
+        Env::from(get, std::iter::empty());
+        let asked = asked.into_inner();
+        let page = include_str!("../../../docs/reference/environment.md");
+        let unnamed: Vec<_> = asked.iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+        assert!(asked.len() > 10 && unnamed.is_empty(), "{unnamed:?}");
+        assert!(page.contains(&format!("`{BUILDBOT}NAME`")));
     }
 
     #[test]

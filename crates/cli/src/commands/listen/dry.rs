@@ -18,6 +18,7 @@ pub(super) async fn run(path: &Path, json: bool, env: &Env, out: &Out) -> Result
     let mut stop = Stop::listen()?;
     let config = service::read(path)?;
     service::tell_exposed(&config, out);
+    service::refuse(service::without_pulse_password(&config, env).into_iter().collect())?;
     let failed = |why: &dyn std::error::Error| Failure::other(format!("failed to {}", chain(why)));
     let mut messages = overhear(&config, &service::secrets(&config, env)).map_err(|why| failed(&why))?;
     let then = plan(Some(&config), env)?;

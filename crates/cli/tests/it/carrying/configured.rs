@@ -146,7 +146,7 @@ fn nobody_meets_a_broker_as_somebody_else_for_want_of_a_password() {
     };
     let data_dir = dir.path().join("tc");
     let up = ["up", "--no-worker", "--data-dir", data_dir.to_str().unwrap()];
-    for args in [&["listen"][..], &up] {
+    for args in [&["listen"][..], &["listen", "--dry-run"], &up] {
         let ran = ran(args, format!("{pulse}{handler}"));
         assert_eq!(ran.code, Some(3), "{args:?}: {}", ran.stderr);
         assert!(ran.stderr.contains("TASKGRAFT_PULSE_PASSWORD is not set"), "{args:?}: {}", ran.stderr);

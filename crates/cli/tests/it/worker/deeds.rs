@@ -51,11 +51,35 @@ pub(super) struct Deed {
     and_needed: bool,
     /// How many tasks of [`JOB`] the push before this one has then.
     before: usize,
+    /// At so many steps at least is it tried to kill a worker that goes on itself.
+    steps: usize,
+    /// The same where another one goes on.
+    steps_for_another: usize,
 }
 
 impl Deed {
     const fn new(callback: &'static str, input: &'static str, jobs: &'static [(&'static str, usize)]) -> Self {
-        Self { callback, input, there: None, of_the_task: false, jobs, and_needed: true, before: 0 }
+        Self {
+            callback,
+            input,
+            there: None,
+            of_the_task: false,
+            jobs,
+            and_needed: true,
+            before: 0,
+            steps: 0,
+            steps_for_another: 0,
+        }
+    }
+
+    /// The fewest steps at which a worker was killed, where `itself` it goes on or else another one.
+    pub(super) fn fewest_steps(&self, itself: bool) -> usize {
+        if itself { self.steps } else { self.steps_for_another }
+    }
+
+    /// In so many steps at least. Who goes on itself also looks up what others told, whose number may vary by some.
+    const fn steps(self, steps: usize, steps_for_another: usize) -> Self {
+        Self { steps, steps_for_another, ..self }
     }
 
     /// Whether what all actions do alike is tried with this one.
@@ -86,29 +110,46 @@ impl Deed {
 
 /// One for each action that there is.
 pub(super) static DEEDS: &[Deed] = &[
-    Deed::new("add-new-jobs", r#"{"tasks": ["lint-c", "test-unit-3"]}"#, &[(JOB, 1), ("test-unit-3", 1)]),
-    Deed::new("add-matching-jobs", r#"{"label": "test-p*", "times": 2}"#, &[(SMALL, 2)]),
-    Deed::new("run-missing-jobs", "{}", &[(SMALL, 1)]),
-    Deed::new("rebuild-cached-tasks", "null", CACHED).and_nothing_else(),
-    Deed::new("retrigger", r#"{"times": 2}"#, &[(SMALL, 3)]).where_failed(SMALL, &[FAILED]).of_the_task(),
-    Deed::new("retrigger-disabled", r#"{"force": true}"#, &[(JOB, 2)]).where_failed(JOB, &[FAILED]).of_the_task(),
-    Deed::new("retrigger-decision", "null", &[(JOB, 2)]).where_failed(JOB, &[FAILED]).of_the_task().and_nothing_else(),
+    Deed::new("add-new-jobs", r#"{"tasks": ["lint-c", "test-unit-3"]}"#, &[(JOB, 1), ("test-unit-3", 1)]).steps(34, 40),
+    Deed::new("add-matching-jobs", r#"{"label": "test-p*", "times": 2}"#, &[(SMALL, 2)]).steps(40, 4),
+    Deed::new("run-missing-jobs", "{}", &[(SMALL, 1)]).steps(32, 3),
+    Deed::new("rebuild-cached-tasks", "null", CACHED).and_nothing_else().steps(32, 7),
+    Deed::new("retrigger", r#"{"times": 2}"#, &[(SMALL, 3)]).where_failed(SMALL, &[FAILED]).of_the_task().steps(40, 4),
+    Deed::new("retrigger-disabled", r#"{"force": true}"#, &[(JOB, 2)])
+        .where_failed(JOB, &[FAILED])
+        .of_the_task()
+        .steps(32, 4),
+    Deed::new("retrigger-decision", "null", &[(JOB, 2)])
+        .where_failed(JOB, &[FAILED])
+        .of_the_task()
+        .and_nothing_else()
+        .steps(20, 2),
     // One of them is run again, as it may not be retriggered.
     Deed::new(
         "retrigger-multiple",
         r#"{"requests": [{"tasks": ["lint-c", "test-python"], "times": 2}]}"#,
         &[(JOB, 1), (SMALL, 2)],
     )
-    .where_failed(JOB, &[FAILED, PENDING]),
-    Deed::new("retrigger-failed", "{}", &[(JOB, 2)]).where_failed(JOB, &[FAILED]),
+    .where_failed(JOB, &[FAILED, PENDING])
+    .steps(43, 5),
+    Deed::new("retrigger-failed", "{}", &[(JOB, 2)]).where_failed(JOB, &[FAILED]).steps(32, 4),
     Deed::new("backfill", r#"{"depth": 1}"#, &[(JOB, 1)])
         .where_pending(JOB, &[PENDING])
         .of_the_task()
         .and_nothing_else()
-        .and_before(1),
-    Deed::new("rerun", "null", &[(JOB, 1)]).where_failed(JOB, &[FAILED, PENDING]).of_the_task().and_nothing_else(),
-    Deed::new("cancel", "null", &[(JOB, 1)]).where_pending(JOB, &[CANCELED]).of_the_task().and_nothing_else(),
-    Deed::new("cancel-all", "null", &[(JOB, 1)]).where_pending(JOB, &[CANCELED]).and_nothing_else(),
+        .and_before(1)
+        .steps(50, 4),
+    Deed::new("rerun", "null", &[(JOB, 1)])
+        .where_failed(JOB, &[FAILED, PENDING])
+        .of_the_task()
+        .and_nothing_else()
+        .steps(30, 2),
+    Deed::new("cancel", "null", &[(JOB, 1)])
+        .where_pending(JOB, &[CANCELED])
+        .of_the_task()
+        .and_nothing_else()
+        .steps(22, 2),
+    Deed::new("cancel-all", "null", &[(JOB, 1)]).where_pending(JOB, &[CANCELED]).and_nothing_else().steps(22, 2),
 ];
 
 /// The jobs whose tasks are cached.
