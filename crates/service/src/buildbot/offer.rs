@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future;
 use taskgraft_client::{Cause, Error as SiteError};
+use tracing::Instrument as _;
 
 use super::master::Known;
 use super::{Builders, Error, Master};
@@ -32,12 +33,13 @@ async fn offer(master: &Arc<Master>) -> Builders {
 async fn ask(master: &Arc<Master>) -> Result<Arc<Known>, Error> {
     master.outage.check(master.config.clock.now())?;
     let asking = Arc::clone(master);
-    // It goes on when nobody waits for it any more.
-    let asking = tokio::spawn(async move {
+    let asking = async move {
         let known = asking.known().await;
         asking.outage.learn(asking.config.clock.now(), &known);
         known
-    });
+    };
+    // It goes on when nobody waits for it any more; what is logged of it is about the request that it is asked for.
+    let asking = tokio::spawn(asking.in_current_span());
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(Ok(known)) => known,
         Ok(Err(_)) | Err(_) => {

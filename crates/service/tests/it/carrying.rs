@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 use taskgraft_client::{Client, Clock, Config, Credentials, SystemClock};
-use taskgraft_core::ids::TaskId;
 use taskgraft_engine::Cache;
 use taskgraft_service::carry::{Carrier, Parts};
 use taskgraft_service::config::Carrying;
 use taskgraft_service::journal::{Journal, Settings};
 use taskgraft_service::pulse::resolver::Resolver;
-use taskgraft_service::{Asked, Asker, Authority, Door, Live, NewRequest, PushName, State};
+use taskgraft_service::{Door, Live, State};
+
+use crate::asked::by_nobody;
 
 /// A mistake in code that every turn runs.
 #[derive(Debug, Default)]
@@ -59,19 +60,7 @@ async fn a_request_whose_turns_panic_fails_with_the_reason_after_some() {
     };
     let carrier = Carrier::start(parts).await.unwrap();
     clock.made.store(true, SeqCst);
-    let new = NewRequest {
-        key: "click".to_owned(),
-        door: Door::Http,
-        asker: Asker { name: "ann".to_owned(), authority: Authority::Nobody("a test".to_owned()) },
-        asked: Asked {
-            project: None,
-            push: PushName::Decision(TaskId::from_bytes([7; 16])),
-            resultset: None,
-            action: "add-new-jobs".to_owned(),
-            subject: None,
-            input: Value::Null,
-        },
-    };
+    let new = by_nobody("click".to_owned(), Door::Http, Value::Null);
     let id = journal.receive(new).await.unwrap().request().id.clone();
     let begun = Instant::now();
     let request = loop {

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use futures_util::StreamExt as _;
 use rand::Rng as _;
 use taskgraft_client::SystemClock;
-use taskgraft_core::ids::{RequestId, TaskId};
+use taskgraft_core::ids::RequestId;
 use taskgraft_service::journal::{Change, Filter, Journal, Page, Received, Settings, Step, What};
-use taskgraft_service::{Asked, Asker, Authority, Door, Event, NewRequest, PushName, State, next};
+use taskgraft_service::{Door, Event, NewRequest, State, next};
+
+use crate::asked::by_nobody;
 
 /// What the writing process is told: the journal, and how many requests to deliver.
 const FILE: &str = "TASKGRAFT_TEST_JOURNAL";
@@ -23,19 +25,7 @@ const LIVES: &str = "TASKGRAFT_TEST_LIVES";
 const AT_ONCE: &str = "TASKGRAFT_TEST_AT_ONCE";
 
 fn message(n: u32) -> NewRequest {
-    NewRequest {
-        key: format!("message-{n}"),
-        door: Door::Pulse,
-        asker: Asker { name: "ann".to_owned(), authority: Authority::Nobody("a test".to_owned()) },
-        asked: Asked {
-            project: None,
-            push: PushName::Decision(TaskId::from_bytes([7; 16])),
-            resultset: None,
-            action: "add-new-jobs".to_owned(),
-            subject: None,
-            input: n.into(),
-        },
-    }
+    by_nobody(format!("message-{n}"), Door::Pulse, n.into())
 }
 
 async fn open(file: &Path) -> Journal {
