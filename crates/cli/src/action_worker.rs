@@ -15,7 +15,7 @@ use crate::exit::{Failure, chain};
 /// The most bytes that it keeps of what decision tasks left.
 const CACHE: u64 = 256 << 20;
 
-/// A worker that works; dropping it ends it at once.
+/// A worker that works; dropped, it stops claiming and comes to its end by itself.
 pub(crate) struct ActionWorker {
     working: JoinHandle<Result<(), WorkerError>>,
     stop: oneshot::Sender<()>,

@@ -79,7 +79,8 @@ pub(super) async fn add(
     ))?;
 
     let created = done(&through, &actions, story).await?;
-    worker.stop().await?;
+    // It stops by itself, once the poll that it has open is answered: nothing here needs to wait for that.
+    drop(worker);
 
     let bar = Progress::bar(out, created.len());
     let ends = follow::follow(&asker.client, &created, &bar).await?;
